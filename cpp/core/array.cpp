@@ -1,0 +1,35 @@
+#include "core/array.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "core/error.h"
+
+namespace ravine {
+
+SharedBytes allocate_bytes(std::size_t bytes) {
+  constexpr std::align_val_t alignment{64};
+  const std::size_t rounded = std::max<std::size_t>(64, (bytes + 63) / 64 * 64);
+  auto* memory = static_cast<std::byte*>(::operator new[](rounded, alignment));
+  std::memset(memory, 0, rounded);
+  return SharedBytes(memory, [](std::byte* pointer) { ::operator delete[](pointer, std::align_val_t{64}); });
+}
+
+Array::Array(DType dtype, const Shape& shape, Layout layout)
+    : dtype_(dtype),
+      shape_(shape),
+      strides_(layout == Layout::channels_last ? channels_last_strides(shape) : row_major_strides(shape)),
+      layout_(layout) {
+  std::int64_t size = static_cast<std::int64_t>(size_of(dtype));
+  for (const std::int64_t extent : shape) {
+    check<ValueError>(extent >= 0, "array: negative extent in shape ", shape);
+    check<ValueError>(extent == 0 || size <= std::numeric_limits<std::int64_t>::max() / extent, "array: shape ", shape,
+                      " is too large");
+    size *= extent;
+  }
+  data_ = allocate_bytes(bytes());
+}
+
+}  // namespace ravine

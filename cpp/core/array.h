@@ -1,0 +1,49 @@
+// State that outlives programs: parameters, running statistics, optimizer slots, constants.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "core/dtype.h"
+#include "core/shape.h"
+
+namespace ravine {
+
+// Order of a dense tensor's elements in memory: last axis fastest, or the channel axis 1 fastest (NHWC; filters
+// [out, kernel_h, kernel_w, in]). The shape is always the logical one, [N, C, H, W].
+enum class Layout : std::uint8_t { row_major, channels_last };
+
+// 64-byte aligned memory that is zero at first. Size 0 is legal.
+using SharedBytes = std::shared_ptr<std::byte[]>;
+SharedBytes allocate_bytes(std::size_t bytes);
+
+// A dense tensor that owns its memory; copies share it.
+class Array {
+ public:
+  Array() = default;
+  Array(DType dtype, const Shape& shape, Layout layout = Layout::row_major);
+
+  DType dtype() const { return dtype_; }
+  const Shape& shape() const { return shape_; }
+  const Strides& strides() const { return strides_; }  // in elements
+  Layout layout() const { return layout_; }
+  std::int64_t size() const { return numel(shape_); }
+  std::size_t bytes() const { return static_cast<std::size_t>(size()) * size_of(dtype_); }
+
+  std::byte* data() const { return data_.get(); }
+  template <class T>
+  T* as() const {
+    return reinterpret_cast<T*>(data_.get());
+  }
+  const SharedBytes& owner() const { return data_; }
+  explicit operator bool() const { return data_ != nullptr; }
+
+ private:
+  DType dtype_ = DType::float32;
+  Shape shape_;
+  Strides strides_;
+  Layout layout_ = Layout::row_major;
+  SharedBytes data_;
+};
+
+}  // namespace ravine

@@ -1,0 +1,42 @@
+// 2-D convolution (cross-correlation), as nn.Conv2d: images NHWC, filters [out][kernel_h][kernel_w][in / groups], dense.
+#pragma once
+
+#include "kernels/tile.h"
+
+namespace ravine::kernels {
+
+struct ConvShape {
+  std::int64_t batch = 0, height = 0, width = 0, channels = 0;
+  std::int64_t out_height = 0, out_width = 0, out_channels = 0;
+  std::int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
+  std::int64_t pad_h = 0, pad_w = 0;  // top and left; bottom and right follow from the output's size
+  std::int64_t dilation_h = 1, dilation_w = 1;
+  std::int64_t groups = 1;  // groups == channels is depthwise (out_channels may be a multiple)
+};
+
+struct ConvForwardArgs {
+  ConvShape shape;
+  const void* input = nullptr;
+  const void* filter = nullptr;
+  void* output = nullptr;
+  const TileProgram* epilogue = nullptr;  // [batch * out_height * out_width, out_channels]
+  void* workspace = nullptr;
+};
+
+struct ConvGradInputArgs {
+  ConvShape shape;
+  const void* grad_output = nullptr;
+  const void* filter = nullptr;
+  void* grad_input = nullptr;
+  void* workspace = nullptr;
+};
+
+struct ConvGradFilterArgs {
+  ConvShape shape;
+  const void* input = nullptr;
+  const void* grad_output = nullptr;
+  void* grad_filter = nullptr;
+  void* workspace = nullptr;
+};
+
+}  // namespace ravine::kernels

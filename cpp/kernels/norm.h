@@ -1,0 +1,55 @@
+// Normalisation: statistics and the sums of the backward pass. Applying them is a tile program.
+#pragma once
+
+#include "kernels/tile.h"
+
+namespace ravine::kernels {
+
+// Per column of dense [rows, columns] (BatchNorm over NHWC): mean and biased variance, without cancellation.
+struct ColumnMomentsArgs {
+  std::int64_t rows = 0, columns = 0;
+  const void* input = nullptr;
+  void* mean = nullptr;      // [columns]
+  void* variance = nullptr;  // [columns]
+  void* workspace = nullptr;
+};
+
+// Per column: sum_grad = sum dy; sum_grad_xhat = sum dy (x - mean) rstd, with rstd = 1 / sqrt(variance + eps).
+struct ColumnGradSumsArgs {
+  std::int64_t rows = 0, columns = 0;
+  const void* input = nullptr;
+  const void* grad_output = nullptr;
+  const void* mean = nullptr;
+  const void* rstd = nullptr;
+  void* sum_grad = nullptr;
+  void* sum_grad_xhat = nullptr;
+  void* workspace = nullptr;
+};
+
+// LayerNorm over dense rows: y = (x - mean) rstd gamma + beta; gamma and beta [columns] or null; keeps mean and rstd [rows].
+struct LayerNormArgs {
+  std::int64_t rows = 0, columns = 0;
+  double eps = 1e-5;
+  const void* input = nullptr;
+  const void* gamma = nullptr;
+  const void* beta = nullptr;
+  void* output = nullptr;
+  void* mean = nullptr;
+  void* rstd = nullptr;
+};
+
+// dx = rstd (g - mean(g) - xhat mean(g xhat)) with g = dy gamma; dgamma = sum dy xhat and dbeta = sum dy, or null.
+struct LayerNormGradArgs {
+  std::int64_t rows = 0, columns = 0;
+  const void* input = nullptr;
+  const void* grad_output = nullptr;
+  const void* gamma = nullptr;
+  const void* mean = nullptr;
+  const void* rstd = nullptr;
+  void* grad_input = nullptr;
+  void* grad_gamma = nullptr;
+  void* grad_beta = nullptr;
+  void* workspace = nullptr;
+};
+
+}  // namespace ravine::kernels

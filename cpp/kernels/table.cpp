@@ -1,0 +1,46 @@
+#include "kernels/table.h"
+
+#include "kernels/elementwise.h"
+#include "kernels/scratch.h"
+#include "simd/vec.h"
+
+namespace ravine::kernels::RAVINE_ISA {
+
+// Defined, for float and double, by the family's source.
+#define RAVINE_DECLARE_KERNEL(name, Args) \
+  template <class T>                      \
+  void name(const Args& args, const Team& team);
+RAVINE_FLOAT_KERNELS(RAVINE_DECLARE_KERNEL)
+#undef RAVINE_DECLARE_KERNEL
+#define RAVINE_DECLARE_WORKSPACE(name, Args) \
+  template <class T>                         \
+  std::size_t name##_workspace(const Args& args);
+RAVINE_WORKSPACE_KERNELS(RAVINE_DECLARE_WORKSPACE)
+#undef RAVINE_DECLARE_WORKSPACE
+Kernel<ReduceArgs> reduce_kernel(Reduction reduction, DType dtype);
+std::size_t reduce_workspace(Reduction reduction, DType dtype, const ReduceArgs& args);
+Kernel<GatherArgs> gather_kernel(DType dtype);
+
+namespace {
+template <class T>
+constexpr FloatKernels float_kernels() {
+  FloatKernels kernels{};
+#define RAVINE_SET(name, Args) kernels.name = name<T>;
+  RAVINE_FLOAT_KERNELS(RAVINE_SET)
+#undef RAVINE_SET
+#define RAVINE_SET(name, Args) kernels.name##_workspace = name##_workspace<T>;
+  RAVINE_WORKSPACE_KERNELS(RAVINE_SET)
+#undef RAVINE_SET
+  return kernels;
+}
+
+#define RAVINE_TEXT_OF(name) #name
+#define RAVINE_TEXT(name) RAVINE_TEXT_OF(name)
+}  // namespace
+
+extern constexpr KernelTable table{
+    RAVINE_TEXT(RAVINE_ISA), vector_bytes,     scratch_bytes,  float_kernels<float>(), float_kernels<double>(), elementwise,
+    tile_function,           reduce_kernel,    reduce_workspace, gather_kernel,
+};
+
+}  // namespace ravine::kernels::RAVINE_ISA

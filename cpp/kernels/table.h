@@ -1,0 +1,93 @@
+// All kernels of one ISA. Each family's header describes its arguments; cpp/dispatch picks the table at run time.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/conv.h"
+#include "kernels/gather.h"
+#include "kernels/gemm.h"
+#include "kernels/isa.h"
+#include "kernels/norm.h"
+#include "kernels/optimizer.h"
+#include "kernels/pool.h"
+#include "kernels/reduce.h"
+#include "kernels/softmax.h"
+#include "kernels/tile.h"
+
+namespace ravine::kernels {
+
+template <class Args>
+using Kernel = void (*)(const Args& args, const Team& team);
+// Bytes of shared workspace that a kernel needs for these arguments (pointers in them are not read).
+template <class Args>
+using WorkspaceBytes = std::size_t (*)(const Args& args);
+
+// The kernels of one floating dtype. X(member, Args)
+#define RAVINE_FLOAT_KERNELS(X)                                                                                    \
+  X(gemm, GemmArgs)                                                                                                \
+  X(conv_forward, ConvForwardArgs)                                                                                 \
+  X(conv_grad_input, ConvGradInputArgs)                                                                            \
+  X(conv_grad_filter, ConvGradFilterArgs)                                                                          \
+  X(softmax, SoftmaxArgs)                                                                                          \
+  X(softmax_grad, SoftmaxGradArgs)                                                                                 \
+  X(cross_entropy, CrossEntropyArgs)                                                                               \
+  X(cross_entropy_grad, CrossEntropyGradArgs)                                                                      \
+  X(column_moments, ColumnMomentsArgs)                                                                             \
+  X(column_grad_sums, ColumnGradSumsArgs)                                                                          \
+  X(layer_norm, LayerNormArgs)                                                                                     \
+  X(layer_norm_grad, LayerNormGradArgs)                                                                            \
+  X(max_pool, MaxPoolArgs)                                                                                         \
+  X(max_pool_grad, MaxPoolGradArgs)                                                                                \
+  X(avg_pool, AvgPoolArgs)                                                                                         \
+  X(avg_pool_grad, AvgPoolGradArgs)                                                                                \
+  X(scatter_add, ScatterAddArgs)                                                                                   \
+  X(sgd, OptimizerArgs)                                                                                            \
+  X(adam, OptimizerArgs)
+
+// Those of them that need a shared workspace.
+#define RAVINE_WORKSPACE_KERNELS(X)                                                                                \
+  X(gemm, GemmArgs)                                                                                                \
+  X(conv_forward, ConvForwardArgs)                                                                                 \
+  X(conv_grad_input, ConvGradInputArgs)                                                                            \
+  X(conv_grad_filter, ConvGradFilterArgs)                                                                          \
+  X(column_moments, ColumnMomentsArgs)                                                                             \
+  X(column_grad_sums, ColumnGradSumsArgs)                                                                          \
+  X(layer_norm_grad, LayerNormGradArgs)
+
+struct FloatKernels {
+#define RAVINE_MEMBER(name, Args) Kernel<Args> name;
+  RAVINE_FLOAT_KERNELS(RAVINE_MEMBER)
+#undef RAVINE_MEMBER
+#define RAVINE_MEMBER(name, Args) WorkspaceBytes<Args> name##_workspace;
+  RAVINE_WORKSPACE_KERNELS(RAVINE_MEMBER)
+#undef RAVINE_MEMBER
+};
+
+struct KernelTable {
+  const char* isa;            // its namespace: "x86_64_v4"
+  int vector_bytes;          // 16, 32, 64
+  std::size_t scratch_bytes;  // workspace of its own that a thread must have for any kernel of this table
+  FloatKernels float32, float64;
+
+  Kernel<TileProgram> elementwise;
+  // The function of a step, or null where the operation has none for these types.
+  TileFunction (*tile_function)(TileOp op, DType dtype, DType result_dtype);
+
+  // For every dtype but bool (argmax and argmin too); null where there is none.
+  Kernel<ReduceArgs> (*reduce)(Reduction reduction, DType dtype);
+  std::size_t (*reduce_workspace)(Reduction reduction, DType dtype, const ReduceArgs& args);
+
+  Kernel<GatherArgs> (*gather)(DType dtype);  // by element size, so for every dtype
+
+  const FloatKernels& of(DType dtype) const { return dtype == DType::float64 ? float64 : float32; }
+};
+
+// One table per compiled ISA: ravine::kernels::x86_64_v4::table.
+#define RAVINE_DECLARE_TABLE(isa)    \
+  namespace isa {                    \
+  extern const KernelTable table;    \
+  }
+RAVINE_ISA_LIST(RAVINE_DECLARE_TABLE)
+#undef RAVINE_DECLARE_TABLE
+
+}  // namespace ravine::kernels
