@@ -1,0 +1,236 @@
+// Optimizer steps against torch.optim's documented formulas, written here element by element in double.
+#include "kernels/optimizer.h"
+
+#include <algorithm>
+
+#include "kernel_test.h"
+
+namespace ravine::testing {
+namespace {
+
+using kernels::AdamHyper;
+using kernels::Fault;
+using kernels::OptimizerArgs;
+using kernels::ParameterSegment;
+using kernels::SgdHyper;
+
+// One element's parameter and slots; returns the new parameter.
+double sgd_reference(const SgdHyper& hyper, double p, double g, double* slots) {
+  if (hyper.maximize != 0) g = -g;
+  if (hyper.weight_decay != 0) g = g + hyper.weight_decay * p;
+  if (hyper.momentum != 0) {
+    slots[0] = hyper.first_step != 0 ? g : hyper.momentum * slots[0] + (1 - hyper.dampening) * g;
+    g = hyper.nesterov != 0 ? g + hyper.momentum * slots[0] : slots[0];
+  }
+  return p - hyper.lr * g;
+}
+
+double adam_reference(const AdamHyper& hyper, double p, double g, double* slots) {
+  if (hyper.maximize != 0) g = -g;
+  if (hyper.decoupled != 0) p = p * (1 - hyper.lr * hyper.weight_decay);
+  else g = g + hyper.weight_decay * p;
+  slots[0] = hyper.beta1 * slots[0] + (1 - hyper.beta1) * g;
+  slots[1] = hyper.beta2 * slots[1] + (1 - hyper.beta2) * g * g;
+  double second = slots[1];
+  if (hyper.amsgrad != 0) second = slots[2] = std::max(slots[2], slots[1]);
+  const double denominator = std::sqrt(second) / std::sqrt(hyper.bias_correction2) + hyper.eps;
+  return p - hyper.lr / hyper.bias_correction1 * slots[0] / denominator;
+}
+
+// Sizes that end inside a vector, are empty, and span several pieces of the kernel.
+constexpr std::int64_t segment_sizes[] = {1, 0, 17, 8192, 3, 9001, 64, 5};
+
+// What the step changes: for each segment the parameter and the slots, and beside them the doubles they
+// should be.
+template <class T>
+struct Model {
+  struct Tensor {
+    Buffer<T> value;
+    std::vector<double> expected;
+  };
+  std::vector<Tensor> tensors;  // per segment: parameter, slot 0, ...
+  std::vector<Buffer<T>> gradients;
+  std::vector<ParameterSegment> segments;
+  int n_slots;
+
+  Model(int n_slots, bool poisoned_slots) : n_slots(n_slots) {
+    std::uint64_t seed = 1;
+    for (const std::int64_t size : segment_sizes) {
+      tensors.push_back({random_buffer<T>(size, ++seed), {}});
+      for (int slot = 0; slot < n_slots; ++slot) {
+        Buffer<T> zeros(size);
+        if (!poisoned_slots) std::fill(zeros.begin(), zeros.end(), T(0));
+        tensors.push_back({std::move(zeros), {}});
+      }
+      gradients.emplace_back(size);
+      ParameterSegment segment{tensors[tensors.size() - static_cast<std::size_t>(n_slots) - 1].value.data(),
+                               gradients.back().data(),
+                               {},
+                               size};
+      for (int slot = 0; slot < n_slots; ++slot)
+        segment.slots[slot] = tensors[tensors.size() - static_cast<std::size_t>(n_slots - slot)].value.data();
+      segments.push_back(segment);
+    }
+    for (Tensor& tensor : tensors) tensor.expected.assign(tensor.value.begin(), tensor.value.end());
+  }
+
+  Tensor& tensor(std::size_t segment, int index) {
+    return tensors[segment * static_cast<std::size_t>(n_slots + 1) + static_cast<std::size_t>(index)];
+  }
+
+  void new_gradients(std::uint64_t seed) {
+    for (Buffer<T>& gradient : gradients) gradient = random_buffer<T>(gradient.size(), ++seed * 77);
+    for (std::size_t s = 0; s < segments.size(); ++s) segments[s].gradient = gradients[s].data();
+  }
+
+  template <class Hyper>
+  void step_reference(double (*reference)(const Hyper&, double, double, double*), const Hyper& hyper) {
+    for (std::size_t s = 0; s < segments.size(); ++s)
+      for (std::size_t i = 0; i < static_cast<std::size_t>(segments[s].size); ++i) {
+        double slots[kernels::max_slots] = {};
+        for (int slot = 0; slot < n_slots; ++slot) slots[slot] = tensor(s, slot + 1).expected[i];
+        double& p = tensor(s, 0).expected[i];
+        p = reference(hyper, p, static_cast<double>(gradients[s][static_cast<std::int64_t>(i)]), slots);
+        for (int slot = 0; slot < n_slots; ++slot) tensor(s, slot + 1).expected[i] = slots[slot];
+      }
+  }
+
+  std::vector<T> values() const {
+    std::vector<T> all;
+    for (const Tensor& tensor : tensors) all.insert(all.end(), tensor.value.begin(), tensor.value.end());
+    return all;
+  }
+};
+
+// Runs `steps` steps on every ISA and team size; set_hyper(t) gives the hyperparameters of step t = 1, 2, ...
+template <class T, class SetHyper, class Hyper>
+void check_trajectory(Kernel<OptimizerArgs> kernels::FloatKernels::*kernel, int n_slots, bool poisoned_slots,
+                      SetHyper set_hyper, double (*reference)(const Hyper&, double, double, double*)) {
+  constexpr int steps = 4;
+  on_every_isa([&](const KernelTable& table) {
+    std::vector<T> first;
+    for (const int threads : team_sizes) {
+      Model<T> model(n_slots, poisoned_slots);
+      for (int t = 1; t <= steps; ++t) {
+        const Hyper hyper = set_hyper(t);
+        model.new_gradients(static_cast<std::uint64_t>(t) * 1000);
+        OptimizerArgs args{model.segments.data(), std::ssize(model.segments), &hyper, nullptr};
+        run(table, table.of(dtype_of<T>).*kernel, args, threads);
+        model.step_reference(reference, hyper);
+      }
+      if (threads == 1) first = model.values();
+      else EXPECT_EQ(model.values(), first) << "other bits on " << threads << " threads";
+      const double tolerance = sizeof(T) == 4 ? 2e-6 : 2e-14;
+      for (std::size_t i = 0; i < model.tensors.size(); ++i)
+        expect_close(model.tensors[i].value, model.tensors[i].expected, tolerance, tolerance,
+                     "tensor " + std::to_string(i));
+    }
+  });
+}
+
+template <class T>
+void check_sgd(const SgdHyper& hyper) {
+  check_trajectory<T>(
+      &kernels::FloatKernels::sgd, hyper.momentum != 0 ? 1 : 0, /*poisoned_slots=*/true,
+      [&](int t) {
+        SgdHyper now = hyper;
+        now.lr = hyper.lr / t;
+        now.first_step = t == 1;
+        return now;
+      },
+      sgd_reference);
+}
+
+TEST(Optimizer, Sgd) {
+  for (const double momentum : {0.0, 0.9})
+    for (const double nesterov : {0.0, 1.0})
+      for (const double weight_decay : {0.0, 0.1})
+        for (const double maximize : {0.0, 1.0}) {
+          SCOPED_TRACE(::testing::Message() << "momentum " << momentum << " nesterov " << nesterov
+                                            << " decay " << weight_decay << " maximize " << maximize);
+          const double dampening = nesterov != 0 ? 0 : 0.25;
+          check_sgd<float>({0.1, momentum, dampening, weight_decay, nesterov, maximize, 0});
+          check_sgd<double>({0.1, momentum, dampening, weight_decay, nesterov, maximize, 0});
+        }
+}
+
+TEST(Optimizer, SgdWithoutMomentumTouchesNoSlot) {
+  on_every_isa([](const KernelTable& table) {
+    Buffer<float> parameter{1, 2, 3}, gradient{1, 1, 1};
+    const SgdHyper hyper{0.5};
+    const ParameterSegment segment{parameter.data(), gradient.data(), {}, 3};
+    run(table, table.float32.sgd, OptimizerArgs{&segment, 1, &hyper, nullptr});
+    expect_close(parameter, std::vector<double>{0.5, 1.5, 2.5}, 0, 0);
+  });
+}
+
+template <class T>
+void check_adam(const AdamHyper& hyper) {
+  check_trajectory<T>(
+      &kernels::FloatKernels::adam, hyper.amsgrad != 0 ? 3 : 2, /*poisoned_slots=*/false,
+      [&](int t) {
+        AdamHyper now = hyper;
+        now.bias_correction1 = 1 - std::pow(hyper.beta1, t);
+        now.bias_correction2 = 1 - std::pow(hyper.beta2, t);
+        return now;
+      },
+      adam_reference);
+}
+
+TEST(Optimizer, Adam) {
+  for (const double decoupled : {0.0, 1.0})
+    for (const double weight_decay : {0.0, 0.1})
+      for (const double maximize : {0.0, 1.0})
+        for (const double amsgrad : {0.0, 1.0})
+          for (const double beta1 : {0.0, 0.3, 0.9}) {
+            SCOPED_TRACE(::testing::Message()
+                         << "decoupled " << decoupled << " decay " << weight_decay << " maximize " << maximize
+                         << " amsgrad " << amsgrad << " beta1 " << beta1);
+            check_adam<float>({1e-2, beta1, 0.99, 1e-3, weight_decay, decoupled, maximize, amsgrad, 1, 1});
+            check_adam<double>({1e-2, beta1, 0.99, 1e-3, weight_decay, decoupled, maximize, amsgrad, 1, 1});
+          }
+}
+
+TEST(Optimizer, AmsgradKeepsNaN) {
+  on_every_isa([](const KernelTable& table) {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    Buffer<float> parameter{1, 1}, gradient{nan, 1}, m{0, 0}, v{0, 0}, highest{5, nan};
+    const AdamHyper hyper{.lr = 0.1, .amsgrad = 1, .bias_correction1 = 0.1, .bias_correction2 = 0.001};
+    const ParameterSegment segment{
+        parameter.data(), gradient.data(), {m.data(), v.data(), highest.data()}, 2};
+    run(table, table.float32.adam, OptimizerArgs{&segment, 1, &hyper, nullptr});
+    EXPECT_TRUE(std::isnan(highest[0]) && std::isnan(highest[1]));
+    EXPECT_TRUE(std::isnan(parameter[0]) && std::isnan(parameter[1]));
+  });
+}
+
+TEST(Optimizer, NothingChangesAfterAFault) {
+  on_every_isa([](const KernelTable& table) {
+    Fault fault;
+    for (const std::int32_t code : {7, 0}) {
+      fault.code = code;
+      Model<float> model(2, /*poisoned_slots=*/false);
+      model.new_gradients(5);
+      const std::vector<float> before = model.values();
+      const AdamHyper adam{.lr = 0.1, .bias_correction1 = 0.1, .bias_correction2 = 0.001};
+      const SgdHyper sgd{.lr = 0.1, .momentum = 0.9};
+      run(table, table.float32.adam,
+          OptimizerArgs{model.segments.data(), std::ssize(model.segments), &adam, &fault});
+      EXPECT_EQ(model.values() == before, code != 0);
+      run(table, table.float32.sgd,
+          OptimizerArgs{model.segments.data(), std::ssize(model.segments), &sgd, &fault});
+      EXPECT_EQ(model.values() == before, code != 0);
+    }
+  });
+}
+
+TEST(Optimizer, NoSegments) {
+  on_every_isa([](const KernelTable& table) {
+    const SgdHyper hyper{0.1};
+    run(table, table.float32.sgd, OptimizerArgs{nullptr, 0, &hyper, nullptr}, 3);
+    run(table, table.float64.sgd, OptimizerArgs{nullptr, 0, &hyper, nullptr}, 1);
+  });
+}
+
+}  // namespace
+}  // namespace ravine::testing
