@@ -35,8 +35,8 @@ def fashion_mnist(folder: str | os.PathLike[str] | None = None) -> TrainTest:
     Source: H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", arXiv:1708.07747, 2017.
 
     Args:
-        folder: where train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files lie, plain or with .gz;
-            None means the folder of Debian's package dataset-fashion-mnist. Any data set of the same form
+        folder: where train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files lie, plain or
+            with .gz; None means the folder of Debian's package dataset-fashion-mnist. Any data set of the same form
             (MNIST, KMNIST) will do.
 
     Raises:

@@ -33,8 +33,8 @@ def train_test_split(
     Args:
         x: examples, [n, ...].
         y: targets, [n, ...].
-        test_size: the share (a float between 0 and 1) or the number (an int) of test examples; a share is rounded to the
-            nearest number, but at least one example stays on each side.
+        test_size: the share (a float between 0 and 1) or the number (an int) of test examples; a share is
+            rounded to the nearest number, but at least one example stays on each side.
         seed: of the shuffle.
         stratify: keep the shares of the classes, y then being integer labels [n].
 
@@ -71,7 +71,7 @@ def _test_count(n: int, test_size: float | int) -> int:
     if isinstance(test_size, (int, np.integer)):
         if not 0 < test_size < n:
             raise ValueError(
-                f"train_test_split: test_size={test_size} of {n} examples leaves a side empty, expected 1 to {n - 1}"
+                f"train_test_split: test_size={test_size} of {n} examples, expected 1 to {n - 1}"
             )
         return int(test_size)
     if not 0.0 < test_size < 1.0:
@@ -80,7 +80,7 @@ def _test_count(n: int, test_size: float | int) -> int:
 
 
 def _stratified(y: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray:
-    """Marks positions of `order` for the test set: per class its share, remainders to the largest fractions."""
+    """Marks positions of `order` for the test set: a share of each class, remainders to the largest."""
     if y.ndim != 1 or y.dtype.kind not in "iub":
         raise ValueError(
             f"train_test_split: stratify needs integer labels of shape [n], got {y.dtype} of shape {y.shape}"

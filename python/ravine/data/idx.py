@@ -49,8 +49,11 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
         raise ValueError(f"{path}: not an IDX file: {len(content)} bytes, expected at least 4")
     zeros, code, rank = struct.unpack(">HBB", content[:4])
     if zeros != 0 or code not in _DTYPES:
-        raise ValueError(f"{path}: not an IDX file: its first bytes are {content[:4].hex(' ')}, expected 00 00 and "
-                         f"an element type of {', '.join(f'{known:02x}' for known in _DTYPES)}")  # fmt: skip
+        known = ", ".join(f"{code:02x}" for code in _DTYPES)
+        raise ValueError(
+            f"{path}: not an IDX file: its first bytes are {content[:4].hex(' ')}, "
+            f"expected 00 00 and an element type of {known}"
+        )
     offset = 4 + 4 * rank
     if len(content) < offset:
         raise ValueError(

@@ -26,8 +26,8 @@ def read(path: str | os.PathLike[str], *, test_size: float | int = 0.2, seed: in
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or no .npz file, an array is missing, holds Python objects, is empty, or the
-            numbers of examples or their shapes differ.
+        ValueError: the file is damaged or no .npz file, an array is missing, holds Python objects, is empty,
+            or the numbers of examples or their shapes differ.
 
     Example:
         >>> import numpy as np, os, tempfile
