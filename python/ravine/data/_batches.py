@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ravine import _core
+from .. import _core
 
 __all__ = ["Batches"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ravine.data._split import TrainTest, train_test_split
+from ._split import TrainTest, train_test_split
 
 __all__ = ["digits"]
 

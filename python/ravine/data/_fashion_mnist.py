@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ravine.data import idx
-from ravine.data._split import TrainTest
+from . import idx
+from ._split import TrainTest
 
 __all__ = ["FASHION_MNIST_CLASSES", "fashion_mnist"]
 
@@ -36,8 +36,8 @@ def fashion_mnist(folder: str | os.PathLike[str] | None = None) -> TrainTest:
 
     Args:
         folder: where train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files lie, plain or
-            with .gz; None means the folder of Debian's package dataset-fashion-mnist. Any data set of the same form
-            (MNIST, KMNIST) will do.
+            with .gz; None means the folder of Debian's package dataset-fashion-mnist. Data sets of the same form
+            (MNIST, KMNIST) serve as well.
 
     Raises:
         FileNotFoundError: a file is missing.

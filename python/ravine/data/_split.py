@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ravine import _core
+from .. import _core
 
 __all__ = ["TrainTest", "train_test_split"]
 

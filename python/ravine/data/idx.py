@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ravine.data._files import read_bytes
+from ._files import read_bytes
 
 __all__ = ["read", "write"]
 

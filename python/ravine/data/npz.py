@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ravine.data._split import TrainTest, train_test_split
+from ._split import TrainTest, train_test_split
 
 __all__ = ["read"]
 
