@@ -1,0 +1,18 @@
+// Reverse-mode differentiation: extends a graph with nodes that compute gradients, so that they can be
+// differentiated again.
+#pragma once
+
+#include <span>
+
+#include "graph/graph.h"
+
+namespace ravine {
+
+// d output / d wrt[i] for a floating scalar `output`; zeros where it does not depend on wrt[i].
+Values gradients(Value output, std::span<const Value> wrt);
+
+// Sum over i of cotangents[i] . d outputs[i] / d wrt[j]; "none" where there is no dependence.
+Values vector_jacobian_product(std::span<const Value> outputs, std::span<const Value> cotangents,
+                               std::span<const Value> wrt);
+
+}  // namespace ravine

@@ -1,0 +1,174 @@
+#include "graph/graph.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace ravine {
+
+std::string to_string(const TensorType& type) { return str(name_of(type.dtype), " ", type.shape); }
+
+std::string TileExpression::to_string() const {
+  std::string text;
+  for (const Step& step : steps) text += (text.empty() ? "" : ", ") + std::string(step.op->name);
+  return text;
+}
+
+// ---- finding operations ---------------------------------------------------------------------------------------
+
+OpTable::OpTable(std::span<const Op* const> ops) : ops_(ops.begin(), ops.end()) {
+  std::sort(ops_.begin(), ops_.end(),
+            [](const Op* a, const Op* b) { return std::string_view(a->name) < std::string_view(b->name); });
+}
+
+const Op& OpTable::at(std::string_view name) const {
+  const auto place = std::lower_bound(ops_.begin(), ops_.end(), name,
+                                      [](const Op* op, std::string_view wanted) { return op->name < wanted; });
+  if (place != ops_.end() && (*place)->name == name) return **place;
+  std::string near;
+  for (const Op* op : ops_)
+    if (!name.empty() && op->name[0] == name[0]) near += (near.empty() ? "; did you mean one of: " : ", ") + std::string(op->name);
+  fail<KeyError>("unknown operation '", name, "'", near);
+}
+
+// ---- the operations of the graph itself ------------------------------------------------------------------------
+
+namespace {
+
+void infer_nothing(Node&) {}
+
+void infer_assign(Node& node) {
+  const TensorType expected{node.array.dtype(), node.array.shape()};
+  check<ValueError>(node.inputs[0].type() == expected, "assign: the state is ", to_string(expected), ", the value is ",
+                    to_string(node.inputs[0].type()));
+}
+
+}  // namespace
+
+const Op input_op{.name = "input", .kind = OpKind::input, .infer = infer_nothing};
+const Op state_op{.name = "state", .kind = OpKind::state, .infer = infer_nothing};
+const Op constant_op{.name = "constant", .kind = OpKind::constant, .infer = infer_nothing};
+const Op assign_op{.name = "assign", .kind = OpKind::effect, .infer = infer_assign};
+// Made by the fusion pass, which sets its outputs.
+const Op fused_op{.name = "fused", .kind = OpKind::compute, .infer = infer_nothing};
+
+// ---- recording -------------------------------------------------------------------------------------------------
+
+Node& Graph::add(const Op& op) {
+  auto node = std::make_unique<Node>();
+  node->op = &op;
+  node->graph = this;
+  node->id = static_cast<std::uint32_t>(nodes_.size());
+  nodes_.push_back(std::move(node));
+  return *nodes_.back();
+}
+
+Value Graph::input(const TensorType& type, std::string name) {
+  Node& node = add(input_op);
+  node.outputs = {type};
+  node.name = std::move(name);
+  inputs_.push_back(&node);
+  return node.out();
+}
+
+Value Graph::state(const Array& array, std::string name) {
+  for (const auto& node : nodes_)
+    if (node->op == &state_op && node->array.data() == array.data()) return node->out();
+  Node& node = add(state_op);
+  node.outputs = {{array.dtype(), array.shape()}};
+  node.array = array;
+  node.name = std::move(name);
+  if (on_record) on_record(node);
+  return node.out();
+}
+
+Value Graph::constant(const Array& array) {
+  Node& node = add(constant_op);
+  node.outputs = {{array.dtype(), array.shape()}};
+  node.array = array;
+  if (on_record) on_record(node);
+  return node.out();
+}
+
+Value Graph::scalar(double value, DType dtype) {
+  const Array array(dtype, Shape{});
+  switch (dtype) {
+    case DType::float32: *array.as<float>() = static_cast<float>(value); break;
+    case DType::float64: *array.as<double>() = value; break;
+    case DType::int32: *array.as<std::int32_t>() = static_cast<std::int32_t>(value); break;
+    case DType::int64: *array.as<std::int64_t>() = static_cast<std::int64_t>(value); break;
+    case DType::uint8: *array.as<std::uint8_t>() = static_cast<std::uint8_t>(value); break;
+    case DType::boolean: *array.as<std::uint8_t>() = value != 0; break;
+  }
+  return constant(array);
+}
+
+Value Graph::filled(double value, const TensorType& type) {
+  const Value number = scalar(value, type.dtype);
+  return type.shape.empty() ? number : apply1("broadcast_to", {number}, {{"shape", type.shape}});
+}
+
+Values Graph::apply(const Op& op, Values inputs, Attrs attrs) {
+  // Checked before the node is added: an error leaves the graph as it was.
+  auto node = std::make_unique<Node>();
+  node->op = &op;
+  node->graph = this;
+  node->id = static_cast<std::uint32_t>(nodes_.size());
+  for (const Value& input : inputs)
+    check<ValueError>(input && &input.graph() == this, op.name, ": an input belongs to another recording");
+  node->inputs = std::move(inputs);
+  node->attrs = std::move(attrs);
+  op.infer(*node);
+  nodes_.push_back(std::move(node));
+  Node& added = *nodes_.back();
+  if (on_record) on_record(added);
+  Values results;
+  for (int i = 0; i < static_cast<int>(added.outputs.size()); ++i) results.push_back(added.out(i));
+  return results;
+}
+
+Values Graph::apply(std::string_view name, Values inputs, Attrs attrs) {
+  return apply(ops_->at(name), std::move(inputs), std::move(attrs));
+}
+
+void Graph::assign(const Array& array, Value value) {
+  Node& node = add(assign_op);
+  node.inputs = {value};
+  node.array = array;
+  try {
+    infer_assign(node);
+  } catch (...) {
+    nodes_.pop_back();
+    throw;
+  }
+  effects_.push_back(&node);
+  if (on_record) on_record(node);
+}
+
+void Graph::effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> target) {
+  Node& node = add(op);
+  node.inputs = std::move(inputs);
+  node.target = std::move(target);
+  try {
+    op.infer(node);
+  } catch (...) {
+    nodes_.pop_back();
+    throw;
+  }
+  effects_.push_back(&node);
+  if (on_record) on_record(node);
+}
+
+Node& Graph::copy(const Node& original, Values inputs) {
+  Node& node = add(*original.op);
+  const std::uint32_t id = node.id;
+  node = original;
+  node.graph = this;
+  node.id = id;
+  node.inputs = std::move(inputs);
+  if (node.op->kind == OpKind::input) inputs_.push_back(&node);
+  if (node.op->kind == OpKind::effect) effects_.push_back(&node);
+  return node;
+}
+
+}  // namespace ravine

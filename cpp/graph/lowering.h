@@ -1,0 +1,134 @@
+// What an operation's lower() works with: where its inputs lie, memory for its outputs, kernel calls.
+//
+//   void lower_softmax(Lowering& lowering, const Node& node) {
+//     const View x = lowering.dense(node.inputs[0]);
+//     const View y = lowering.create(node.out());
+//     auto call = lowering.call("softmax", lowering.floats(node).softmax);
+//     call.args.rows = ...;
+//     call.read(call.args.input, x);
+//     call.write(call.args.output, y);
+//     call.cost(flops, bytes);
+//   }
+//
+// matmul, whose kernel can run an epilogue: call.write(call.args.c.data, call.output(call.args.epilogue, node, rows, columns));
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/program.h"
+
+namespace ravine {
+
+template <class Args>
+class Call;
+
+class Lowering {
+ public:
+  Lowering(Program& program, const kernels::KernelTable& kernels);
+
+  const kernels::KernelTable& kernels() const { return kernels_; }
+  // The kernels of the dtype of the node's first floating input, else of its first output.
+  const kernels::FloatKernels& floats(const Node& node) const;
+
+  // Where a value lies, with whatever strides it has.
+  const View& view(Value value) const;
+  // The value without gaps in the given order; copied there once if it lies otherwise.
+  View dense(Value value, Layout layout = Layout::row_major);
+  // Memory for an output, dense in the given order.
+  View create(Value output, Layout layout = Layout::row_major);
+  // The output is another name for (part of) existing memory.
+  void alias(Value output, const View& view);
+  // Memory that lives for the calls which read or write it.
+  View temporary(DType dtype, const Shape& shape, Layout layout = Layout::row_major);
+
+  template <class Args>
+  Call<Args> call(const char* kernel, kernels::Kernel<Args> function);
+
+  // An elementwise program on given views, as a call of its own: out = steps(inputs).
+  void copy(const View& from, const View& to);
+  void fill(const View& to, double value);
+
+  // Faults: a code whose error reads `before`, the offending index, `after`.
+  std::int32_t fault_code(std::string before, std::string after);
+  kernels::Fault* fault() const { return &program_.fault_; }
+  const kernels::RandomState* random() { program_.draws_ = true; return program_.random_.get(); }
+  void keep(const Array& array) { program_.kept_.push_back(array); }
+  void target(std::shared_ptr<EffectTarget> target) { program_.targets_.push_back(std::move(target)); }
+
+  // An array outside the program.
+  View external(const Array& array);
+
+ private:
+  template <class Args>
+  friend class Call;
+  friend class ProgramCompiler;
+
+  struct Binding {
+    int call;
+    const void** field;
+    int storage;
+    std::int64_t byte_offset;
+  };
+  struct ValueOrder {
+    bool operator()(const Value& a, const Value& b) const {
+      return a.node->id != b.node->id ? a.node->id < b.node->id : a.index < b.index;
+    }
+  };
+
+  int add_storage(const Storage& storage);
+  int add_call(const char* kernel, std::shared_ptr<void> args, const void* function,
+               void (*invoke)(const void*, const void*, const Team&));
+  void bind(int call, const void** field, const View& view, bool write);
+
+  Program& program_;
+  const kernels::KernelTable& kernels_;
+  std::vector<Binding> bindings_;
+  std::map<Value, View, ValueOrder> views_;
+  std::map<std::pair<Value, Layout>, View, bool (*)(const std::pair<Value, Layout>&, const std::pair<Value, Layout>&)> dense_copies_;
+  std::vector<std::pair<int, int>> reuse_hints_;  // (output storage, input storage) that may share memory if the input ends there
+};
+
+// A kernel call under construction. Pointers are set through read() and write(), which record who uses what memory.
+template <class Args>
+class Call {
+ public:
+  Args& args;
+
+  template <class Pointee>
+  void read(Pointee*& field, const View& view) {
+    lowering_.bind(index_, address_of(field), view, false);
+  }
+  template <class Pointee>
+  void write(Pointee*& field, const View& view) {
+    lowering_.bind(index_, address_of(field), view, true);
+  }
+  // Memory for the node's output 0, to be bound to the kernel's result. Where elementwise consumers were fused into the
+  // node, `field` is set to their program over [rows, columns], the memory order of output 0, which the kernel runs on
+  // complete blocks of the result; the node's outputs are then the program's.
+  View output(const kernels::TileProgram*& field, const Node& node, std::int64_t rows, std::int64_t columns,
+              Layout layout = Layout::row_major);
+  // For describe(): "(64, 784) x (784, 128)". What is fused is added by itself.
+  void describe(std::string text);
+  // Floating-point operations and bytes moved: what the choice of one or all threads rests on.
+  void cost(double flops, double bytes);
+  // A workspace shared by the team.
+  void workspace(void*& field, std::size_t bytes);
+
+ private:
+  friend class Lowering;
+  // All object pointers have one representation here; the program fills them in once memory is planned.
+  template <class Pointee>
+  static const void** address_of(Pointee*& field) {
+    return reinterpret_cast<const void**>(reinterpret_cast<std::uintptr_t>(&field));
+  }
+  Call(Lowering& lowering, int index, Args& args) : args(args), lowering_(lowering), index_(index) {}
+  Lowering& lowering_;
+  int index_;
+};
+
+}  // namespace ravine

@@ -1,0 +1,110 @@
+// A compiled graph: a flat list of kernel calls with resolved pointers, and the memory that they work in.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "dispatch/dispatch.h"
+#include "graph/graph.h"
+
+namespace ravine {
+
+// Where a tensor lies: in a storage of the program, strided.
+struct View {
+  int storage = -1;
+  std::int64_t offset = 0;  // in elements
+  DType dtype = DType::float32;
+  Shape shape;
+  Strides strides;
+};
+
+// A piece of memory that a program uses.
+struct Storage {
+  enum class Kind : std::uint8_t { arena, input, output, external };
+  Kind kind = Kind::arena;
+  std::int64_t bytes = 0;
+  std::byte* address = nullptr;  // external, and arena once planned
+  int index = 0;                 // which input or output
+  std::int64_t offset = 0;       // in the arena
+  int first_call = -1, last_call = -1;  // lifetime, in calls
+};
+
+// One kernel call. The arguments' type is known to `invoke` only.
+struct KernelCall {
+  std::string kernel;       // "gemm", "elementwise"
+  std::string description;  // for describe(): "(64, 784) x (784, 128) + add, relu"
+  void (*invoke)(const void* function, const void* args, const Team& team) = nullptr;
+  const void* function = nullptr;
+  std::shared_ptr<void> args;
+  bool barrier_before = false;
+  double cost = 0;  // nanoseconds on one core, roughly
+  std::vector<int> reads, writes;  // storages
+};
+
+// Writes the address of a run's input or output into the arguments of calls.
+struct PointerPatch {
+  const void** field;
+  bool is_output;
+  int index;
+  std::int64_t byte_offset;
+};
+
+class Program {
+ public:
+  // Runs once. inputs and outputs are dense row-major tensors of the graph's types, in the graph's order. An index out
+  // of range raises ValueError, and then no state has changed. One run at a time; a second caller waits.
+  void run(std::span<const void* const> inputs, std::span<void* const> outputs);
+
+  const std::vector<TensorType>& input_types() const { return input_types_; }
+  const std::vector<std::string>& input_names() const { return input_names_; }
+  const std::vector<TensorType>& output_types() const { return output_types_; }
+  std::span<const KernelCall> calls() const { return calls_; }
+  std::span<const Storage> storages() const { return storages_; }
+  std::int64_t arena_bytes() const { return arena_bytes_; }
+  std::string isa() const { return isa_; }
+  bool single_threaded() const { return single_threaded_; }
+  // A table of the calls: kernel, shapes, what is fused, barriers, lifetimes in the arena.
+  std::string describe() const;
+
+ private:
+  friend class Lowering;
+  friend class ProgramCompiler;
+  struct FaultMessage {
+    std::string before, after;  // "cross_entropy: label ", " is outside [0, 10)"
+  };
+
+  void run_calls(const Team& team) const;
+
+  std::vector<TensorType> input_types_, output_types_;
+  std::vector<std::string> input_names_;
+  std::vector<KernelCall> calls_;
+  std::vector<Storage> storages_;
+  std::vector<PointerPatch> patches_;
+  std::vector<FaultMessage> fault_messages_;
+  std::vector<std::shared_ptr<EffectTarget>> targets_;
+  std::vector<Array> kept_;  // states and constants
+  SharedBytes arena_;
+  std::int64_t arena_bytes_ = 0;
+  std::size_t scratch_bytes_ = 0;
+  bool single_threaded_ = false;
+  std::string isa_;
+  kernels::Fault fault_;
+  std::shared_ptr<kernels::RandomState> random_;
+  bool draws_ = false;
+  std::mutex mutex_;
+};
+
+struct CompileOptions {
+  std::shared_ptr<kernels::RandomState> random;  // null: a state of the program's own, seed 0
+  const kernels::KernelTable* kernels = nullptr;  // null: the active ones
+};
+
+// Compiles what the outputs and the graph's effects need. The graph is not changed.
+std::unique_ptr<Program> compile(const Graph& graph, std::span<const Value> outputs, const CompileOptions& options = {});
+
+}  // namespace ravine
