@@ -36,8 +36,8 @@ def fashion_mnist(folder: str | os.PathLike[str] | None = None) -> TrainTest:
 
     Args:
         folder: where train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files lie, plain or
-            with .gz; None means the folder of Debian's package dataset-fashion-mnist. Relatives of the same form
-            (MNIST, KMNIST) serve as well.
+            with .gz; None means the folder of Debian's package dataset-fashion-mnist.
+            Relatives of the same form (MNIST, KMNIST) serve as well.
 
     Raises:
         FileNotFoundError: a file is missing.

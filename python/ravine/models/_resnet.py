@@ -35,9 +35,11 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A 3x3 stem, four stages of basic blocks (the later three halve height and width), mean over pixels, Linear.
+    """A 3x3 stem, four stages of basic blocks, the mean over pixels, a Linear layer.
 
-    The keys of its state_dict are torchvision's (conv1, bn1, layer1.0.conv1, ..., layer2.0.downsample.0, ..., fc).
+    The first stage keeps height and width, each of the others halves them.
+
+    The state_dict has torchvision's keys: conv1, bn1, layer1.0.conv1, ..., layer2.0.downsample.0, ..., fc.
     """
 
     def __init__(
@@ -68,9 +70,9 @@ def _stage(in_channels: int, channels: int, blocks: int, stride: int) -> nn.Sequ
 
 
 def resnet18(in_channels: int = 3, num_classes: int = 10, *, width: int = 64) -> ResNet:
-    """ResNet-18 in the form for images of about 32x32: the first convolution is 3x3 without stride, and no maximum.
+    """ResNet-18 in the form for images of about 32x32: a 3x3 first convolution without stride, no max-pool.
 
-    Source: K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016, section 4.2.
+    Source: K. He, X. Zhang, S. Ren, J. Sun, "Deep residual learning for image recognition", CVPR 2016.
 
     Args:
         in_channels: channels of the images.

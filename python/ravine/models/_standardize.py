@@ -13,7 +13,7 @@ __all__ = ["Standardize"]
 class Standardize(nn.Module):
     """y = (x − mean) × scale, per channel (axis 1), with scale = 1 / standard deviation.
 
-    The two vectors are buffers, so that they are saved with the weights and whoever loads the model scales alike.
+    The two vectors are buffers, saved with the weights, so that whoever loads the model scales alike.
 
     Args:
         mean: [channels].
