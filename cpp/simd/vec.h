@@ -1,9 +1,11 @@
-// One vector type for the ISA this file is compiled for, on GCC and Clang vector extensions: arithmetic, comparisons
-// and ?: work on Vec<T> as on numbers. Counted loads and stores serve the tails, so that a formula is written once.
+// One vector type for the ISA this file is compiled for, on GCC and Clang vector extensions: arithmetic,
+// comparisons and ?: work on Vec<T> as on numbers. Counted loads and stores serve the tails, so that a
+// formula is written once.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -14,6 +16,7 @@
 #endif
 
 #define RAVINE_INLINE [[gnu::always_inline]] inline
+#define RAVINE_INLINE_LAMBDA __attribute__((always_inline))
 
 namespace ravine::kernels::RAVINE_ISA {
 
@@ -25,17 +28,24 @@ inline constexpr int vector_bytes = 32;
 inline constexpr int vector_bytes = 16;
 #endif
 
-template <class T>
-struct VecOf {
-  typedef T type __attribute__((vector_size(vector_bytes), aligned(vector_bytes)));
-  typedef T unaligned __attribute__((vector_size(vector_bytes), aligned(alignof(T)), may_alias));
-};
-template <class T>
-using Vec = typename VecOf<T>::type;
-
 // Elements in a vector.
 template <class T>
 inline constexpr int lanes = vector_bytes / static_cast<int>(sizeof(T));
+
+template <class T, int n = lanes<T>>
+struct VecOf {
+  typedef T type __attribute__((vector_size(n * sizeof(T)), aligned(n * sizeof(T))));
+  typedef T unaligned __attribute__((vector_size(n * sizeof(T)), aligned(alignof(T)), may_alias));
+};
+template <class T>
+using Vec = typename VecOf<T>::type;
+// A vector of n elements: n bytes that belong to n = lanes<float> floats, half a vector, ...
+template <class T, int n>
+using VecN = typename VecOf<T, n>::type;
+
+// What comparing Vec<T> yields: signed integers of T's size, all bits set where true.
+template <class T>
+using Mask = decltype(Vec<T>{} == Vec<T>{});
 
 template <class T>
 RAVINE_INLINE Vec<T> splat(T value) {
@@ -51,6 +61,12 @@ template <class T>
 RAVINE_INLINE void store(T* to, Vec<T> value) {
   *reinterpret_cast<typename VecOf<T>::unaligned*>(to) = value;
 }
+
+#if defined(__AVX512BW__)
+RAVINE_INLINE __mmask64 first_lanes_mask(std::int64_t n) {
+  return _cvtu64_mask64(n >= 64 ? ~0ULL : (1ULL << n) - 1);
+}
+#endif
 
 // The first n lanes (0 <= n <= lanes), the others 0; memory beyond them is not touched.
 template <class T>
@@ -71,6 +87,9 @@ RAVINE_INLINE Vec<T> load(const T* from, std::int64_t n) {
     const __m256i mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), lane);
     return (Vec<T>)_mm256_maskload_epi64(reinterpret_cast<const long long*>(from), mask);
   }
+#endif
+#if defined(__AVX512BW__)
+  if constexpr (sizeof(T) == 1) return (Vec<T>)_mm512_maskz_loadu_epi8(first_lanes_mask(n), from);
 #endif
   Vec<T> value{};
   std::memcpy(&value, from, static_cast<std::size_t>(n) * sizeof(T));
@@ -100,7 +119,115 @@ RAVINE_INLINE void store(T* to, Vec<T> value, std::int64_t n) {
     return;
   }
 #endif
+#if defined(__AVX512BW__)
+  if constexpr (sizeof(T) == 1) {
+    _mm512_mask_storeu_epi8(to, first_lanes_mask(n), (__m512i)value);
+    return;
+  }
+#endif
   std::memcpy(to, &value, static_cast<std::size_t>(n) * sizeof(T));
+}
+
+// ---- selection
+// ----------------------------------------------------------------------------------------------------
+
+template <class T>
+RAVINE_INLINE Vec<T> select(Mask<T> mask, std::type_identity_t<Vec<T>> yes, std::type_identity_t<Vec<T>> no) {
+  return mask ? yes : no;
+}
+
+template <class V>
+RAVINE_INLINE V maximum(V a, V b) {  // a NaN wins, as in NumPy
+  return ((a > b) | (a != a)) ? a : b;
+}
+template <class V>
+RAVINE_INLINE V minimum(V a, V b) {
+  return ((a < b) | (a != a)) ? a : b;
+}
+
+// Lane i of the result: i.
+template <class T>
+RAVINE_INLINE Vec<T> lane_numbers() {
+  Vec<T> numbers;
+  for (int i = 0; i < lanes<T>; ++i) numbers[i] = static_cast<T>(i);
+  return numbers;
+}
+
+// ---- conversion
+// ---------------------------------------------------------------------------------------------------
+
+// As C++ converts, lane by lane; the result has as many lanes.
+template <class To, class V>
+RAVINE_INLINE auto convert(V value) {
+  return __builtin_convertvector(value, VecN<To, sizeof(V) / sizeof(value[0])>);
+}
+
+// The two halves of a vector, in order; fixed-size copies, which compile to register moves.
+template <class Half, class V>
+RAVINE_INLINE void split(V value, Half& low, Half& high) {
+  static_assert(2 * sizeof(Half) == sizeof(V));
+  std::memcpy(&low, &value, sizeof(Half));
+  std::memcpy(&high, reinterpret_cast<const char*>(&value) + sizeof(Half), sizeof(Half));
+}
+template <class V, class Half>
+RAVINE_INLINE V join(Half low, Half high) {
+  static_assert(2 * sizeof(Half) == sizeof(V));
+  V value;
+  std::memcpy(&value, &low, sizeof(Half));
+  std::memcpy(reinterpret_cast<char*>(&value) + sizeof(Half), &high, sizeof(Half));
+  return value;
+}
+
+RAVINE_INLINE void widen(Vec<float> value, Vec<double>& low, Vec<double>& high) {
+  VecN<float, lanes<double>> first, second;
+  split(value, first, second);
+#if defined(__AVX512F__)  // GCC 12 converts in two steps
+  low = _mm512_maskz_cvtps_pd(0xff, first);
+  high = _mm512_maskz_cvtps_pd(0xff, second);
+#else
+  low = convert<double>(first);
+  high = convert<double>(second);
+#endif
+}
+RAVINE_INLINE Vec<float> narrow(Vec<double> low, Vec<double> high) {
+  return join<Vec<float>>(convert<float>(low), convert<float>(high));
+}
+
+// ---- reductions over lanes, in a fixed order: halves against halves
+// -------------------------------------------------
+
+template <class T, int n = lanes<T>, class Combine>
+RAVINE_INLINE T reduce_lanes(VecN<T, n> value, Combine combine) {
+  if constexpr (n == 2) {
+    return combine(value[0], value[1]);
+  } else {
+    VecN<T, n / 2> low, high;
+    split(value, low, high);
+    return reduce_lanes<T, n / 2>(combine(low, high), combine);
+  }
+}
+
+template <class T>
+RAVINE_INLINE T sum_of_lanes(std::type_identity_t<Vec<T>> value) {
+  return reduce_lanes<T>(value, [](auto a, auto b) RAVINE_INLINE_LAMBDA { return decltype(a)(a + b); });
+}
+template <class T>
+RAVINE_INLINE T max_of_lanes(std::type_identity_t<Vec<T>> value) {  // a NaN wins
+  return reduce_lanes<T>(value, [](auto a, auto b) RAVINE_INLINE_LAMBDA { return maximum(a, b); });
+}
+template <class T>
+RAVINE_INLINE T min_of_lanes(std::type_identity_t<Vec<T>> value) {
+  return reduce_lanes<T>(value, [](auto a, auto b) RAVINE_INLINE_LAMBDA { return minimum(a, b); });
+}
+
+// True where any lane of a comparison is true.
+template <class M>
+RAVINE_INLINE bool any(M mask) {
+  Vec<std::int64_t> words;
+  static_assert(sizeof(words) == sizeof(mask));
+  std::memcpy(&words, &mask, sizeof(mask));
+  return reduce_lanes<std::int64_t>(
+             words, [](auto a, auto b) RAVINE_INLINE_LAMBDA { return decltype(a)(a | b); }) != 0;
 }
 
 }  // namespace ravine::kernels::RAVINE_ISA
