@@ -13,13 +13,15 @@ struct GemmOperand {
 };
 
 struct GemmArgs {
-  std::int64_t m = 0, n = 0, k = 0;  // A is [m, k], B is [k, n], C is [m, n]; any may be 0 (k = 0 gives zeros)
+  std::int64_t m = 0, n = 0,
+               k = 0;  // A is [m, k], B is [k, n], C is [m, n]; any may be 0 (k = 0 gives zeros)
   int batch_rank = 0;
   std::int64_t batch_extents[max_rank] = {};
-  GemmOperand a, b, c;       // c.column_stride is 1
-  bool accumulate = false;   // add to what C holds
-  const TileProgram* epilogue = nullptr;  // rows are batch * m; runs on blocks of C when complete, before the kernel returns
-  void* workspace = nullptr;              // shared by the team, workspace_bytes(args) large
+  GemmOperand a, b, c;      // c.column_stride is 1
+  bool accumulate = false;  // add to what C holds
+  const TileProgram* epilogue =
+      nullptr;  // rows are batch * m; runs on blocks of C when complete, before the kernel returns
+  void* workspace = nullptr;  // shared by the team, workspace_bytes(args) large
 };
 
 }  // namespace ravine::kernels

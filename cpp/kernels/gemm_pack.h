@@ -1,0 +1,202 @@
+// Packing for GEMM: panels of A [depth][panel_rows] and of B [depth][width], in the order the micro-kernel
+// reads them. A source is a matrix in memory here, patches of an image in conv_sources.h.
+#pragma once
+
+#include <utility>
+
+#include "kernels/gemm_micro.h"
+
+namespace ravine::kernels::RAVINE_ISA {
+
+struct Range {
+  std::int64_t begin, end;
+  std::int64_t size() const { return end - begin; }
+};
+
+RAVINE_INLINE constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+RAVINE_INLINE constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+RAVINE_INLINE constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+RAVINE_INLINE constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
+
+template <class T>
+struct LaneIndexOf;
+template <>
+struct LaneIndexOf<float> {
+  using type = std::int32_t;
+};
+template <>
+struct LaneIndexOf<double> {
+  using type = std::int64_t;
+};
+
+// x0 y0 x1 y1 ... of the low (half 0) or high (half 1) halves.
+template <int half, class T, std::size_t... lane>
+RAVINE_INLINE Vec<T> interleave(Vec<T> x, Vec<T> y, std::index_sequence<lane...>) {
+  constexpr int n = lanes<T>;
+#if defined(__clang__)
+  return __builtin_shufflevector(x, y, (lane / 2 + half * n / 2 + (lane % 2) * n)...);
+#else
+  using Index = typename LaneIndexOf<T>::type;
+  typedef Index Indices __attribute__((vector_size(vector_bytes)));
+  return __builtin_shuffle(x, y, Indices{static_cast<Index>(lane / 2 + half * n / 2 + (lane % 2) * n)...});
+#endif
+}
+template <class T>
+RAVINE_INLINE Vec<T> interleave_low(Vec<T> x, Vec<T> y) {
+  return interleave<0, T>(x, y, std::make_index_sequence<lanes<T>>{});
+}
+template <class T>
+RAVINE_INLINE Vec<T> interleave_high(Vec<T> x, Vec<T> y) {
+  return interleave<1, T>(x, y, std::make_index_sequence<lanes<T>>{});
+}
+
+// Transposes `rows` vectors (a power of two) in place: read as one array, element (row, p) moves to p * rows
+// + row. Each round moves the highest bit of the row number below the lane number, which rotates the array's
+// index by one.
+template <class T, int rows>
+RAVINE_INLINE void transpose(Vec<T> (&v)[rows]) {
+#pragma GCC unroll 8
+  for (int round = 1; round < rows; round *= 2) {
+    Vec<T> next[rows];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows / 2; ++i) {
+      next[2 * i] = interleave_low<T>(v[i], v[i + rows / 2]);
+      next[2 * i + 1] = interleave_high<T>(v[i], v[i + rows / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) v[i] = next[i];
+  }
+}
+
+// to[p * panel_rows + i] = row[i][p * step[i]] for p < depth, a step being 1, or 0 for a row of zeros (which
+// must be a whole vector long). May write up to one transposed block beyond: panels are packed in rising
+// order with that slack behind.
+template <class T>
+inline void pack_a_rows(T* to, const T* const (&row)[panel_rows], const std::int64_t (&step)[panel_rows],
+                        std::int64_t depth) {
+  constexpr int n = lanes<T>;
+  std::int64_t p = 0;
+  for (; p < depth; p += n) {
+    Vec<T> v[panel_rows];
+    if (depth - p >= n) {
+#pragma GCC unroll 8
+      for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p * step[i]);
+    } else {
+#pragma GCC unroll 8
+      for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p * step[i], depth - p);
+    }
+    transpose<T, panel_rows>(v);
+#pragma GCC unroll 8
+    for (int i = 0; i < panel_rows; ++i) store(to + p * panel_rows + i * n, v[i]);
+  }
+}
+// Elements that pack_a_rows may write behind a panel.
+template <class T>
+inline constexpr std::int64_t pack_slack = std::int64_t{lanes<T>} * panel_rows;
+
+template <class T>
+alignas(64) inline constexpr T zero_vector[lanes<T>] = {};
+
+// to[p * width + i] = row[i][p] for p < depth and one vector of columns i; columns from `count` on are 0.
+template <class T>
+inline void pack_b_columns(T* to, std::int64_t width, const T* column, std::int64_t column_stride, int count,
+                           std::int64_t depth) {
+  constexpr int n = lanes<T>;
+  for (std::int64_t p = 0; p < depth; p += n) {
+    Vec<T> v[n];
+    const std::int64_t left = depth - p;
+    if (count == n && left >= n) {
+#pragma GCC unroll 16
+      for (int i = 0; i < n; ++i) v[i] = load(column + i * column_stride + p);
+    } else {
+      for (int i = 0; i < n; ++i) {
+        v[i] = i < count ? load(column + i * column_stride + p, smaller(left, n)) : Vec<T>{};
+      }
+    }
+    transpose<T, n>(v);
+    if (left >= n) {
+#pragma GCC unroll 16
+      for (int i = 0; i < n; ++i) store(to + (p + i) * width, v[i]);
+    } else {
+      for (int i = 0; i < left; ++i) store(to + (p + i) * width, v[i]);
+    }
+  }
+}
+
+// Copies `count` elements in whole vectors, zeros behind them: writes up to the next multiple of lanes.
+template <class T>
+RAVINE_INLINE void copy_padded(T* to, const T* from, std::int64_t count) {
+  constexpr int n = lanes<T>;
+  std::int64_t j = 0;
+  for (; j + n <= count; j += n) store(to + j, load(from + j));
+  if (j < count) store(to + j, load(from + j, count - j));
+}
+
+// A [m, k] in memory.
+template <class T>
+struct MatrixA {
+  const T* data;
+  std::int64_t row_stride, column_stride;
+
+  bool in_place() const { return row_stride == 1 || column_stride == 1; }
+  ALayout layout() const { return column_stride == 1 ? ALayout::depth_adjacent : ALayout::rows_adjacent; }
+  std::int64_t step() const { return column_stride == 1 ? row_stride : column_stride; }
+  const T* at(std::int64_t i, std::int64_t p) const { return data + i * row_stride + p * column_stride; }
+
+  void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
+    if (column_stride == 1) {
+      const T* row[panel_rows];
+      std::int64_t step[panel_rows];
+      for (int i = 0; i < panel_rows; ++i) {
+        row[i] = i < rows ? at(first_row + i, depth.begin) : zero_vector<T>;
+        step[i] = i < rows;
+      }
+      pack_a_rows<T>(to, row, step, depth.size());
+    } else if (row_stride == 1 && rows == micro_rows) {
+      const T* from = at(first_row, depth.begin);
+      for (std::int64_t p = 0; p < depth.size(); ++p, from += column_stride, to += panel_rows) {
+#pragma GCC unroll 8
+        for (int i = 0; i < micro_rows; ++i) to[i] = from[i];
+      }
+    } else {
+      const T* from = at(first_row, depth.begin);
+      for (std::int64_t p = 0; p < depth.size(); ++p, from += column_stride, to += panel_rows) {
+        for (int i = 0; i < rows; ++i) to[i] = from[i * row_stride];
+      }
+    }
+  }
+};
+
+// B [k, n] in memory.
+template <class T>
+struct MatrixB {
+  const T* data;
+  std::int64_t row_stride, column_stride;
+
+  bool in_place() const { return column_stride == 1; }
+  std::int64_t step() const { return row_stride; }
+  const T* at(std::int64_t p, std::int64_t j) const { return data + p * row_stride + j * column_stride; }
+
+  // `width` is `columns` rounded up to whole vectors.
+  void pack(T* to, std::int64_t width, std::int64_t first_column, std::int64_t columns, Range depth) const {
+    constexpr int n = lanes<T>;
+    const T* from = at(depth.begin, first_column);
+    if (column_stride == 1) {
+      for (std::int64_t p = 0; p < depth.size(); ++p)
+        copy_padded(to + p * width, from + p * row_stride, columns);
+    } else if (row_stride == 1) {
+      for (std::int64_t j = 0; j < columns; j += n) {
+        pack_b_columns(to + j, width, from + j * column_stride, column_stride,
+                       static_cast<int>(smaller(columns - j, n)), depth.size());
+      }
+    } else {
+      for (std::int64_t p = 0; p < depth.size(); ++p) {
+        T* row = to + p * width;
+        for (std::int64_t j = 0; j < columns; ++j) row[j] = from[p * row_stride + j * column_stride];
+        for (std::int64_t j = columns; j < width; ++j) row[j] = T{0};
+      }
+    }
+  }
+};
+
+}  // namespace ravine::kernels::RAVINE_ISA
