@@ -1,0 +1,266 @@
+// C = A B on every ISA against a plain float64 triple loop.
+#include "kernel_test.h"
+
+#include <sstream>
+
+namespace ravine::testing {
+namespace {
+
+using kernels::GemmArgs;
+using kernels::TileOp;
+using kernels::TileProgram;
+
+// How a matrix [rows, columns] lies in memory.
+enum class Order { row_major, padded_rows, column_major, padded_columns, every_second };
+
+struct Strides {
+  std::int64_t row, column, size;
+};
+Strides strides_of(Order order, std::int64_t rows, std::int64_t columns) {
+  switch (order) {
+    case Order::row_major:
+      return {columns, 1, rows * columns};
+    case Order::padded_rows:
+      return {columns + 5, 1, rows * (columns + 5)};
+    case Order::column_major:
+      return {1, rows, rows * columns};
+    case Order::padded_columns:
+      return {1, rows + 3, (rows + 3) * columns};
+    case Order::every_second:
+      return {2 * columns + 1, 2, rows * (2 * columns + 1)};
+  }
+  return {};
+}
+
+struct Case {
+  std::int64_t m, n, k;
+  Order a = Order::row_major, b = Order::row_major;
+  std::vector<std::int64_t> batch = {};
+  bool a_shared = false, b_shared = false;  // broadcast over the first batch axis
+  bool accumulate = false, epilogue = false;
+  std::int64_t c_padding = 0;
+};
+
+std::string describe(const Case& c) {
+  std::ostringstream text;
+  text << c.m << "x" << c.n << "x" << c.k << " a" << static_cast<int>(c.a) << " b" << static_cast<int>(c.b)
+       << " batch";
+  for (std::int64_t extent : c.batch) text << " " << extent;
+  text << (c.accumulate ? " accumulate" : "") << (c.epilogue ? " epilogue" : "");
+  return text.str();
+}
+
+// bias + relu, in place on C.
+template <class T>
+TileProgram bias_relu(const KernelTable& table, std::int64_t rows, std::int64_t columns, const T* bias, T* to,
+                      std::int64_t to_stride) {
+  TileProgram program;
+  program.rank = 2;
+  program.extents[0] = rows;
+  program.extents[1] = columns;
+  program.n_inputs = 2;
+  program.inputs[0].dtype = program.inputs[1].dtype = dtype_of<T>;
+  program.inputs[0].strides[0] = to_stride;
+  program.inputs[0].strides[1] = 1;
+  program.inputs[1].data = const_cast<T*>(bias);
+  program.inputs[1].strides[1] = 1;
+  program.n_steps = 2;
+  const TileOp ops[] = {TileOp::add, TileOp::relu};
+  for (int s = 0; s < 2; ++s) {
+    program.steps[s].op = ops[s];
+    program.steps[s].dtype = program.steps[s].result_dtype = dtype_of<T>;
+    program.steps[s].function = table.tile_function(ops[s], dtype_of<T>, dtype_of<T>);
+  }
+  program.steps[0].operands[0] = 0;
+  program.steps[0].operands[1] = 1;
+  program.steps[1].operands[0] = 2;
+  program.n_outputs = 1;
+  program.outputs[0].value = 3;
+  program.outputs[0].tensor.data = to;
+  program.outputs[0].tensor.dtype = dtype_of<T>;
+  program.outputs[0].tensor.strides[0] = to_stride;
+  program.outputs[0].tensor.strides[1] = 1;
+  return program;
+}
+
+template <class T>
+void check(const KernelTable& table, const Case& c) {
+  SCOPED_TRACE(describe(c));
+  std::int64_t batch = 1;
+  for (std::int64_t extent : c.batch) batch *= extent;
+  const Strides a_strides = strides_of(c.a, c.m, c.k), b_strides = strides_of(c.b, c.k, c.n);
+  const std::int64_t c_stride = c.n + c.c_padding, c_size = c.m * c_stride;
+
+  GemmArgs args;
+  args.m = c.m;
+  args.n = c.n;
+  args.k = c.k;
+  args.batch_rank = static_cast<int>(c.batch.size());
+  std::int64_t a_count = 1, b_count = 1, c_count = 1;
+  for (int d = args.batch_rank - 1; d >= 0; --d) {
+    args.batch_extents[d] = c.batch[d];
+    const bool first = d == 0;
+    args.a.batch_strides[d] = first && c.a_shared ? 0 : a_count * a_strides.size;
+    args.b.batch_strides[d] = first && c.b_shared ? 0 : b_count * b_strides.size;
+    args.c.batch_strides[d] = c_count * c_size;
+    if (!(first && c.a_shared)) a_count *= c.batch[d];
+    if (!(first && c.b_shared)) b_count *= c.batch[d];
+    c_count *= c.batch[d];
+  }
+  const Buffer<T> a = random_buffer<T>(a_count * a_strides.size, 1);
+  const Buffer<T> b = random_buffer<T>(b_count * b_strides.size, 2);
+  const Buffer<T> before = random_buffer<T>(batch * c_size, 3), bias = random_buffer<T>(c.n, 4);
+  Buffer<T> result(batch * c_size);
+  args.a.data = const_cast<T*>(a.data());
+  args.a.row_stride = a_strides.row;
+  args.a.column_stride = a_strides.column;
+  args.b.data = const_cast<T*>(b.data());
+  args.b.row_stride = b_strides.row;
+  args.b.column_stride = b_strides.column;
+  args.c.data = result.data();
+  args.c.row_stride = c_stride;
+  args.c.column_stride = 1;
+  args.accumulate = c.accumulate;
+  const TileProgram epilogue = bias_relu<T>(table, batch * c.m, c.n, bias.data(), result.data(), c_stride);
+  if (c.epilogue) args.epilogue = &epilogue;
+
+  std::vector<double> expected(result.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::int64_t index = 0; index < batch; ++index) {
+    std::int64_t rest = index, a_at = 0, b_at = 0;
+    for (int d = args.batch_rank - 1; d >= 0; --d) {
+      a_at += rest % c.batch[d] * args.a.batch_strides[d];
+      b_at += rest % c.batch[d] * args.b.batch_strides[d];
+      rest /= c.batch[d];
+    }
+    for (std::int64_t i = 0; i < c.m; ++i)
+      for (std::int64_t j = 0; j < c.n; ++j) {
+        const std::int64_t at = index * c_size + i * c_stride + j;
+        double sum = c.accumulate ? before[at] : 0.0;
+        for (std::int64_t p = 0; p < c.k; ++p)
+          sum += static_cast<double>(a[a_at + i * a_strides.row + p * a_strides.column]) *
+                 b[b_at + p * b_strides.row + j * b_strides.column];
+        expected[at] = c.epilogue ? std::max(sum + bias[j], 0.0) : sum;
+      }
+  }
+
+  const auto& kernels = table.of(dtype_of<T>);
+  const std::size_t bytes = kernels.gemm_workspace(args);
+  Buffer<std::uint8_t> workspace(static_cast<std::int64_t>(bytes));
+  args.workspace = workspace.data();
+  run_same_bits(table, kernels.gemm, args, {result.memory()}, {workspace.memory()}, [&] {
+    if (!c.accumulate) return;
+    for (std::int64_t row = 0; row < batch * c.m; ++row)
+      for (std::int64_t j = 0; j < c.n; ++j) result[row * c_stride + j] = before[row * c_stride + j];
+  });
+  const double epsilon = std::numeric_limits<T>::epsilon();
+  expect_close(result, expected, 2 * epsilon, epsilon * (4 + 0.125 * static_cast<double>(c.k)));
+}
+
+void check_both(const std::vector<Case>& cases) {
+  on_every_isa([&](const KernelTable& table) {
+    for (const Case& c : cases) {
+      check<float>(table, c);
+      check<double>(table, c);
+      if (::testing::Test::HasFailure()) return;
+    }
+  });
+}
+
+constexpr Order orders[] = {Order::row_major, Order::padded_rows, Order::column_major, Order::padded_columns,
+                            Order::every_second};
+
+TEST(Gemm, OddSizes) {
+  std::vector<Case> cases;
+  for (std::int64_t m : {1, 3, 7, 9, 17, 65, 101})
+    for (std::int64_t n : {1, 3, 10, 17, 49, 65, 130})
+      for (std::int64_t k : {1, 3, 16, 33, 200}) cases.push_back({m, n, k});
+  check_both(cases);
+}
+
+TEST(Gemm, EveryOrderOfTheOperands) {
+  std::vector<Case> cases;
+  for (Order a : orders)
+    for (Order b : orders)
+      for (const auto& [m, n, k] : {std::array<std::int64_t, 3>{1, 21, 40},
+                                    {5, 70, 19},
+                                    {20, 51, 37},
+                                    {33, 8, 65},
+                                    {110, 120, 13},
+                                    {9, 300, 210}})
+        cases.push_back({m, n, k, a, b});
+  check_both(cases);
+}
+
+// More rows, columns and depth than one block of each, so that all loops turn.
+TEST(Gemm, SeveralBlocks) {
+  check_both({{203, 701, 1003},
+              {203, 701, 405, Order::column_major, Order::column_major},
+              {12, 1400, 1100},
+              {60, 700, 1100, Order::row_major, Order::column_major},
+              {300, 20, 1100, Order::padded_rows, Order::row_major}});
+}
+
+// Few tiles and a long k: k is cut.
+TEST(Gemm, LongDepth) {
+  check_both(
+      {{5, 7, 5000}, {10, 64, 3001, Order::column_major}, {1, 1, 1999}, {30, 40, 1100, Order::every_second}});
+  Case batched{6, 9, 2100};
+  batched.batch = {2, 3};
+  batched.accumulate = batched.epilogue = true;
+  check_both({batched});
+}
+
+TEST(Gemm, AccumulateEpilogueAndPaddedC) {
+  std::vector<Case> cases;
+  for (Order b : {Order::row_major, Order::column_major})
+    for (const auto& [m, n, k] :
+         {std::array<std::int64_t, 3>{3, 37, 50}, {32, 130, 64}, {150, 90, 600}, {40, 10, 2000}})
+      for (bool accumulate : {false, true})
+        for (bool epilogue : {false, true}) {
+          Case c{m, n, k, Order::row_major, b};
+          c.accumulate = accumulate;
+          c.epilogue = epilogue;
+          c.c_padding = accumulate ? 3 : 0;
+          cases.push_back(c);
+        }
+  check_both(cases);
+}
+
+TEST(Gemm, BatchesAndBroadcast) {
+  std::vector<Case> cases;
+  for (const auto& [m, n, k] :
+       {std::array<std::int64_t, 3>{17, 19, 23}, {2, 40, 9}, {20, 33, 7}, {70, 100, 64}})
+    for (Order b : {Order::row_major, Order::column_major}) {
+      Case c{m, n, k, Order::row_major, b};
+      c.batch = {3, 2};
+      cases.push_back(c);
+      c.a_shared = true;
+      cases.push_back(c);
+      c.b_shared = true;
+      c.epilogue = true;
+      cases.push_back(c);
+      c.batch = {7};
+      c.a_shared = false;
+      cases.push_back(c);
+    }
+  check_both(cases);
+}
+
+TEST(Gemm, EmptyExtents) {
+  std::vector<Case> cases;
+  for (Order b : {Order::row_major, Order::column_major})
+    for (const auto& [m, n, k] :
+         {std::array<std::int64_t, 3>{0, 5, 7}, {5, 0, 7}, {5, 7, 0}, {40, 70, 0}, {0, 0, 0}})
+      for (bool accumulate : {false, true}) {
+        Case c{m, n, k, Order::row_major, b};
+        c.accumulate = accumulate;
+        c.epilogue = true;
+        cases.push_back(c);
+        c.batch = {0, 3};
+        cases.push_back(c);
+      }
+  check_both(cases);
+}
+
+}  // namespace
+}  // namespace ravine::testing
