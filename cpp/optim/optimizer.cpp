@@ -1,0 +1,162 @@
+#include "optim/optimizer.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "core/error.h"
+#include "graph/lowering.h"
+
+namespace ravine::optim {
+
+// ---- the optimizer
+// ---------------------------------------------------------------------------------------------
+
+Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper)
+    : rule_(rule_named(rule)), hyper_(rule_.name, rule_.hyper), parameters_(std::move(parameters)) {
+  for (const auto& [name, value] : hyper) hyper_.set(name, value);
+  if (rule_.check != nullptr) rule_.check(hyper_);
+  for (const Array& parameter : parameters_)
+    check<TypeError>(is_floating(parameter.dtype()), rule_.name, ": a parameter of shape ", parameter.shape(),
+                     " is ", name_of(parameter.dtype()), ", expected float32 or float64");
+  for (std::size_t i = 0; i < parameters_.size(); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      check<ValueError>(parameters_[i].data() != parameters_[j].data(), rule_.name, ": parameters ", j,
+                        " and ", i, " are the same array");
+  for (const Slot& slot : rule_.slots) {
+    if (slot.needed_by != nullptr && !hyper_.on(slot.needed_by)) break;
+    std::vector<Array> arrays;
+    for (const Array& parameter : parameters_)
+      arrays.emplace_back(parameter.dtype(), parameter.shape(), parameter.layout());
+    slots_.emplace_back(slot.name, std::move(arrays));
+  }
+  kernel_hyper_ = rule_.prepare(hyper_, step_);
+}
+
+Optimizer::Settings Optimizer::hyper() const {
+  Settings all;
+  for (const Hyperparameter& parameter : rule_.hyper)
+    all.emplace_back(parameter.name, hyper_.at(parameter.name));
+  return all;
+}
+
+void Optimizer::check_slots(const HyperValues& hyper) const {
+  for (std::size_t i = slots_.size(); i < rule_.slots.size(); ++i) {
+    const Slot& slot = rule_.slots[i];
+    check<ValueError>(slot.needed_by == nullptr || !hyper.on(slot.needed_by), rule_.name, ": ",
+                      slot.needed_by,
+                      " cannot be set on an optimizer that was made without it, as it keeps no ", slot.name);
+  }
+}
+
+void Optimizer::set(std::string_view name, double value) {
+  HyperValues changed = hyper_;
+  changed.set(name, value);
+  if (rule_.check != nullptr) rule_.check(changed);
+  check_slots(changed);
+  hyper_ = changed;
+}
+
+void Optimizer::set_step(std::int64_t step) {
+  check<ValueError>(step >= 0, rule_.name, ": the step must not be negative, got ", step);
+  step_ = step;
+}
+
+const void* Optimizer::kernel_hyper() const {
+  return std::visit([](const auto& hyper) { return static_cast<const void*>(&hyper); }, kernel_hyper_);
+}
+
+void Optimizer::before_run() { kernel_hyper_ = rule_.prepare(hyper_, step_); }
+
+void Optimizer::after_run() { ++step_; }
+
+// ---- the effect
+// ------------------------------------------------------------------------------------------------
+
+namespace {
+
+const Optimizer& optimizer_of(const Node& node) { return static_cast<const Optimizer&>(*node.target); }
+
+void infer_step(Node& node) {
+  const Optimizer& optimizer = optimizer_of(node);
+  const std::vector<Array>& parameters = optimizer.parameters();
+  check<ValueError>(node.inputs.size() == parameters.size(), "optimizer_step: got ", node.inputs.size(),
+                    " gradients for ", parameters.size(), " parameters");
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const TensorType expected{parameters[i].dtype(), parameters[i].shape()};
+    const TensorType& got = node.inputs[i].type();
+    check<ValueError>(got == expected, "optimizer_step: gradient ", i, " is ", to_string(got),
+                      ", its parameter is ", to_string(expected));
+  }
+}
+
+// One kernel call for all parameters of a dtype.
+void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
+  const Optimizer& optimizer = optimizer_of(node);
+  std::vector<std::size_t> chosen;
+  for (std::size_t i = 0; i < optimizer.parameters().size(); ++i)
+    if (optimizer.parameters()[i].dtype() == dtype) chosen.push_back(i);
+  if (chosen.empty()) return;
+
+  // Storages that the kernel writes. A gradient can lie in one of them (that of sum(p q) with respect to p is
+  // q), and would then be read after it has changed.
+  std::vector<int> written;
+  for (const std::size_t i : chosen) {
+    written.push_back(lowering.external(optimizer.parameters()[i]).storage);
+    for (const auto& [name, arrays] : optimizer.slots())
+      written.push_back(lowering.external(arrays[i]).storage);
+  }
+  std::vector<View> gradients;
+  for (const std::size_t i : chosen) {
+    const Layout layout = optimizer.parameters()[i].layout();
+    View gradient = lowering.dense(node.inputs[i], layout);
+    if (std::find(written.begin(), written.end(), gradient.storage) != written.end()) {
+      const View copied = lowering.temporary(dtype, gradient.shape, layout);
+      lowering.copy(gradient, copied);
+      gradient = copied;
+    }
+    gradients.push_back(gradient);
+  }
+
+  // The segments live as long as the program.
+  const auto bytes = static_cast<std::int64_t>(chosen.size() * sizeof(kernels::ParameterSegment));
+  const Array memory(DType::uint8, Shape{bytes});
+  lowering.keep(memory);
+  auto* segments = memory.as<kernels::ParameterSegment>();
+  std::uninitialized_value_construct_n(segments, chosen.size());
+
+  auto call = lowering.call(optimizer.rule().name, lowering.kernels().of(dtype).*optimizer.rule().kernel);
+  std::int64_t elements = 0;
+  for (std::size_t s = 0; s < chosen.size(); ++s) {
+    const Array& parameter = optimizer.parameters()[chosen[s]];
+    segments[s].size = parameter.size();
+    elements += parameter.size();
+    call.read(segments[s].gradient, gradients[s]);
+    call.write(segments[s].parameter, lowering.external(parameter));
+    for (std::size_t slot = 0; slot < optimizer.slots().size(); ++slot)
+      call.write(segments[s].slots[slot], lowering.external(optimizer.slots()[slot].second[chosen[s]]));
+  }
+  call.args.segments = segments;
+  call.args.n_segments = static_cast<std::int64_t>(chosen.size());
+  call.args.hyper = optimizer.kernel_hyper();
+  call.args.fault = lowering.fault();
+  call.describe(str(chosen.size(), " parameters, ", elements, " numbers"));
+  const double streams = 3 + 2 * static_cast<double>(optimizer.slots().size());
+  call.cost(optimizer.rule().flops_per_element * static_cast<double>(elements),
+            streams * static_cast<double>(elements) * static_cast<double>(size_of(dtype)));
+}
+
+void lower_step(Lowering& lowering, const Node& node) {
+  for (const DType dtype : {DType::float32, DType::float64}) lower_step_of(lowering, node, dtype);
+  lowering.target(node.target);
+}
+
+}  // namespace
+
+const Op optimizer_step_op{
+    .name = "optimizer_step", .kind = OpKind::effect, .infer = infer_step, .lower = lower_step};
+
+void optimizer_step(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients) {
+  graph.effect(optimizer_step_op, std::move(gradients), std::move(optimizer));
+}
+
+}  // namespace ravine::optim

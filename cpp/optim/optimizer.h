@@ -1,0 +1,60 @@
+// An optimizer bound to parameters: its numbers, its state, and the effect that updates the parameters at the
+// end of a run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/array.h"
+#include "graph/graph.h"
+#include "optim/rules.h"
+
+namespace ravine::optim {
+
+class Optimizer final : public EffectTarget {
+ public:
+  using Settings = std::vector<std::pair<std::string, double>>;
+
+  // KeyError on an unknown rule or hyperparameter, ValueError on values that are not allowed, TypeError on
+  // parameters that are not floating. Hyperparameters not named take the rule's defaults.
+  Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper);
+
+  const Rule& rule() const { return rule_; }
+  const std::vector<Array>& parameters() const { return parameters_; }
+
+  Settings hyper() const;
+  // Holds from the next run on, for programs that are compiled already too. Nothing changes on an error.
+  void set(std::string_view name, double value);
+
+  // State in the order of the rule's slots, one array per parameter, each in its parameter's layout.
+  const std::vector<std::pair<std::string, std::vector<Array>>>& slots() const { return slots_; }
+
+  std::int64_t step() const { return step_; }  // steps done
+  void set_step(std::int64_t step);            // ValueError where negative
+
+  // For the kernel: filled before every run.
+  const void* kernel_hyper() const;
+  void before_run() override;
+  void after_run() override;
+
+ private:
+  void check_slots(const HyperValues& hyper) const;
+
+  const Rule& rule_;
+  HyperValues hyper_;
+  std::vector<Array> parameters_;
+  std::vector<std::pair<std::string, std::vector<Array>>> slots_;
+  std::int64_t step_ = 0;
+  KernelHyper kernel_hyper_;
+};
+
+// Records the update: gradients in the order of the optimizer's parameters, of their types.
+void optimizer_step(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients);
+
+extern const Op optimizer_step_op;
+
+}  // namespace ravine::optim
