@@ -1,0 +1,21 @@
+#include "ops/list.h"
+
+namespace ravine {
+namespace {
+
+const Op* const ops[] = {
+#define RAVINE_ROW(name) &name##_op,
+    RAVINE_OP_LIST(RAVINE_ROW)
+#undef RAVINE_ROW
+};
+
+}  // namespace
+
+std::span<const Op* const> all_ops() { return ops; }
+
+const OpTable& op_table() {
+  static const OpTable table(all_ops());
+  return table;
+}
+
+}  // namespace ravine

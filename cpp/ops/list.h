@@ -1,0 +1,59 @@
+// Every operation, as one explicit list. A new operation is a definition `const Op name_op{...}` in the file
+// of its family and its name here.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "graph/graph.h"
+
+namespace ravine {
+
+// clang-format off
+#define RAVINE_ELEMENTWISE_OP_LIST(X)                                                                         \
+  X(identity) X(neg) X(abs) X(sign) X(square) X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal)  \
+  X(sin) X(cos) X(erf) X(floor) X(ceil) X(round) X(clip) X(cast) X(stop_gradient)                             \
+  X(add) X(sub) X(mul) X(div) X(pow) X(maximum) X(minimum) X(multiply_add)
+
+#define RAVINE_COMPARE_OP_LIST(X)                                                                             \
+  X(equal) X(not_equal) X(less) X(less_equal) X(greater) X(greater_equal)                                     \
+  X(logical_not) X(logical_and) X(logical_or) X(logical_xor) X(where)
+
+#define RAVINE_ACTIVATION_OP_LIST(X)                                                                          \
+  X(relu) X(leaky_relu) X(elu) X(tanh) X(sigmoid) X(softplus) X(gelu) X(gelu_tanh) X(silu)                    \
+  X(scale_by_positive) X(elu_grad) X(tanh_grad) X(sigmoid_grad) X(softplus_grad) X(gelu_grad)                 \
+  X(gelu_tanh_grad) X(silu_grad)
+
+#define RAVINE_RANDOM_OP_LIST(X) X(uniform)
+
+#define RAVINE_REDUCE_OP_LIST(X) X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin)
+
+#define RAVINE_SHAPE_OP_LIST(X) X(reshape) X(transpose) X(broadcast_to) X(slice) X(flip) X(pad) X(concat)
+
+#define RAVINE_INDEX_OP_LIST(X) X(gather_rows) X(gather) X(scatter_add_rows) X(scatter_add) X(one_hot)
+
+#define RAVINE_OP_LIST(X)                                                                                     \
+  RAVINE_ELEMENTWISE_OP_LIST(X)                                                                               \
+  RAVINE_COMPARE_OP_LIST(X)                                                                                   \
+  RAVINE_ACTIVATION_OP_LIST(X)                                                                                \
+  RAVINE_RANDOM_OP_LIST(X)                                                                                    \
+  RAVINE_REDUCE_OP_LIST(X)                                                                                    \
+  RAVINE_SHAPE_OP_LIST(X)                                                                                     \
+  RAVINE_INDEX_OP_LIST(X)
+// clang-format on
+
+#define RAVINE_DECLARE_OP(name) extern const Op name##_op;
+RAVINE_OP_LIST(RAVINE_DECLARE_OP)
+#undef RAVINE_DECLARE_OP
+
+std::span<const Op* const> all_ops();
+const OpTable& op_table();
+
+// graph.apply after bringing the inputs to the dtype that the operation computes in, as NumPy and PyTorch do:
+// bool and integers beside floating become the floating dtype, float32 beside float64 becomes float64, int32
+// beside int64 becomes int64; integers where only real numbers make sense (exp, div, mean) become float32;
+// bools that are counted or added become int64. graph.apply itself takes inputs as they are and raises
+// TypeError where they do not fit.
+Values apply_promoted(Graph& graph, std::string_view name, Values inputs, Attrs attrs = {});
+
+}  // namespace ravine
