@@ -1,0 +1,7 @@
+"""`python -m ravine` is the command `ravine`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,69 @@
+"""What a training run leaves in its folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import ravine as rv
+
+from .. import nn
+
+WEIGHTS, HISTORY, CURVE = "model.safetensors", "history.json", "learning_curve.png"
+
+
+def prepare_folder(folder: Path) -> None:
+    """Makes the folder now, so that a bad name is told before the training and not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NotADirectoryError(f"--out {folder}: there is a file of that name") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"--out {folder}: no permission to write there")
+
+
+def save_results(folder: Path, model: nn.Module, record: dict[str, Any]) -> list[str]:
+    """Saves weights, history and learning curve; returns a line for each about what is where."""
+    rv.save(folder / WEIGHTS, model)
+    partial = folder / f"{HISTORY}.part"
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    partial.replace(folder / HISTORY)
+    lines = [f"saved {folder / WEIGHTS} (weights)", f"saved {folder / HISTORY} (settings and history)"]
+    try:
+        _draw(folder / CURVE, record)
+    except ModuleNotFoundError:
+        # An older curve beside newer weights would mislead.
+        (folder / CURVE).unlink(missing_ok=True)
+        lines.append("no learning curve: matplotlib is not installed (pip install 'ravine[demo]')")
+    else:
+        lines.append(f"saved {folder / CURVE} (learning curve)")
+    return lines
+
+
+def _draw(path: Path, record: dict[str, Any]) -> None:
+    # The Figure alone, without pyplot: no display, no global state.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    history = record["history"]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = range(1, len(history["loss"]) + 1)
+    marker = "o" if len(epochs) <= 40 else ""
+    for axes, name in ((left, "loss"), (right, "accuracy")):
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            axes.plot(epochs, history[key], marker=marker, markersize=3, label=label)
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    test = record.get("test_accuracy")
+    if test is not None:
+        right.axhline(test, color="black", linestyle=":", linewidth=1, label=f"test {test:.4f}")
+        right.legend()
+    figure.suptitle(f"{record['model']} on {record['data']}, {record['optimizer']}, lr {record['lr']:g}")
+    partial = path.with_name(f"{path.stem}.part.png")
+    figure.savefig(partial, dpi=120)
+    partial.replace(path)
