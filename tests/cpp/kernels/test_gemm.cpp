@@ -153,7 +153,7 @@ void check(const KernelTable& table, const Case& c) {
       for (std::int64_t j = 0; j < c.n; ++j) result[row * c_stride + j] = before[row * c_stride + j];
   });
   const double epsilon = std::numeric_limits<T>::epsilon();
-  expect_close(result, expected, 2 * epsilon, epsilon * (4 + 0.125 * static_cast<double>(c.k)));
+  expect_close(result, expected, 2 * epsilon, epsilon * (8 + 0.5 * static_cast<double>(c.k)));
 }
 
 void check_both(const std::vector<Case>& cases) {
