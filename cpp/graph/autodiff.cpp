@@ -70,8 +70,13 @@ std::vector<const Node*> active_nodes(std::span<const Value> outputs,
 }
 
 Values input_cotangents(const Node& node, std::span<const Value> cotangents) {
-  if (node.op->gradient != nullptr) return node.op->gradient(node, cotangents);
-  // No rule of its own: differentiate the same function written in primitives.
+  return node.op->gradient != nullptr ? node.op->gradient(node, cotangents)
+                                      : cotangents_by_decomposition(node, cotangents);
+}
+
+}  // namespace
+
+Values cotangents_by_decomposition(const Node& node, std::span<const Value> cotangents) {
   const Values outputs = node.op->decompose(node);
   Values known_outputs, known_cotangents;
   for (std::size_t i = 0; i < cotangents.size(); ++i) {
@@ -92,8 +97,6 @@ Values input_cotangents(const Node& node, std::span<const Value> cotangents) {
   }
   return result;
 }
-
-}  // namespace
 
 Values vector_jacobian_product(std::span<const Value> outputs, std::span<const Value> cotangents,
                                std::span<const Value> wrt) {
