@@ -1,6 +1,7 @@
-// Elementwise programs: the one way in which Ravine fuses. A tile program is a short list of steps (add, relu, ...)
-// that runs over an iteration space tile by tile; a tile's values stay in the L1 cache between steps. The same
-// program runs on its own, or as the epilogue of a kernel that has just produced a block of its output.
+// Elementwise programs: the one way in which Ravine fuses. A tile program is a short list of steps (add,
+// relu, ...) that runs over an iteration space tile by tile; a tile's values stay in the L1 cache between
+// steps. The same program runs on its own, or as the epilogue of a kernel that has just produced a block of
+// its output.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +12,11 @@
 
 namespace ravine::kernels {
 
-// ---- the list of elementwise operations -----------------------------------------------------------------------
+// ---- the list of elementwise operations ----------------------------------------------------------
 // Types: T is float32 or float64, A any arithmetic type (T, int32, int64, uint8), bool is one byte 0 or 1.
 // A row is a name; its formula is in elementwise_formulas.h. params[] are constants of the step.
 
+// clang-format off
 #define RAVINE_UNARY_FLOAT_OPS(X) /* T -> T */                                                                     \
   X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal) X(sin) X(cos) X(tanh) X(sigmoid) X(erf)           \
   X(softplus)   /* log(1 + e^x), stable */                                                                         \
@@ -45,6 +47,7 @@ namespace ravine::kernels {
   RAVINE_UNARY_FLOAT_OPS(X) RAVINE_UNARY_ARITHMETIC_OPS(X) RAVINE_CLIP_OPS(X) RAVINE_BINARY_FLOAT_OPS(X)           \
   RAVINE_BINARY_ARITHMETIC_OPS(X) RAVINE_TERNARY_OPS(X) RAVINE_COMPARE_OPS(X) RAVINE_LOGICAL_OPS(X)                \
   RAVINE_SPECIAL_OPS(X)
+// clang-format on
 
 enum class TileOp : std::uint8_t {
 #define RAVINE_ENUMERATOR(name) name,
@@ -55,7 +58,7 @@ enum class TileOp : std::uint8_t {
 const char* name_of(TileOp op);  // "add"
 int arity_of(TileOp op);         // 0 to 3
 
-// ---- a program ------------------------------------------------------------------------------------------------
+// ---- a program -----------------------------------------------------------------------------------
 
 // Seed and step of a run's random numbers; lives outside programs, read when a step runs.
 struct RandomState {
@@ -63,17 +66,27 @@ struct RandomState {
   std::uint64_t step = 0;
 };
 
+// The elements that one call of a step's function computes: rows of contiguous elements, rows of result and
+// operands lie strides[] elements apart (0: the same row serves all). Element numbers count the iteration
+// space in row-major order.
+struct TileBlock {
+  std::int64_t rows = 0, columns = 0;
+  std::int64_t result_stride = 0, strides[3] = {0, 0, 0};
+  std::int64_t element = 0, element_stride = 0;  // the number of element (0, 0), and from row to row
+};
+
 struct TileStep;
-// Computes n elements of one step: contiguous operands (null where the arity is less), contiguous result, which may
-// be the same memory as an operand of the same element size. `element` is the first element's number in the iteration space.
-using TileFunction = void (*)(void* result, const void* a, const void* b, const void* c, std::int64_t n,
-                              const TileStep& step, std::int64_t element);
+// Computes a block of one step; operands beyond the arity are null. The result may be the same memory, with
+// the same stride, as an operand of the same element size.
+using TileFunction = void (*)(void* result, const void* a, const void* b, const void* c,
+                              const TileBlock& block, const TileStep& step);
 
 struct TileStep {
   TileFunction function = nullptr;  // from KernelTable::tile_function
   TileOp op = TileOp::identity;
-  DType dtype = DType::float32;         // of the operands (of the second and third for `where`; of the result for `uniform`)
-  DType result_dtype = DType::float32;  // differs for comparisons and casts
+  // Of the operands (of the second and third for `where`; of the result for `uniform`).
+  DType dtype = DType::float32;
+  DType result_dtype = DType::float32;      // differs for comparisons and casts
   std::int16_t operands[3] = {-1, -1, -1};  // value numbers: inputs come first, then one number per step
   double params[2] = {0, 0};
   const RandomState* random = nullptr;  // uniform only
@@ -97,8 +110,8 @@ inline constexpr int max_tile_inputs = 16;
 inline constexpr int max_tile_steps = 32;
 inline constexpr int max_tile_outputs = 8;
 
-// Dimensions are listed outermost first and collapsed by the compiler as far as all tensors allow; rank 0 is one element.
-// An input and an output that are the same memory have the same strides (in-place use).
+// Dimensions are listed outermost first and collapsed by the compiler as far as all tensors allow; rank 0 is
+// one element. An input and an output that are the same memory have the same strides (in-place use).
 struct TileProgram {
   int rank = 0;
   std::int64_t extents[max_rank] = {};
@@ -108,7 +121,8 @@ struct TileProgram {
   int n_inputs = 0, n_steps = 0, n_outputs = 0;
 };
 
-// As an epilogue a program has rank 2, [rows, columns] of the producing kernel's whole output, and its input 0 is the
-// produced block: the kernel passes its address, `inputs[0].data` is not used. A null pointer to a program means none.
+// As an epilogue a program has rank 2, [rows, columns] of the producing kernel's whole output, and its input
+// 0 is the produced block: the kernel passes its address, `inputs[0].data` is not used. A null pointer to a
+// program means none.
 
 }  // namespace ravine::kernels
