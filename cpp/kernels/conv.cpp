@@ -1,33 +1,46 @@
+// Forward convolution as implicit GEMM: C [positions, out_channels] = patches [positions, taps x channels]
+// filter^T.
 #include "kernels/conv.h"
 
+#include "kernels/conv_sources.h"
+#include "kernels/depthwise.h"
 #include "kernels/table.h"
-#include "simd/vec.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
 template <class T>
-void conv_forward(const ConvForwardArgs&, const Team&) {}
+void conv_forward(const ConvForwardArgs& args, const Team& team) {
+  const ConvShape& s = args.shape;
+  if (is_depthwise(s)) return depthwise_forward<T>(args, team);
+  const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
+  const std::int64_t positions = s.batch * s.out_height * s.out_width;
+  const std::int64_t patch_size = s.kernel_h * s.kernel_w * channels;
+  const bool pointwise = is_pointwise(s);
+
+  const Share mine = share<T>(s.groups, positions, out_channels, team);
+  for (std::int64_t group = mine.products.begin; group < mine.products.end; ++group) {
+    const T* const input = static_cast<const T*>(args.input) + group * channels;
+    const MatrixB<T> filter{static_cast<const T*>(args.filter) + group * out_channels * patch_size, 1,
+                            patch_size};
+    const MatrixC<T> output{static_cast<T*>(args.output) + group * out_channels, s.out_channels,
+                            args.epilogue, 0, group * out_channels};
+    const auto run = [&](const auto& patches) RAVINE_INLINE_LAMBDA {
+      multiply<T>(patches, filter, output, mine.rows, mine.columns, Range{0, patch_size}, false,
+                  team.scratch);
+    };
+    if (pointwise) run(MatrixA<T>{input, s.channels, 1});
+    else run(PatchesA<T>{patches_of(s, input)});
+  }
+}
 template void conv_forward<float>(const ConvForwardArgs&, const Team&);
 template void conv_forward<double>(const ConvForwardArgs&, const Team&);
+
 template <class T>
-std::size_t conv_forward_workspace(const ConvForwardArgs&) { return 0; }
+std::size_t conv_forward_workspace(const ConvForwardArgs& args) {
+  if (!is_depthwise(args.shape)) return 0;
+  return static_cast<std::size_t>(depthwise_filter_elements(args.shape)) * sizeof(T);
+}
 template std::size_t conv_forward_workspace<float>(const ConvForwardArgs&);
 template std::size_t conv_forward_workspace<double>(const ConvForwardArgs&);
-template <class T>
-void conv_grad_input(const ConvGradInputArgs&, const Team&) {}
-template void conv_grad_input<float>(const ConvGradInputArgs&, const Team&);
-template void conv_grad_input<double>(const ConvGradInputArgs&, const Team&);
-template <class T>
-std::size_t conv_grad_input_workspace(const ConvGradInputArgs&) { return 0; }
-template std::size_t conv_grad_input_workspace<float>(const ConvGradInputArgs&);
-template std::size_t conv_grad_input_workspace<double>(const ConvGradInputArgs&);
-template <class T>
-void conv_grad_filter(const ConvGradFilterArgs&, const Team&) {}
-template void conv_grad_filter<float>(const ConvGradFilterArgs&, const Team&);
-template void conv_grad_filter<double>(const ConvGradFilterArgs&, const Team&);
-template <class T>
-std::size_t conv_grad_filter_workspace(const ConvGradFilterArgs&) { return 0; }
-template std::size_t conv_grad_filter_workspace<float>(const ConvGradFilterArgs&);
-template std::size_t conv_grad_filter_workspace<double>(const ConvGradFilterArgs&);
 
 }  // namespace ravine::kernels::RAVINE_ISA

@@ -154,14 +154,6 @@ struct Share {
   Range products, rows, columns;
 };
 
-RAVINE_INLINE Range share_of(std::int64_t extent, std::int64_t unit, int part, int parts) {
-  Team place;
-  place.rank = part;
-  place.size = parts;
-  const Pieces pieces = pieces_of(divide_up(extent, unit), place);
-  return {smaller(pieces.begin * unit, extent), smaller(pieces.end * unit, extent)};
-}
-
 // Cuts the micro-tiles of all products into team.size boxes, so that the largest box is smallest. Every
 // element of C is computed alike in any box, so the bits do not depend on the cut.
 template <class T>

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "core/team.h"
 #include "kernels/gemm_micro.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -17,6 +18,15 @@ RAVINE_INLINE constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { r
 RAVINE_INLINE constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 RAVINE_INLINE constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 RAVINE_INLINE constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
+
+// Part `part` of `parts` of an extent, in whole units but for its end.
+RAVINE_INLINE Range share_of(std::int64_t extent, std::int64_t unit, int part, int parts) {
+  Team place;
+  place.rank = part;
+  place.size = parts;
+  const Pieces pieces = pieces_of(divide_up(extent, unit), place);
+  return {smaller(pieces.begin * unit, extent), smaller(pieces.end * unit, extent)};
+}
 
 template <class T>
 struct LaneIndexOf;

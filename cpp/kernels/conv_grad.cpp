@@ -1,0 +1,153 @@
+// Gradients of a convolution as implicit GEMMs.
+#include "kernels/conv_sources.h"
+#include "kernels/depthwise.h"
+#include "kernels/table.h"
+
+namespace ravine::kernels::RAVINE_ISA {
+namespace {
+
+std::int64_t greatest_common_divisor(std::int64_t a, std::int64_t b) {
+  while (b != 0) {
+    const std::int64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return a;
+}
+
+// One axis of a class of input pixels, those at `phase` modulo the stride: the kernel positions that reach
+// them, and where in the output. Pixel phase + stride v meets output v + output_first + tap * output_step by
+// kernel position kernel_first + tap * kernel_step.
+struct PhaseTaps {
+  std::int64_t pixels;  // of the class
+  std::int64_t taps, kernel_first, kernel_step;
+  std::int64_t output_first, output_step;
+};
+PhaseTaps taps_of_phase(std::int64_t extent, std::int64_t phase, std::int64_t kernel, std::int64_t stride,
+                        std::int64_t pad, std::int64_t dilation) {
+  PhaseTaps taps{};
+  taps.pixels = extent > phase ? divide_up(extent - phase, stride) : 0;
+  taps.kernel_step = stride / greatest_common_divisor(stride, dilation);
+  taps.output_step = -(taps.kernel_step * dilation / stride);
+  for (std::int64_t k = 0; k < smaller(kernel, taps.kernel_step); ++k) {
+    if ((phase + pad - k * dilation) % stride != 0) continue;
+    taps.kernel_first = k;
+    taps.taps = divide_up(kernel - k, taps.kernel_step);
+    taps.output_first = (phase + pad - k * dilation) / stride;
+    break;
+  }
+  return taps;
+}
+
+// The pixels of one class (no multiplication by zeros that a stride would insert), this thread's share of
+// them.
+template <class T>
+void grad_input_of_class(const ConvGradInputArgs& args, const PhaseTaps& y, const PhaseTaps& x,
+                         std::int64_t phase_y, std::int64_t phase_x, const Team& team) {
+  const ConvShape& s = args.shape;
+  const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
+  const std::int64_t depth = y.taps * x.taps * out_channels;
+  const Share mine = share<T>(s.groups, s.batch * y.pixels * x.pixels, channels, team);
+  for (std::int64_t group = mine.products.begin; group < mine.products.end; ++group) {
+    const T* const grad_output = static_cast<const T*>(args.grad_output) + group * out_channels;
+    const T* const filter =
+        static_cast<const T*>(args.filter) + group * out_channels * s.kernel_h * s.kernel_w * channels;
+    T* const grad_input = static_cast<T*>(args.grad_input) + group * channels;
+    if (is_pointwise(s)) {
+      multiply<T>(MatrixA<T>{grad_output, s.out_channels, 1}, MatrixB<T>{filter, channels, 1},
+                  MatrixC<T>{grad_input, s.channels}, mine.rows, mine.columns, Range{0, depth}, false,
+                  team.scratch);
+      continue;
+    }
+    const PatchesA<T> patches{{grad_output, s.out_height, s.out_width, s.out_channels, out_channels, y.pixels,
+                               x.pixels, 1, y.output_first, 1, x.output_first, y.taps, x.taps, y.output_step,
+                               x.output_step}};
+    const FilterB<T> taps{filter, out_channels,   channels,      s.kernel_h,     s.kernel_w,
+                          x.taps, y.kernel_first, y.kernel_step, x.kernel_first, x.kernel_step};
+    const PixelsC<T> pixels{grad_input, s.height,   s.width, s.channels, y.pixels,
+                            x.pixels,   s.stride_h, phase_y, s.stride_w, phase_x};
+    multiply<T>(patches, taps, pixels, mine.rows, mine.columns, Range{0, depth}, false, team.scratch);
+  }
+}
+
+std::int64_t filter_elements(const ConvShape& s) {
+  return s.out_channels * s.kernel_h * s.kernel_w * (s.channels / s.groups);
+}
+template <class T>
+std::int64_t filter_splits(const ConvShape& s) {
+  return depth_splits<T>(s.groups, s.out_channels / s.groups,
+                         s.kernel_h * s.kernel_w * (s.channels / s.groups),
+                         s.batch * s.out_height * s.out_width);
+}
+
+}  // namespace
+
+template <class T>
+void conv_grad_input(const ConvGradInputArgs& args, const Team& team) {
+  const ConvShape& s = args.shape;
+  if (is_depthwise(s)) return depthwise_grad_input<T>(args, team);
+  for (std::int64_t phase_y = 0; phase_y < s.stride_h; ++phase_y) {
+    const PhaseTaps y = taps_of_phase(s.height, phase_y, s.kernel_h, s.stride_h, s.pad_h, s.dilation_h);
+    for (std::int64_t phase_x = 0; phase_x < s.stride_w; ++phase_x) {
+      const PhaseTaps x = taps_of_phase(s.width, phase_x, s.kernel_w, s.stride_w, s.pad_w, s.dilation_w);
+      grad_input_of_class<T>(args, y, x, phase_y, phase_x, team);
+    }
+  }
+}
+template void conv_grad_input<float>(const ConvGradInputArgs&, const Team&);
+template void conv_grad_input<double>(const ConvGradInputArgs&, const Team&);
+
+template <class T>
+std::size_t conv_grad_input_workspace(const ConvGradInputArgs& args) {
+  if (!is_depthwise(args.shape)) return 0;
+  return static_cast<std::size_t>(depthwise_filter_elements(args.shape)) * sizeof(T);
+}
+template std::size_t conv_grad_input_workspace<float>(const ConvGradInputArgs&);
+template std::size_t conv_grad_input_workspace<double>(const ConvGradInputArgs&);
+
+// C [out_channels, taps x channels] = grad_output^T patches, summed over all positions.
+template <class T>
+void conv_grad_filter(const ConvGradFilterArgs& args, const Team& team) {
+  const ConvShape& s = args.shape;
+  if (is_depthwise(s)) return depthwise_grad_filter<T>(args, team);
+  const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
+  const std::int64_t positions = s.batch * s.out_height * s.out_width;
+  const std::int64_t patch_size = s.kernel_h * s.kernel_w * channels;
+  const std::int64_t splits = filter_splits<T>(s), elements = filter_elements(s);
+  T* const sums = static_cast<T*>(splits > 1 ? args.workspace : args.grad_filter);  // [splits][filter]
+
+  const Share mine = share<T>(splits * s.groups, out_channels, patch_size, team);
+  for (std::int64_t part = mine.products.begin; part < mine.products.end; ++part) {
+    const std::int64_t split = part / s.groups, group = part % s.groups;
+    const T* const input = static_cast<const T*>(args.input) + group * channels;
+    const MatrixA<T> grad_output{static_cast<const T*>(args.grad_output) + group * out_channels, 1,
+                                 s.out_channels};
+    const MatrixC<T> sum{sums + split * elements + group * out_channels * patch_size, patch_size};
+    const auto run = [&](const auto& patches) RAVINE_INLINE_LAMBDA {
+      multiply<T>(grad_output, patches, sum, mine.rows, mine.columns, split_of(positions, split, splits),
+                  false, team.scratch);
+    };
+    if (is_pointwise(s)) run(MatrixB<T>{input, s.channels, 1});
+    else run(PatchesB<T>{patches_of(s, input)});
+  }
+  if (splits == 1) return;
+  team.barrier();
+  constexpr std::int64_t piece = 1024;
+  const Range range = share_of(elements, piece, team.rank, team.size);
+  add_splits(static_cast<T*>(args.grad_filter) + range.begin, sums + range.begin, elements, splits,
+             range.size(), false);
+}
+template void conv_grad_filter<float>(const ConvGradFilterArgs&, const Team&);
+template void conv_grad_filter<double>(const ConvGradFilterArgs&, const Team&);
+
+template <class T>
+std::size_t conv_grad_filter_workspace(const ConvGradFilterArgs& args) {
+  const ConvShape& s = args.shape;
+  if (is_depthwise(s)) return static_cast<std::size_t>(depthwise_grad_filter_elements(s)) * sizeof(T);
+  const std::int64_t splits = filter_splits<T>(s);
+  return splits > 1 ? static_cast<std::size_t>(splits * filter_elements(s)) * sizeof(T) : 0;
+}
+template std::size_t conv_grad_filter_workspace<float>(const ConvGradFilterArgs&);
+template std::size_t conv_grad_filter_workspace<double>(const ConvGradFilterArgs&);
+
+}  // namespace ravine::kernels::RAVINE_ISA

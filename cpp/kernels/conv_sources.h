@@ -1,0 +1,223 @@
+// Operands of a convolution as GEMM sees them (implicit GEMM): the patches of an image, gathered while
+// packing, and the filter, for each of the three passes. NHWC; a patch is [tap_y][tap_x][channel].
+#pragma once
+
+#include "kernels/conv.h"
+#include "kernels/gemm_blocked.h"
+
+namespace ravine::kernels::RAVINE_ISA {
+
+// The patches of all positions (batch, position_y, position_x): the pixel of a tap is at
+// y = position_y * y_step + y_first + tap_y * tap_y_step (x alike), 0 outside of the image.
+template <class T>
+struct Patches {
+  const T* image;  // [batch][height][width][image_channels], from the first channel that is used
+  std::int64_t height, width, image_channels;
+  std::int64_t channels;  // used
+  std::int64_t positions_y, positions_x;
+  std::int64_t y_step, y_first, x_step, x_first;
+  std::int64_t taps_y, taps_x, tap_y_step, tap_x_step;
+
+  std::int64_t patch_size() const { return taps_y * taps_x * channels; }
+  // The pixels of a row of taps lie side by side in memory.
+  bool adjacent_taps() const { return tap_x_step == 1 && image_channels == channels; }
+};
+
+// The patches that a convolution's outputs read, from its input.
+template <class T>
+Patches<T> patches_of(const ConvShape& s, const T* input) {
+  return {input,        s.height,    s.width,    s.channels,   s.channels / s.groups,
+          s.out_height, s.out_width, s.stride_h, -s.pad_h,     s.stride_w,
+          -s.pad_w,     s.kernel_h,  s.kernel_w, s.dilation_h, s.dilation_w};
+}
+
+// Every output reads one pixel, its own: the patches are the input as it lies.
+inline bool is_pointwise(const ConvShape& s) {
+  return s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_h == 0 &&
+         s.pad_w == 0 && s.out_height == s.height && s.out_width == s.width;
+}
+
+// Walks over positions; (y, x) is where tap (0, 0) falls.
+template <class T>
+struct PatchPosition {
+  const T* image;
+  std::int64_t position_y, position_x, y, x;
+
+  PatchPosition(const Patches<T>& patches, std::int64_t index) {
+    const std::int64_t row = index / patches.positions_x;
+    position_x = index - row * patches.positions_x;
+    const std::int64_t sample = row / patches.positions_y;
+    position_y = row - sample * patches.positions_y;
+    image = patches.image + sample * patches.height * patches.width * patches.image_channels;
+    y = position_y * patches.y_step + patches.y_first;
+    x = position_x * patches.x_step + patches.x_first;
+  }
+  void advance(const Patches<T>& patches) {
+    x += patches.x_step;
+    if (++position_x < patches.positions_x) return;
+    position_x = 0;
+    x = patches.x_first;
+    y += patches.y_step;
+    if (++position_y < patches.positions_y) return;
+    position_y = 0;
+    y = patches.y_first;
+    image += patches.height * patches.width * patches.image_channels;
+  }
+};
+
+// A part of a patch whose pixels lie side by side: within one tap, or in a row of adjacent taps.
+struct PatchRun {
+  std::int64_t tap_y, tap_x, channel;  // where it begins
+  std::int64_t taps;                   // that it touches
+  std::int64_t size;
+};
+
+// Runs over several taps stay this short, as those that straddle the image's border are put together in a
+// buffer.
+inline constexpr std::int64_t max_merged_run = 64;
+
+// The run that begins at element `from` of a patch and ends before `to`.
+template <class T>
+PatchRun run_at(const Patches<T>& patches, std::int64_t from, std::int64_t to) {
+  const std::int64_t tap = from / patches.channels;
+  PatchRun run;
+  run.channel = from - tap * patches.channels;
+  run.tap_y = tap / patches.taps_x;
+  run.tap_x = tap - run.tap_y * patches.taps_x;
+  run.taps = 1;
+  run.size = smaller(patches.channels - run.channel, to - from);
+  if (patches.adjacent_taps()) {
+    const std::int64_t merged =
+        smaller((patches.taps_x - run.tap_x) * patches.channels - run.channel, to - from);
+    if (merged <= max_merged_run) {
+      run.size = merged;
+      run.taps = divide_up(run.channel + merged, patches.channels);
+    }
+  }
+  return run;
+}
+
+// The run's elements at a position: in the image, in `buffer` (at the image's left or right border), or null:
+// all zero.
+template <class T>
+const T* elements_of(const Patches<T>& patches, const PatchRun& run, const PatchPosition<T>& at,
+                     T (&buffer)[max_merged_run]) {
+  const std::int64_t y = at.y + run.tap_y * patches.tap_y_step, x = at.x + run.tap_x * patches.tap_x_step;
+  if (y < 0 || y >= patches.height) return nullptr;
+  const T* const row = at.image + y * patches.width * patches.image_channels;
+  if (x >= 0 && x + run.taps <= patches.width) return row + x * patches.image_channels + run.channel;
+  if (run.taps == 1) return nullptr;
+  const std::int64_t first = x * patches.channels + run.channel, end = patches.width * patches.channels;
+  for (std::int64_t e = 0; e < run.size; ++e) {
+    const std::int64_t element = first + e;
+    buffer[e] = element >= 0 && element < end ? row[element] : T{0};
+  }
+  return buffer;
+}
+
+// A [positions, patch].
+template <class T>
+struct PatchesA {
+  Patches<T> patches;
+
+  bool in_place() const { return false; }
+  void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
+    T buffers[panel_rows][max_merged_run];
+    const T* row[panel_rows];
+    std::int64_t step[panel_rows];
+    for (int i = rows; i < panel_rows; ++i) {
+      row[i] = zero_vector<T>;
+      step[i] = 0;
+    }
+    for (std::int64_t p = depth.begin; p < depth.end;) {
+      const PatchRun run = run_at(patches, p, depth.end);
+      PatchPosition<T> at(patches, first_row);
+      for (int i = 0; i < rows; ++i) {
+        const T* const from = elements_of(patches, run, at, buffers[i]);
+        row[i] = from != nullptr ? from : zero_vector<T>;
+        step[i] = from != nullptr;
+        at.advance(patches);
+      }
+      pack_a_rows<T>(to + (p - depth.begin) * panel_rows, row, step, run.size);
+      p += run.size;
+    }
+  }
+};
+
+// B [positions, patch].
+template <class T>
+struct PatchesB {
+  Patches<T> patches;
+
+  bool in_place() const { return false; }
+  void pack(T* to, std::int64_t width, std::int64_t first_column, std::int64_t columns, Range depth) const {
+    if (depth.size() <= 0) return;
+    PatchRun runs[panel_columns<T>];
+    int n_runs = 0;
+    for (std::int64_t j = first_column; j < first_column + columns; j += runs[n_runs++].size) {
+      runs[n_runs] = run_at(patches, j, first_column + columns);
+    }
+    PatchPosition<T> at(patches, depth.begin);
+    for (std::int64_t p = depth.begin; p < depth.end; ++p, to += width, at.advance(patches)) {
+      // Every run fills whole vectors; what it writes too much the next one overwrites, up to the row's end.
+      std::int64_t j = 0;
+      for (int r = 0; r < n_runs; ++r) {
+        T buffer[max_merged_run];
+        const T* const from = elements_of(patches, runs[r], at, buffer);
+        const std::int64_t size = runs[r].size;
+        for (std::int64_t e = 0; e < size; e += lanes<T>) {
+          const Vec<T> v = from != nullptr ? load(from + e, smaller(size - e, lanes<T>)) : Vec<T>{};
+          store(to + j + e, v, smaller(width - j - e, lanes<T>));
+        }
+        j += size;
+      }
+      if (j < width) store(to + j, Vec<T>{}, width - j);
+    }
+  }
+};
+
+// B [taps x out_channels, channels] of the gradient to the input, from a filter
+// [out_channels][kernel_h][kernel_w][channels]: taps are those kernel positions first + tap * step that meet
+// one class of pixels.
+template <class T>
+struct FilterB {
+  const T* filter;
+  std::int64_t out_channels, channels;
+  std::int64_t kernel_h, kernel_w;
+  std::int64_t taps_x, kernel_y_first, kernel_y_step, kernel_x_first, kernel_x_step;
+
+  bool in_place() const { return false; }
+  void pack(T* to, std::int64_t width, std::int64_t first_column, std::int64_t columns, Range depth) const {
+    const std::int64_t out_stride = kernel_h * kernel_w * channels;
+    for (std::int64_t p = depth.begin; p < depth.end;) {
+      const std::int64_t tap = p / out_channels, first = p - tap * out_channels;
+      const std::int64_t kernel_y = kernel_y_first + tap / taps_x * kernel_y_step;
+      const std::int64_t kernel_x = kernel_x_first + tap % taps_x * kernel_x_step;
+      const T* from =
+          filter + first * out_stride + (kernel_y * kernel_w + kernel_x) * channels + first_column;
+      const std::int64_t count = smaller(out_channels - first, depth.end - p);
+      for (std::int64_t o = 0; o < count; ++o, to += width, from += out_stride)
+        copy_padded(to, from, columns);
+      p += count;
+    }
+  }
+};
+
+// C rows that are the pixels (y_first + y_step v, x_first + x_step u) of an image: one class of a strided
+// convolution.
+template <class T>
+struct PixelsC {
+  T* image;  // from the first channel that is used
+  std::int64_t height, width, image_channels;
+  std::int64_t positions_y, positions_x;
+  std::int64_t y_step, y_first, x_step, x_first;
+
+  T* row(std::int64_t i) const {
+    const std::int64_t line = i / positions_x, u = i - line * positions_x;
+    const std::int64_t sample = line / positions_y, v = line - sample * positions_y;
+    return image + ((sample * height + y_first + v * y_step) * width + x_first + u * x_step) * image_channels;
+  }
+  void complete(Range, Range) const {}
+};
+
+}  // namespace ravine::kernels::RAVINE_ISA
