@@ -1,24 +1,328 @@
+// Pooling over NHWC: a pixel's channels are the lanes. Gradients gather per input pixel, so that every
+// element is written once and its windows add in the order of the output.
 #include "kernels/pool.h"
 
 #include "kernels/table.h"
+#include "kernels/vector_loop.h"
 #include "simd/vec.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
+namespace {
+
+constexpr std::int64_t channel_block =
+    256;  // a thread's share of a pixel row, so that few rows still divide well
+
+// One axis of the windows.
+struct Axis {
+  std::int64_t in, out, kernel, stride, pad, dilation;
+  bool adaptive;
+};
+
+RAVINE_INLINE Axis rows_of(const PoolShape& s) {
+  return {s.height, s.out_height, s.kernel_h, s.stride_h, s.pad_h, s.dilation_h, s.adaptive};
+}
+RAVINE_INLINE Axis columns_of(const PoolShape& s) {
+  return {s.width, s.out_width, s.kernel_w, s.stride_w, s.pad_w, s.dilation_w, s.adaptive};
+}
+
+// Input positions first, first + dilation, ... (count of them lie in the image); `padded` counts those in the
+// padding as well, up to in + pad.
+struct Window {
+  std::int64_t first, count, dilation, padded;
+};
+
+RAVINE_INLINE Window window_of(const Axis& axis, std::int64_t output) {
+  if (axis.adaptive) {
+    const std::int64_t begin = output * axis.in / axis.out, end = ceil_div((output + 1) * axis.in, axis.out);
+    return {begin, end - begin, 1, end - begin};
+  }
+  const std::int64_t start = output * axis.stride - axis.pad;
+  // How many of the positions start, start + dilation, ... come before start + length.
+  const auto positions = [&](std::int64_t length) {
+    return length <= 0 ? 0 : axis.dilation == 1 ? length : ceil_div(length, axis.dilation);
+  };
+  const std::int64_t skipped = positions(-start);
+  const std::int64_t until_in = positions(axis.in - start), until_pad = positions(axis.in + axis.pad - start);
+  const std::int64_t end = smaller(axis.kernel, until_in);
+  return {start + skipped * axis.dilation, larger(0, end - skipped), axis.dilation,
+          smaller(axis.kernel, until_pad)};
+}
+
+// Outputs [begin, end) whose windows may reach this input position; with a dilation not all of them do.
+struct Reach {
+  std::int64_t begin, end;
+};
+
+RAVINE_INLINE Reach reach_of(const Axis& axis, std::int64_t input) {
+  if (axis.adaptive) return {input * axis.out / axis.in, ceil_div((input + 1) * axis.out, axis.in)};
+  const std::int64_t last = input + axis.pad, lowest = last - (axis.kernel - 1) * axis.dilation;
+  return {lowest <= 0 ? 0 : ceil_div(lowest, axis.stride), smaller(axis.out, last / axis.stride + 1)};
+}
+
+RAVINE_INLINE bool reaches(const Axis& axis, std::int64_t output, std::int64_t input) {
+  return axis.adaptive || axis.dilation == 1 ||
+         (input + axis.pad - output * axis.stride) % axis.dilation == 0;
+}
+
+RAVINE_INLINE std::int64_t divisor_of(const PoolShape& s, const Window& rows, const Window& columns) {
+  return s.count_include_pad ? rows.padded * columns.padded : rows.count * columns.count;
+}
+
+// ---- lanes
+// ----------------------------------------------------------------------------------------------------- A
+// pixel is worked on by vectors, or where it has very few channels one by one; a formula below is written
+// once and takes its lanes from V: Vec<T> or T. The index of a lane is as wide as its value.
+
 template <class T>
-void max_pool(const MaxPoolArgs&, const Team&) {}
+struct IndexOf {
+  using type = std::int64_t;
+};
+template <>
+struct IndexOf<float> {
+  using type = std::int32_t;
+};
+template <class T>
+using Index = typename IndexOf<T>::type;
+
+template <class T>
+struct VectorLanes {
+  using Value = Vec<T>;
+  using Numbers = Vec<Index<T>>;
+  static constexpr std::int64_t width = lanes<T>;
+  template <class Count>
+  RAVINE_INLINE static Value get(const T* from, Count n) {
+    return load(from, n);
+  }
+  template <class Count>
+  RAVINE_INLINE static void put(T* to, Value value, Count n) {
+    store(to, value, n);
+  }
+  RAVINE_INLINE static Value every(T value) { return splat(value); }
+  RAVINE_INLINE static Numbers every_number(std::int64_t value) {
+    return splat(static_cast<Index<T>>(value));
+  }
+  RAVINE_INLINE static std::int64_t counted(All) { return width; }
+  RAVINE_INLINE static std::int64_t counted(std::int64_t n) { return n; }
+  template <class Count>
+  RAVINE_INLINE static void put_numbers(std::int64_t* to, Numbers numbers, Count n) {
+    alignas(64) Index<T> each[width];
+    store(each, numbers);
+    for (std::int64_t lane = 0; lane < counted(n); ++lane) to[lane] = each[lane];
+  }
+  template <class Count>
+  RAVINE_INLINE static Numbers get_numbers(const std::int64_t* from, Count n) {
+    alignas(64) Index<T> each[width] = {};
+    for (std::int64_t lane = 0; lane < counted(n); ++lane) each[lane] = static_cast<Index<T>>(from[lane]);
+    return load(each);
+  }
+  // body(channel, count) for the channels [begin, end).
+  template <class Body>
+  RAVINE_INLINE static void for_each(std::int64_t begin, std::int64_t end, Body body) {
+    for_each_vector<T>(end - begin, [&](std::int64_t i, auto n) { body(begin + i, n); });
+  }
+};
+
+template <class T>
+struct ScalarLanes {
+  using Value = T;
+  using Numbers = Index<T>;
+  RAVINE_INLINE static Value get(const T* from, All) { return *from; }
+  RAVINE_INLINE static void put(T* to, Value value, All) { *to = value; }
+  RAVINE_INLINE static Value every(T value) { return value; }
+  RAVINE_INLINE static Numbers every_number(std::int64_t value) { return static_cast<Index<T>>(value); }
+  RAVINE_INLINE static void put_numbers(std::int64_t* to, Numbers number, All) { *to = number; }
+  RAVINE_INLINE static Numbers get_numbers(const std::int64_t* from, All) {
+    return static_cast<Index<T>>(*from);
+  }
+  template <class Body>
+  RAVINE_INLINE static void for_each(std::int64_t begin, std::int64_t end, Body body) {
+    for (std::int64_t channel = begin; channel < end; ++channel) body(channel, All{});
+  }
+};
+
+// body(lanes) with the lanes that suit the number of channels.
+template <class T, class Body>
+RAVINE_INLINE void with_lanes(const PoolShape& s, Body body) {
+  if (s.channels < 4) body(ScalarLanes<T>{});
+  else body(VectorLanes<T>{});
+}
+
+// body(image, row, first_channel, end_channel): this thread's share of batch x rows x channel blocks.
+template <class Body>
+RAVINE_INLINE void for_each_pixel_row(const PoolShape& s, std::int64_t rows, const Team& team, Body body) {
+  const std::int64_t blocks = ceil_div(s.channels, channel_block);
+  const Pieces mine = pieces_of(s.batch * rows * blocks, team);
+  for (std::int64_t piece = mine.begin; piece < mine.end; ++piece) {
+    const std::int64_t first = piece % blocks * channel_block, pixel_row = piece / blocks;
+    body(pixel_row / rows, pixel_row % rows, first, smaller(first + channel_block, s.channels));
+  }
+}
+
+// ---- maximum
+// ---------------------------------------------------------------------------------------------------
+
+template <class T, class L>
+void max_pool_rows(const MaxPoolArgs& args, const Team& team) {
+  const PoolShape s =
+      args.shape;  // a copy: stores into images could change the original, for all the compiler knows
+  const Axis row_axis = rows_of(s), column_axis = columns_of(s);
+  for_each_pixel_row(
+      s, s.out_height, team, [&](std::int64_t image, std::int64_t oh, std::int64_t begin, std::int64_t end) {
+        const Window rows = window_of(row_axis, oh);
+        const T* input = static_cast<const T*>(args.input) + image * s.height * s.width * s.channels;
+        for (std::int64_t ow = 0; ow < s.out_width; ++ow) {
+          const Window columns = window_of(column_axis, ow);
+          const std::int64_t pixel = ((image * s.out_height + oh) * s.out_width + ow) * s.channels;
+          const std::int64_t row_step = rows.dilation * s.width * s.channels,
+                             column_step = columns.dilation * s.channels;
+          const bool empty = rows.count == 0 || columns.count == 0;
+          L::for_each(begin, end, [&](std::int64_t c, auto n) {
+            // Starting with the first element itself, an image of -inf has a maximum that lies in it.
+            const std::int64_t first = empty ? -1 : rows.first * s.width + columns.first;
+            typename L::Value best =
+                empty ? L::every(-__builtin_inf()) : L::get(input + first * s.channels + c, n);
+            typename L::Numbers where = L::every_number(first);
+            const T* row = input + first * s.channels + c;
+            for (std::int64_t kh = 0; kh < rows.count; ++kh, row += row_step) {
+              const T* from = row;
+              std::int64_t index = first + kh * rows.dilation * s.width;
+              for (std::int64_t kw = 0; kw < columns.count;
+                   ++kw, from += column_step, index += columns.dilation) {
+                const typename L::Value x = L::get(from, n);
+                const auto wins =
+                    (x > best) | ((x != x) & (best == best));  // a larger value, or the first NaN
+                best = wins ? x : best;
+                where = wins ? L::every_number(index) : where;
+              }
+            }
+            L::put(static_cast<T*>(args.output) + pixel + c, best, n);
+            if (args.indices != nullptr) L::put_numbers(args.indices + pixel + c, where, n);
+          });
+        }
+      });
+}
+
+template <class T, class L>
+void max_pool_grad_rows(const MaxPoolGradArgs& args, const Team& team) {
+  const PoolShape s = args.shape;
+  const Axis row_axis = rows_of(s), column_axis = columns_of(s);
+  const T* grad_output = static_cast<const T*>(args.grad_output);
+  for_each_pixel_row(
+      s, s.height, team, [&](std::int64_t image, std::int64_t ih, std::int64_t begin, std::int64_t end) {
+        const Reach rows = reach_of(row_axis, ih);
+        for (std::int64_t iw = 0; iw < s.width; ++iw) {
+          const Reach columns = reach_of(column_axis, iw);
+          const std::int64_t here = ih * s.width + iw;
+          T* to = static_cast<T*>(args.grad_input) + (image * s.height * s.width + here) * s.channels;
+          L::for_each(begin, end, [&](std::int64_t c, auto n) {
+            typename L::Value sum{};
+            for (std::int64_t oh = rows.begin; oh < rows.end; ++oh)
+              for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) {
+                const std::int64_t pixel = ((image * s.out_height + oh) * s.out_width + ow) * s.channels + c;
+                const auto mine = L::get_numbers(args.indices + pixel, n) == L::every_number(here);
+                sum += mine ? L::get(grad_output + pixel, n) : typename L::Value{};
+              }
+            L::put(to + c, sum, n);
+          });
+        }
+      });
+}
+
+// ---- average
+// ---------------------------------------------------------------------------------------------------
+
+template <class T, class L>
+void avg_pool_rows(const AvgPoolArgs& args, const Team& team) {
+  const PoolShape s = args.shape;
+  const Axis row_axis = rows_of(s), column_axis = columns_of(s);
+  for_each_pixel_row(
+      s, s.out_height, team, [&](std::int64_t image, std::int64_t oh, std::int64_t begin, std::int64_t end) {
+        const Window rows = window_of(row_axis, oh);
+        const T* input = static_cast<const T*>(args.input) + image * s.height * s.width * s.channels;
+        for (std::int64_t ow = 0; ow < s.out_width; ++ow) {
+          const Window columns = window_of(column_axis, ow);
+          const typename L::Value divisor = L::every(static_cast<T>(divisor_of(s, rows, columns)));
+          T* to =
+              static_cast<T*>(args.output) + ((image * s.out_height + oh) * s.out_width + ow) * s.channels;
+          L::for_each(begin, end, [&](std::int64_t c, auto n) {
+            typename L::Value
+                sum{};  // of sums over window rows: the error grows with the window's side, not its area
+            for (std::int64_t kh = 0; kh < rows.count; ++kh) {
+              const T* row =
+                  input + ((rows.first + kh * rows.dilation) * s.width + columns.first) * s.channels + c;
+              typename L::Value row_sum{};
+              for (std::int64_t kw = 0; kw < columns.count; ++kw)
+                row_sum += L::get(row + kw * columns.dilation * s.channels, n);
+              sum += row_sum;
+            }
+            L::put(to + c, sum / divisor, n);
+          });
+        }
+      });
+}
+
+template <class T, class L>
+void avg_pool_grad_rows(const AvgPoolGradArgs& args, const Team& team) {
+  const PoolShape s = args.shape;
+  const Axis row_axis = rows_of(s), column_axis = columns_of(s);
+  const T* grad_output = static_cast<const T*>(args.grad_output);
+  for_each_pixel_row(
+      s, s.height, team, [&](std::int64_t image, std::int64_t ih, std::int64_t begin, std::int64_t end) {
+        const Reach rows = reach_of(row_axis, ih);
+        for (std::int64_t iw = 0; iw < s.width; ++iw) {
+          const Reach columns = reach_of(column_axis, iw);
+          T* to = static_cast<T*>(args.grad_input) + ((image * s.height + ih) * s.width + iw) * s.channels;
+          alignas(64) T sums[channel_block];
+          L::for_each(begin, end,
+                      [&](std::int64_t c, auto n) { L::put(sums + (c - begin), typename L::Value{}, n); });
+          for (std::int64_t oh = rows.begin; oh < rows.end; ++oh) {
+            if (!reaches(row_axis, oh, ih)) continue;
+            const Window window_rows = window_of(row_axis, oh);
+            for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) {
+              if (!reaches(column_axis, ow, iw)) continue;
+              const std::int64_t count = divisor_of(s, window_rows, window_of(column_axis, ow));
+              const typename L::Value divisor = L::every(static_cast<T>(count));
+              const T* from = grad_output + ((image * s.out_height + oh) * s.out_width + ow) * s.channels;
+              L::for_each(begin, end, [&](std::int64_t c, auto n) {
+                T* sum = sums + (c - begin);
+                L::put(sum, L::get(sum, n) + L::get(from + c, n) / divisor, n);
+              });
+            }
+          }
+          L::for_each(begin, end,
+                      [&](std::int64_t c, auto n) { L::put(to + c, L::get(sums + (c - begin), n), n); });
+        }
+      });
+}
+
+}  // namespace
+
+template <class T>
+void max_pool(const MaxPoolArgs& args, const Team& team) {
+  with_lanes<T>(args.shape, [&](auto l) { max_pool_rows<T, decltype(l)>(args, team); });
+}
 template void max_pool<float>(const MaxPoolArgs&, const Team&);
 template void max_pool<double>(const MaxPoolArgs&, const Team&);
+
 template <class T>
-void max_pool_grad(const MaxPoolGradArgs&, const Team&) {}
+void max_pool_grad(const MaxPoolGradArgs& args, const Team& team) {
+  with_lanes<T>(args.shape, [&](auto l) { max_pool_grad_rows<T, decltype(l)>(args, team); });
+}
 template void max_pool_grad<float>(const MaxPoolGradArgs&, const Team&);
 template void max_pool_grad<double>(const MaxPoolGradArgs&, const Team&);
+
 template <class T>
-void avg_pool(const AvgPoolArgs&, const Team&) {}
+void avg_pool(const AvgPoolArgs& args, const Team& team) {
+  with_lanes<T>(args.shape, [&](auto l) { avg_pool_rows<T, decltype(l)>(args, team); });
+}
 template void avg_pool<float>(const AvgPoolArgs&, const Team&);
 template void avg_pool<double>(const AvgPoolArgs&, const Team&);
+
 template <class T>
-void avg_pool_grad(const AvgPoolGradArgs&, const Team&) {}
+void avg_pool_grad(const AvgPoolGradArgs& args, const Team& team) {
+  with_lanes<T>(args.shape, [&](auto l) { avg_pool_grad_rows<T, decltype(l)>(args, team); });
+}
 template void avg_pool_grad<float>(const AvgPoolGradArgs&, const Team&);
 template void avg_pool_grad<double>(const AvgPoolGradArgs&, const Team&);
 
