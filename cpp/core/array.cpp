@@ -25,8 +25,8 @@ Array::Array(DType dtype, const Shape& shape, Layout layout)
   std::int64_t size = static_cast<std::int64_t>(size_of(dtype));
   for (const std::int64_t extent : shape) {
     check<ValueError>(extent >= 0, "array: negative extent in shape ", shape);
-    check<ValueError>(extent == 0 || size <= std::numeric_limits<std::int64_t>::max() / extent, "array: shape ", shape,
-                      " is too large");
+    check<ValueError>(extent == 0 || size <= std::numeric_limits<std::int64_t>::max() / extent,
+                      "array: shape ", shape, " is too large");
     size *= extent;
   }
   data_ = allocate_bytes(bytes());

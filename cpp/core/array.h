@@ -9,8 +9,8 @@
 
 namespace ravine {
 
-// Order of a dense tensor's elements in memory: last axis fastest, or the channel axis 1 fastest (NHWC; filters
-// [out, kernel_h, kernel_w, in]). The shape is always the logical one, [N, C, H, W].
+// Order of a dense tensor's elements in memory: last axis fastest, or the channel axis 1 fastest (NHWC;
+// filters [out, kernel_h, kernel_w, in]). The shape is always the logical one, [N, C, H, W].
 enum class Layout : std::uint8_t { row_major, channels_last };
 
 // 64-byte aligned memory that is zero at first. Size 0 is legal.

@@ -29,7 +29,8 @@ std::string model_name() {
   return "unknown";
 }
 
-// CPUs granted by the container: cgroup v2's "cpu.max" ("max 100000" or "150000 100000"), else v1's two files.
+// CPUs granted by the container: cgroup v2's "cpu.max" ("max 100000" or "150000 100000"), else v1's two
+// files.
 double cgroup_quota() {
   double quota = 0, period = 0;
   std::istringstream unified(read_line("/sys/fs/cgroup/cpu.max"));

@@ -7,10 +7,10 @@
 namespace ravine {
 
 struct CpuInfo {
-  std::string model;          // "AMD EPYC ..."
-  int affinity = 1;           // logical CPUs that this process may run on
-  int physical_cores = 1;     // distinct cores among them
-  double cgroup_quota = 0;    // CPUs of the container's quota; 0: none
+  std::string model;                                     // "AMD EPYC ..."
+  int affinity = 1;                                      // logical CPUs that this process may run on
+  int physical_cores = 1;                                // distinct cores among them
+  double cgroup_quota = 0;                               // CPUs of the container's quota; 0: none
   std::size_t l1_bytes = 0, l2_bytes = 0, l3_bytes = 0;  // data caches of one core; 0: unknown
 };
 

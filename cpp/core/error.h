@@ -25,6 +25,9 @@ struct IndexError : Error {
 struct FileNotFoundError : Error {
   using Error::Error;
 };
+struct FloatingPointError : Error {
+  using Error::Error;
+};
 struct RuntimeError : Error {
   using Error::Error;
 };
@@ -45,7 +48,8 @@ template <class Exception, class... Parts>
 // check<ValueError>(rows > 0, "linear: got ", shape): the message is built only when the condition fails.
 template <class Exception, class... Parts>
 void check(bool condition, const Parts&... parts) {
-  if (!condition) [[unlikely]] fail<Exception>(parts...);
+  if (!condition) [[unlikely]]
+    fail<Exception>(parts...);
 }
 
 }  // namespace ravine

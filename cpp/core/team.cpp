@@ -1,6 +1,7 @@
-// A pool of worker threads. OpenMP is not used: its runtime hangs in a child that forks after a parallel region, two
-// copies of it in one process oversubscribe the machine, and its waiting policy is fixed when it is loaded. Since no
-// result depends on the size of a team, a run takes whichever workers are idle and never waits for others.
+// A pool of worker threads. OpenMP is not used: its runtime hangs in a child that forks after a parallel
+// region, two copies of it in one process oversubscribe the machine, and its waiting policy is fixed when it
+// is loaded. Since no result depends on the size of a team, a run takes whichever workers are idle and never
+// waits for others.
 #include "core/team.h"
 
 #include <pthread.h>
@@ -35,7 +36,8 @@ void pause_cpu() {
 #endif
 }
 
-// Waits until `word` differs from `old`: a short spin, because the next kernel is microseconds away, then sleep.
+// Waits until `word` differs from `old`: a short spin, because the next kernel is microseconds away, then
+// sleep.
 void wait_while_equal(const std::atomic<std::uint32_t>& word, std::uint32_t old, int spins) {
   for (int spin = 0; spin < spins; ++spin) {
     if (word.load(std::memory_order_acquire) != old) return;
@@ -47,11 +49,14 @@ void wait_while_equal(const std::atomic<std::uint32_t>& word, std::uint32_t old,
 // About 50 us where every thread has a core of its own; spinning only steals time where threads share cores.
 int spins_for(int threads) { return threads <= cpu_info().affinity ? 2000 : 20; }
 
-// Denormals slow arithmetic down up to 100 times and mean nothing in training: zero for the duration of a run.
+// Denormals slow arithmetic down up to 100 times and mean nothing in training: zero for the duration of a
+// run.
 class FlushDenormals {
 #if defined(__SSE__)
  public:
-  FlushDenormals() : previous_(_mm_getcsr()) { _mm_setcsr(previous_ | 0x8040); }  // flush-to-zero, denormals-are-zero
+  FlushDenormals() : previous_(_mm_getcsr()) {
+    _mm_setcsr(previous_ | 0x8040);
+  }  // flush-to-zero, denormals-are-zero
   ~FlushDenormals() { _mm_setcsr(previous_); }
 
  private:
@@ -76,7 +81,7 @@ class Scratch {
   std::byte* reserve(std::size_t bytes) {
     if (bytes > size_) {
       release();
-      data_ = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{64}));
+      data_ = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
       size_ = bytes;
     }
     return data_;
@@ -84,7 +89,7 @@ class Scratch {
 
  private:
   void release() {
-    ::operator delete(data_, std::align_val_t{64});
+    ::operator delete (data_, std::align_val_t{64});
     data_ = nullptr;
     size_ = 0;
   }
@@ -131,7 +136,8 @@ struct Job {
   std::atomic<std::uint32_t> running;  // workers that have not finished
 };
 
-// A worker sleeps on `ticket`; the thread that claimed it (`busy`) writes job, rank and scratch, then raises the ticket.
+// A worker sleeps on `ticket`; the thread that claimed it (`busy`) writes job, rank and scratch, then raises
+// the ticket.
 struct alignas(64) Worker {
   std::atomic<std::uint32_t> ticket{0};
   std::atomic<bool> busy{false};
@@ -190,7 +196,8 @@ class Pool {
 
 std::atomic<Pool*> pool{nullptr};
 
-// In a forked child the workers do not exist: it starts with a new pool. (The parent's is leaked there; its mutex may be held.)
+// In a forked child the workers do not exist: it starts with a new pool. (The parent's is leaked there; its
+// mutex may be held.)
 void forget_pool() { pool.store(new Pool, std::memory_order_release); }
 
 Pool& the_pool() {
@@ -209,8 +216,8 @@ int environment_threads(const char* variable) {
   char* end = nullptr;
   const long threads = std::strtol(text, &end, 10);
   // OMP_NUM_THREADS may be a list ("4,2"): its first number counts.
-  check<ValueError>(end != text && (*end == '\0' || *end == ',') && threads >= 1 && threads <= max_threads, variable,
-                    "='", text, "': expected a number of threads from 1 to ", max_threads);
+  check<ValueError>(end != text && (*end == '\0' || *end == ',') && threads >= 1 && threads <= max_threads,
+                    variable, "='", text, "': expected a number of threads from 1 to ", max_threads);
   return static_cast<int>(threads);
 }
 
@@ -219,7 +226,8 @@ int default_threads() {
   if (const int threads = environment_threads("OMP_NUM_THREADS")) return threads;
   const CpuInfo& cpu = cpu_info();
   int threads = std::min(cpu.affinity, cpu.physical_cores);
-  if (cpu.cgroup_quota > 0) threads = std::min(threads, std::max(1, static_cast<int>(std::ceil(cpu.cgroup_quota))));
+  if (cpu.cgroup_quota > 0)
+    threads = std::min(threads, std::max(1, static_cast<int>(std::ceil(cpu.cgroup_quota))));
   return threads;
 }
 
@@ -227,8 +235,8 @@ std::atomic<int> process_threads{0};  // 0: not set, the default serves
 thread_local int scope_threads = 0;   // 0: no ThreadsScope
 
 int checked_threads(int threads) {
-  check<ValueError>(threads >= 1 && threads <= max_threads, "number of threads: got ", threads, ", expected 1 to ",
-                    max_threads);
+  check<ValueError>(threads >= 1 && threads <= max_threads, "number of threads: got ", threads,
+                    ", expected 1 to ", max_threads);
   return threads;
 }
 
@@ -271,9 +279,13 @@ int num_threads() {
   return threads;
 }
 
-void set_num_threads(int threads) { process_threads.store(checked_threads(threads), std::memory_order_relaxed); }
+void set_num_threads(int threads) {
+  process_threads.store(checked_threads(threads), std::memory_order_relaxed);
+}
 
-ThreadsScope::ThreadsScope(int threads) : previous_(scope_threads) { scope_threads = checked_threads(threads); }
+ThreadsScope::ThreadsScope(int threads) : previous_(scope_threads) {
+  scope_threads = checked_threads(threads);
+}
 ThreadsScope::~ThreadsScope() { scope_threads = previous_; }
 
 }  // namespace ravine

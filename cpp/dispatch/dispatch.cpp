@@ -17,7 +17,11 @@ struct CompiledIsa {
 const CompiledIsa compiled[] = {
     {"generic", &kernels::generic::table, [] { return true; }},
 #ifdef RAVINE_X86_64
-    {"x86-64-v3", &kernels::x86_64_v3::table, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"); }},
+    {"x86-64-v3", &kernels::x86_64_v3::table,
+     [] {
+       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("bmi2");
+     }},
     {"x86-64-v4", &kernels::x86_64_v4::table,
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -81,6 +85,8 @@ std::vector<std::string> supported_isas() {
 const kernels::KernelTable& kernels_of(std::string_view isa) { return *find(isa, "instruction set").table; }
 const kernels::KernelTable& active_kernels() { return *active_compiled().table; }
 std::string active_isa() { return active_compiled().name; }
-void set_active_isa(std::string_view isa) { active.store(&find(isa, "instruction set"), std::memory_order_release); }
+void set_active_isa(std::string_view isa) {
+  active.store(&find(isa, "instruction set"), std::memory_order_release);
+}
 
 }  // namespace ravine

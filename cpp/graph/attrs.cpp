@@ -30,8 +30,8 @@ void Attrs::set(std::string_view name, Attr value) {
 
 void Attrs::check_known(const char* operation, std::initializer_list<std::string_view> known) const {
   for (const auto& [name, value] : entries_)
-    check<TypeError>(std::find(known.begin(), known.end(), name) != known.end(), operation, ": unknown attribute '",
-                     name, "'");
+    check<TypeError>(std::find(known.begin(), known.end(), name) != known.end(), operation,
+                     ": unknown attribute '", name, "'");
 }
 
 const Attr* Attrs::find(std::string_view name) const {
@@ -49,7 +49,8 @@ bool Attrs::flag(std::string_view name, bool otherwise) const {
   const Attr* value = find(name);
   if (value == nullptr) return otherwise;
   if (const auto* held = std::get_if<bool>(value)) return *held;
-  if (const auto* held = std::get_if<std::int64_t>(value); held && (*held == 0 || *held == 1)) return *held == 1;
+  if (const auto* held = std::get_if<std::int64_t>(value); held && (*held == 0 || *held == 1))
+    return *held == 1;
   wrong_type(name, "a bool");
 }
 
@@ -69,7 +70,9 @@ double Attrs::real(std::string_view name) const {
   wrong_type(name, "a number");
 }
 
-double Attrs::real(std::string_view name, double otherwise) const { return has(name) ? real(name) : otherwise; }
+double Attrs::real(std::string_view name, double otherwise) const {
+  return has(name) ? real(name) : otherwise;
+}
 
 Dims Attrs::dims(std::string_view name) const {
   const Attr& value = at(name);
@@ -78,7 +81,9 @@ Dims Attrs::dims(std::string_view name) const {
   wrong_type(name, "a tuple of integers");
 }
 
-Dims Attrs::dims(std::string_view name, const Dims& otherwise) const { return has(name) ? dims(name) : otherwise; }
+Dims Attrs::dims(std::string_view name, const Dims& otherwise) const {
+  return has(name) ? dims(name) : otherwise;
+}
 
 DType Attrs::dtype(std::string_view name) const {
   const Attr& value = at(name);
@@ -113,7 +118,8 @@ DType parse_dtype(std::string_view name) {
   for (const DType dtype :
        {DType::float32, DType::float64, DType::int32, DType::int64, DType::uint8, DType::boolean})
     if (name == name_of(dtype)) return dtype;
-  fail<TypeError>("dtype '", name, "' is not supported; expected float32, float64, int32, int64, uint8 or bool");
+  fail<TypeError>("dtype '", name,
+                  "' is not supported; expected float32, float64, int32, int64, uint8 or bool");
 }
 
 }  // namespace ravine

@@ -15,8 +15,8 @@ namespace ravine {
 
 using Attr = std::variant<bool, std::int64_t, double, std::string, Dims, DType>;
 
-// A small map ordered by name. Readers say the type that they need: an integer serves where a real number is read,
-// a number of 0 or 1 where a bool is, a dtype's name where a DType is. TypeError or KeyError otherwise.
+// A small map ordered by name. Readers say the type that they need: an integer serves where a real number is
+// read, a number of 0 or 1 where a bool is, a dtype's name where a DType is. TypeError or KeyError otherwise.
 class Attrs {
  public:
   Attrs() = default;
@@ -24,7 +24,8 @@ class Attrs {
 
   void set(std::string_view name, Attr value);
   bool has(std::string_view name) const { return find(name) != nullptr; }
-  void check_known(const char* operation, std::initializer_list<std::string_view> known) const;  // TypeError on others
+  void check_known(const char* operation,
+                   std::initializer_list<std::string_view> known) const;  // TypeError on others
 
   bool flag(std::string_view name, bool otherwise) const;
   std::int64_t integer(std::string_view name) const;

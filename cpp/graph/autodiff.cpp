@@ -24,9 +24,11 @@ Value sum_to(Value cotangent, const TensorType& type) {
     const int extra = cotangent.rank() - type.shape.rank();
     Axes axes;
     for (int axis = 0; axis < cotangent.rank(); ++axis)
-      if (axis < extra || (type.shape[axis - extra] == 1 && cotangent.shape()[axis] != 1)) axes.push_back(axis);
+      if (axis < extra || (type.shape[axis - extra] == 1 && cotangent.shape()[axis] != 1))
+        axes.push_back(axis);
     if (!axes.empty()) cotangent = graph.apply1("sum", {cotangent}, {{"axes", axes}, {"keepdims", false}});
-    if (cotangent.shape() != type.shape) cotangent = graph.apply1("reshape", {cotangent}, {{"shape", type.shape}});
+    if (cotangent.shape() != type.shape)
+      cotangent = graph.apply1("reshape", {cotangent}, {{"shape", type.shape}});
   }
   if (cotangent.dtype() != type.dtype) cotangent = graph.apply1("cast", {cotangent}, {{"dtype", type.dtype}});
   return cotangent;
@@ -39,7 +41,8 @@ void accumulate(Cotangents& cotangents, Value value, Value cotangent) {
 
 bool differentiable(const Op& op) { return op.gradient != nullptr || op.decompose != nullptr; }
 
-// The nodes between wrt and the outputs, in recording order. Values of wrt are leaves: their producers are not entered.
+// The nodes between wrt and the outputs, in recording order. Values of wrt are leaves: their producers are
+// not entered.
 std::vector<const Node*> active_nodes(std::span<const Value> outputs,
                                       const std::unordered_set<Value, ValueHash>& leaves) {
   std::vector<const Node*> reachable, stack;
@@ -91,9 +94,11 @@ Values cotangents_by_decomposition(const Node& node, std::span<const Value> cota
   const Values found = vector_jacobian_product(known_outputs, known_cotangents, distinct);
   Values result;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-    const auto first = std::find(node.inputs.begin(), node.inputs.end(), node.inputs[i]) - node.inputs.begin();
+    const auto first =
+        std::find(node.inputs.begin(), node.inputs.end(), node.inputs[i]) - node.inputs.begin();
     const auto place = std::find(distinct.begin(), distinct.end(), node.inputs[i]) - distinct.begin();
-    result.push_back(first == static_cast<std::ptrdiff_t>(i) ? found[static_cast<std::size_t>(place)] : Value{});
+    result.push_back(first == static_cast<std::ptrdiff_t>(i) ? found[static_cast<std::size_t>(place)]
+                                                             : Value{});
   }
   return result;
 }
@@ -134,12 +139,14 @@ Values vector_jacobian_product(std::span<const Value> outputs, std::span<const V
 
 Values gradients(Value output, std::span<const Value> wrt) {
   check<ValueError>(output.shape().empty() && is_floating(output.dtype()),
-                    "gradients: the output must be a floating scalar of shape (), got ", to_string(output.type()));
+                    "gradients: the output must be a floating scalar of shape (), got ",
+                    to_string(output.type()));
   for (const Value& value : wrt)
-    check<TypeError>(is_floating(value.dtype()), "gradients: cannot differentiate with respect to a tensor of ",
-                     to_string(value.type()));
-  // With respect to an inner value and something before it, both are wanted: leaves stop the traversal, so a value
-  // that others of the list are computed from would lose their part. Such lists are differentiated one by one.
+    check<TypeError>(is_floating(value.dtype()),
+                     "gradients: cannot differentiate with respect to a tensor of ", to_string(value.type()));
+  // With respect to an inner value and something before it, both are wanted: leaves stop the traversal, so a
+  // value that others of the list are computed from would lose their part. Such lists are differentiated one
+  // by one.
   Graph& graph = output.graph();
   const Value one = graph.scalar(1, output.dtype());
   const bool leaves_only = std::all_of(wrt.begin(), wrt.end(), [](const Value& value) {
@@ -150,7 +157,8 @@ Values gradients(Value output, std::span<const Value> wrt) {
     result = vector_jacobian_product(std::span(&output, 1), std::span(&one, 1), wrt);
   } else {
     for (const Value& value : wrt)
-      result.push_back(vector_jacobian_product(std::span(&output, 1), std::span(&one, 1), std::span(&value, 1))[0]);
+      result.push_back(
+          vector_jacobian_product(std::span(&output, 1), std::span(&one, 1), std::span(&value, 1))[0]);
   }
   for (std::size_t i = 0; i < result.size(); ++i)
     if (!result[i]) result[i] = graph.filled(0, wrt[i].type());

@@ -15,8 +15,8 @@ Values gradients(Value output, std::span<const Value> wrt);
 Values vector_jacobian_product(std::span<const Value> outputs, std::span<const Value> cotangents,
                                std::span<const Value> wrt);
 
-// What a gradient rule returns, by differentiating the node's decomposition: for nodes without a rule, and for rules that
-// do not cover every output.
+// What a gradient rule returns, by differentiating the node's decomposition: for nodes without a rule, and
+// for rules that do not cover every output.
 Values cotangents_by_decomposition(const Node& node, std::span<const Value> cotangents);
 
 }  // namespace ravine

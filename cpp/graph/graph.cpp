@@ -14,7 +14,8 @@ std::string TileExpression::to_string() const {
   return text;
 }
 
-// ---- finding operations ---------------------------------------------------------------------------------------
+// ---- finding operations
+// ---------------------------------------------------------------------------------------
 
 OpTable::OpTable(std::span<const Op* const> ops) : ops_(ops.begin(), ops.end()) {
   std::sort(ops_.begin(), ops_.end(),
@@ -22,16 +23,19 @@ OpTable::OpTable(std::span<const Op* const> ops) : ops_(ops.begin(), ops.end()) 
 }
 
 const Op& OpTable::at(std::string_view name) const {
-  const auto place = std::lower_bound(ops_.begin(), ops_.end(), name,
-                                      [](const Op* op, std::string_view wanted) { return op->name < wanted; });
+  const auto place =
+      std::lower_bound(ops_.begin(), ops_.end(), name,
+                       [](const Op* op, std::string_view wanted) { return op->name < wanted; });
   if (place != ops_.end() && (*place)->name == name) return **place;
   std::string near;
   for (const Op* op : ops_)
-    if (!name.empty() && op->name[0] == name[0]) near += (near.empty() ? "; did you mean one of: " : ", ") + std::string(op->name);
+    if (!name.empty() && op->name[0] == name[0])
+      near += (near.empty() ? "; did you mean one of: " : ", ") + std::string(op->name);
   fail<KeyError>("unknown operation '", name, "'", near);
 }
 
-// ---- the operations of the graph itself ------------------------------------------------------------------------
+// ---- the operations of the graph itself
+// ------------------------------------------------------------------------
 
 namespace {
 
@@ -39,8 +43,8 @@ void infer_nothing(Node&) {}
 
 void infer_assign(Node& node) {
   const TensorType expected{node.array.dtype(), node.array.shape()};
-  check<ValueError>(node.inputs[0].type() == expected, "assign: the state is ", to_string(expected), ", the value is ",
-                    to_string(node.inputs[0].type()));
+  check<ValueError>(node.inputs[0].type() == expected, "assign: the state is ", to_string(expected),
+                    ", the value is ", to_string(node.inputs[0].type()));
 }
 
 }  // namespace
@@ -52,7 +56,8 @@ const Op assign_op{.name = "assign", .kind = OpKind::effect, .infer = infer_assi
 // Made by the fusion pass, which sets its outputs.
 const Op fused_op{.name = "fused", .kind = OpKind::compute, .infer = infer_nothing};
 
-// ---- recording -------------------------------------------------------------------------------------------------
+// ---- recording
+// -------------------------------------------------------------------------------------------------
 
 Node& Graph::add(const Op& op) {
   auto node = std::make_unique<Node>();
@@ -93,12 +98,24 @@ Value Graph::constant(const Array& array) {
 Value Graph::scalar(double value, DType dtype) {
   const Array array(dtype, Shape{});
   switch (dtype) {
-    case DType::float32: *array.as<float>() = static_cast<float>(value); break;
-    case DType::float64: *array.as<double>() = value; break;
-    case DType::int32: *array.as<std::int32_t>() = static_cast<std::int32_t>(value); break;
-    case DType::int64: *array.as<std::int64_t>() = static_cast<std::int64_t>(value); break;
-    case DType::uint8: *array.as<std::uint8_t>() = static_cast<std::uint8_t>(value); break;
-    case DType::boolean: *array.as<std::uint8_t>() = value != 0; break;
+    case DType::float32:
+      *array.as<float>() = static_cast<float>(value);
+      break;
+    case DType::float64:
+      *array.as<double>() = value;
+      break;
+    case DType::int32:
+      *array.as<std::int32_t>() = static_cast<std::int32_t>(value);
+      break;
+    case DType::int64:
+      *array.as<std::int64_t>() = static_cast<std::int64_t>(value);
+      break;
+    case DType::uint8:
+      *array.as<std::uint8_t>() = static_cast<std::uint8_t>(value);
+      break;
+    case DType::boolean:
+      *array.as<std::uint8_t>() = value != 0;
+      break;
   }
   return constant(array);
 }

@@ -42,63 +42,72 @@ struct Value {
 };
 using Values = std::vector<Value>;
 
-// ---- operations -----------------------------------------------------------------------------------------------
+// ---- operations
+// -----------------------------------------------------------------------------------------------
 
 enum class OpKind : std::uint8_t {
   compute,
-  tile,    // elementwise, NumPy broadcasting; Op::tile names the step; fused and lowered by the compiler
-  view,    // only renames memory where strides allow: Op::view
-  input,   // fed by the caller of a run
-  state,   // an Array outside programs
+  tile,   // elementwise, NumPy broadcasting; Op::tile names the step; fused and lowered by the compiler
+  view,   // only renames memory where strides allow: Op::view
+  input,  // fed by the caller of a run
+  state,  // an Array outside programs
   constant,
   effect,  // no outputs; runs after everything that can fail
 };
 
-// Strides and offset (in elements) of a view of a tensor, or false where it needs a copy in row-major order first.
+// Strides and offset (in elements) of a view of a tensor, or false where it needs a copy in row-major order
+// first.
 struct StridedView {
   Shape shape;
   Strides strides;
   std::int64_t offset = 0;
 };
 
-// An operation: everything that Ravine knows about it, in one place. Functions may be null where they do not apply.
+// An operation: everything that Ravine knows about it, in one place. Functions may be null where they do not
+// apply.
 struct Op {
   const char* name;
   OpKind kind = OpKind::compute;
 
-  // Checks inputs and attributes, normalises attributes and sets node.outputs. Errors start with the operation's name
-  // and hold every shape and what was expected.
+  // Checks inputs and attributes, normalises attributes and sets node.outputs. Errors start with the
+  // operation's name and hold every shape and what was expected.
   void (*infer)(Node& node);
 
-  // Cotangents of the inputs ("none" where an input has no influence) from those of the outputs ("none" where zero).
-  // They may have the broadcast shape of the output; autodiff sums them to the input's shape. Rules emit ordinary nodes.
+  // Cotangents of the inputs ("none" where an input has no influence) from those of the outputs ("none" where
+  // zero). They may have the broadcast shape of the output; autodiff sums them to the input's shape. Rules
+  // emit ordinary nodes.
   Values (*gradient)(const Node& node, std::span<const Value> cotangents) = nullptr;
 
-  // The node's outputs from primitives that have gradient rules; used where `gradient` is null and a derivative is asked for.
+  // The node's outputs from primitives that have gradient rules; used where `gradient` is null and a
+  // derivative is asked for.
   Values (*decompose)(const Node& node) = nullptr;
 
-  // The node's outputs from simpler nodes just before fusion, so that the parts can fuse with their neighbours.
+  // The node's outputs from simpler nodes just before fusion, so that the parts can fuse with their
+  // neighbours.
   Values (*expand)(const Node& node) = nullptr;
 
   // Emits the kernel calls.
   void (*lower)(Lowering& lowering, const Node& node) = nullptr;
 
-  // OpKind::tile: the kernels' step. Its params come from the attributes "slope", "alpha" or "low" (the first) and
-  // "high" (the second); "stream" numbers a random node.
+  // OpKind::tile: the kernels' step. Its params come from the attributes "slope", "alpha" or "low" (the
+  // first) and "high" (the second); "stream" numbers a random node.
   kernels::TileOp tile = kernels::TileOp::identity;
   // OpKind::view
   bool (*view)(const Node& node, const StridedView& input, StridedView& result) = nullptr;
 
-  // Elementwise consumers of output 0 may be computed inside this operation's kernel (Call::output hands it their
-  // program). Returns the axis of output 0 that is contiguous in the kernel's result: its columns; -1: not for this node.
+  // Elementwise consumers of output 0 may be computed inside this operation's kernel (Call::output hands it
+  // their program). Returns the axis of output 0 that is contiguous in the kernel's result: its columns; -1:
+  // not for this node.
   int (*epilogue_axis)(const Node& node) = nullptr;
   // Draws random numbers: never merged with an equal node.
   bool random = false;
 };
 
-// ---- fused expressions ----------------------------------------------------------------------------------------
+// ---- fused expressions
+// ----------------------------------------------------------------------------------------
 
-// A chain of tile operations held by one node. Operand numbers: 0 .. n_inputs-1 are inputs, then one number per step.
+// A chain of tile operations held by one node. Operand numbers: 0 .. n_inputs-1 are inputs, then one number
+// per step.
 struct TileExpression {
   struct Step {
     const Op* op;
@@ -114,7 +123,8 @@ struct TileExpression {
   std::string to_string() const;  // "add, relu"
 };
 
-// ---- nodes ----------------------------------------------------------------------------------------------------
+// ---- nodes
+// ----------------------------------------------------------------------------------------------------
 
 // What an effect acts on, e.g. an optimizer; told of every run of a program that holds it.
 struct EffectTarget {
@@ -131,12 +141,12 @@ struct Node {
   Attrs attrs;
   std::vector<TensorType> outputs;
 
-  std::string name;                     // inputs and states: the user's name
-  Array array;                          // states and assignments: the memory; constants: the value
+  std::string name;                      // inputs and states: the user's name
+  Array array;                           // states and assignments: the memory; constants: the value
   std::shared_ptr<EffectTarget> target;  // effects of the optimizer
-  // Fused elementwise nodes; and epilogues, whose operand 0 is the operation's own result 0 and whose further operands
-  // are the node's last inputs. With an epilogue, output i of the node is epilogue output i; the operation's own other
-  // outputs follow.
+  // Fused elementwise nodes; and epilogues, whose operand 0 is the operation's own result 0 and whose further
+  // operands are the node's last inputs. With an epilogue, output i of the node is epilogue output i; the
+  // operation's own other outputs follow.
   std::shared_ptr<const TileExpression> expression;
   std::vector<Array> eager_values;  // eager graphs and constants: one per output
 
@@ -177,7 +187,9 @@ class Graph {
   // Records an operation; returns its outputs.
   Values apply(const Op& op, Values inputs, Attrs attrs = {});
   Values apply(std::string_view name, Values inputs, Attrs attrs = {});
-  Value apply1(std::string_view name, Values inputs, Attrs attrs = {}) { return apply(name, std::move(inputs), std::move(attrs))[0]; }
+  Value apply1(std::string_view name, Values inputs, Attrs attrs = {}) {
+    return apply(name, std::move(inputs), std::move(attrs))[0];
+  }
 
   // Effects. The state becomes `value` at the end of the run; it must have the state's type.
   void assign(const Array& array, Value value);

@@ -10,10 +10,10 @@
 //     call.cost(flops, bytes);
 //   }
 //
-// matmul, whose kernel can run an epilogue: call.write(call.args.c.data, call.output(call.args.epilogue, node, rows, columns));
+// matmul, whose kernel can run an epilogue: call.write(call.args.c.data, call.output(call.args.epilogue,
+// node, rows, columns));
 #pragma once
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -43,6 +43,11 @@ class Lowering {
   View create(Value output, Layout layout = Layout::row_major);
   // The output is another name for (part of) existing memory.
   void alias(Value output, const View& view);
+  // The output may take over the input's memory if nothing reads the input later; both are walked in the same
+  // order.
+  void reuse(const View& output, const View& input) {
+    reuse_hints_.emplace_back(output.storage, input.storage);
+  }
   // Memory that lives for the calls which read or write it.
   View temporary(DType dtype, const Shape& shape, Layout layout = Layout::row_major);
 
@@ -56,7 +61,10 @@ class Lowering {
   // Faults: a code whose error reads `before`, the offending index, `after`.
   std::int32_t fault_code(std::string before, std::string after);
   kernels::Fault* fault() const { return &program_.fault_; }
-  const kernels::RandomState* random() { program_.draws_ = true; return program_.random_.get(); }
+  const kernels::RandomState* random() {
+    program_.draws_ = true;
+    return program_.random_.get();
+  }
   void keep(const Array& array) { program_.kept_.push_back(array); }
   void target(std::shared_ptr<EffectTarget> target) { program_.targets_.push_back(std::move(target)); }
 
@@ -68,8 +76,11 @@ class Lowering {
   friend class Call;
   friend class ProgramCompiler;
 
+  friend struct TileCall;
+
+  using Invoke = void (*)(const void* function, const void* args, const Team& team);
+  // A pointer in some call's arguments that gets its value once memory is planned.
   struct Binding {
-    int call;
     const void** field;
     int storage;
     std::int64_t byte_offset;
@@ -81,19 +92,28 @@ class Lowering {
   };
 
   int add_storage(const Storage& storage);
-  int add_call(const char* kernel, std::shared_ptr<void> args, const void* function,
-               void (*invoke)(const void*, const void*, const Team&));
+  int add_call(const char* kernel, std::shared_ptr<void> args, const void* function, Invoke invoke);
   void bind(int call, const void** field, const View& view, bool write);
+  View bind_output(int call, const kernels::TileProgram*& field, const Node& node, std::int64_t rows,
+                   std::int64_t columns, Layout layout);
+  void bind_workspace(int call, void*& field, std::size_t bytes);
+  void describe(int call, std::string text);
+  void set_cost(int call, double flops, double bytes);
+  void set_fused(int call, std::string steps) {
+    program_.calls_[static_cast<std::size_t>(call)].fused = std::move(steps);
+  }
 
   Program& program_;
   const kernels::KernelTable& kernels_;
   std::vector<Binding> bindings_;
   std::map<Value, View, ValueOrder> views_;
-  std::map<std::pair<Value, Layout>, View, bool (*)(const std::pair<Value, Layout>&, const std::pair<Value, Layout>&)> dense_copies_;
-  std::vector<std::pair<int, int>> reuse_hints_;  // (output storage, input storage) that may share memory if the input ends there
+  std::map<Value, View, ValueOrder> dense_copies_[2];  // by Layout
+  std::vector<std::pair<int, int>>
+      reuse_hints_;  // (output, input) storages that may be one if the input's life ends there
 };
 
-// A kernel call under construction. Pointers are set through read() and write(), which record who uses what memory.
+// A kernel call under construction. Pointers are set through read() and write(), which record who uses what
+// memory.
 template <class Args>
 class Call {
  public:
@@ -107,17 +127,20 @@ class Call {
   void write(Pointee*& field, const View& view) {
     lowering_.bind(index_, address_of(field), view, true);
   }
-  // Memory for the node's output 0, to be bound to the kernel's result. Where elementwise consumers were fused into the
-  // node, `field` is set to their program over [rows, columns], the memory order of output 0, which the kernel runs on
-  // complete blocks of the result; the node's outputs are then the program's.
+  // Memory for the node's output 0, to be bound to the kernel's result. Where elementwise consumers were
+  // fused into the node, `field` is set to their program over [rows, columns], the memory order of output 0,
+  // which the kernel runs on complete blocks of the result; the node's outputs are then the program's.
   View output(const kernels::TileProgram*& field, const Node& node, std::int64_t rows, std::int64_t columns,
-              Layout layout = Layout::row_major);
+              Layout layout = Layout::row_major) {
+    return lowering_.bind_output(index_, field, node, rows, columns, layout);
+  }
   // For describe(): "(64, 784) x (784, 128)". What is fused is added by itself.
-  void describe(std::string text);
+  void describe(std::string text) { lowering_.describe(index_, std::move(text)); }
   // Floating-point operations and bytes moved: what the choice of one or all threads rests on.
-  void cost(double flops, double bytes);
+  void cost(double flops, double bytes) { lowering_.set_cost(index_, flops, bytes); }
   // A workspace shared by the team.
-  void workspace(void*& field, std::size_t bytes);
+  void workspace(void*& field, std::size_t bytes) { lowering_.bind_workspace(index_, field, bytes); }
+  int index() const { return index_; }
 
  private:
   friend class Lowering;
@@ -130,5 +153,16 @@ class Call {
   Lowering& lowering_;
   int index_;
 };
+
+template <class Args>
+Call<Args> Lowering::call(const char* kernel, kernels::Kernel<Args> function) {
+  auto args = std::make_shared<Args>();
+  const int index = add_call(kernel, args, reinterpret_cast<const void*>(function),
+                             [](const void* called, const void* arguments, const Team& team) {
+                               reinterpret_cast<kernels::Kernel<Args>>(const_cast<void*>(called))(
+                                   *static_cast<const Args*>(arguments), team);
+                             });
+  return Call<Args>(*this, index, *args);
+}
 
 }  // namespace ravine

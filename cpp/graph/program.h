@@ -28,21 +28,23 @@ struct Storage {
   enum class Kind : std::uint8_t { arena, input, output, external };
   Kind kind = Kind::arena;
   std::int64_t bytes = 0;
-  std::byte* address = nullptr;  // external, and arena once planned
-  int index = 0;                 // which input or output
-  std::int64_t offset = 0;       // in the arena
+  std::byte* address = nullptr;         // external, and arena once planned
+  int index = 0;                        // which input or output
+  std::int64_t offset = 0;              // in the arena
   int first_call = -1, last_call = -1;  // lifetime, in calls
 };
 
 // One kernel call. The arguments' type is known to `invoke` only.
 struct KernelCall {
   std::string kernel;       // "gemm", "elementwise"
-  std::string description;  // for describe(): "(64, 784) x (784, 128) + add, relu"
+  std::string description;  // "(64, 784) x (784, 128)"
+  std::string fused;        // "add, relu"
   void (*invoke)(const void* function, const void* args, const Team& team) = nullptr;
   const void* function = nullptr;
   std::shared_ptr<void> args;
   bool barrier_before = false;
-  double cost = 0;  // nanoseconds on one core, roughly
+  bool effect = false;             // changes a state: left out once a fault is set
+  double cost = 0;                 // nanoseconds on one core, roughly
   std::vector<int> reads, writes;  // storages
 };
 
@@ -56,8 +58,9 @@ struct PointerPatch {
 
 class Program {
  public:
-  // Runs once. inputs and outputs are dense row-major tensors of the graph's types, in the graph's order. An index out
-  // of range raises ValueError, and then no state has changed. One run at a time; a second caller waits.
+  // Runs once. Inputs and outputs are dense row-major tensors of the graph's types, in the graph's order. An
+  // index out of range raises ValueError, and then no state has changed. One run at a time; a second caller
+  // waits.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs);
 
   const std::vector<TensorType>& input_types() const { return input_types_; }
@@ -68,6 +71,7 @@ class Program {
   std::int64_t arena_bytes() const { return arena_bytes_; }
   std::string isa() const { return isa_; }
   bool single_threaded() const { return single_threaded_; }
+  std::shared_ptr<kernels::RandomState> random() const { return random_; }
   // A table of the calls: kernel, shapes, what is fused, barriers, lifetimes in the arena.
   std::string describe() const;
 
@@ -88,6 +92,7 @@ class Program {
   std::vector<FaultMessage> fault_messages_;
   std::vector<std::shared_ptr<EffectTarget>> targets_;
   std::vector<Array> kept_;  // states and constants
+  std::vector<std::shared_ptr<kernels::TileProgram>> epilogues_;
   SharedBytes arena_;
   std::int64_t arena_bytes_ = 0;
   std::size_t scratch_bytes_ = 0;
@@ -99,12 +104,16 @@ class Program {
   std::mutex mutex_;
 };
 
+// For tests: every run first fills its arena with NaN, so that reading what was not written shows.
+void set_arena_poisoning(bool on);
+
 struct CompileOptions {
-  std::shared_ptr<kernels::RandomState> random;  // null: a state of the program's own, seed 0
+  std::shared_ptr<kernels::RandomState> random;   // null: a state of the program's own, seed 0
   const kernels::KernelTable* kernels = nullptr;  // null: the active ones
 };
 
 // Compiles what the outputs and the graph's effects need. The graph is not changed.
-std::unique_ptr<Program> compile(const Graph& graph, std::span<const Value> outputs, const CompileOptions& options = {});
+std::unique_ptr<Program> compile(const Graph& graph, std::span<const Value> outputs,
+                                 const CompileOptions& options = {});
 
 }  // namespace ravine

@@ -1,0 +1,123 @@
+#include "core/array.h"
+
+#include <cstring>
+#include <vector>
+
+#include "bindings/bindings.h"
+#include "core/error.h"
+
+namespace ravine::bindings {
+
+py::dtype numpy_dtype(DType dtype) {
+  switch (dtype) {
+    case DType::float32:
+      return py::dtype::of<float>();
+    case DType::float64:
+      return py::dtype::of<double>();
+    case DType::int32:
+      return py::dtype::of<std::int32_t>();
+    case DType::int64:
+      return py::dtype::of<std::int64_t>();
+    case DType::uint8:
+      return py::dtype::of<std::uint8_t>();
+    case DType::boolean:
+      return py::dtype::of<bool>();
+  }
+  fail<TypeError>("unknown dtype");
+}
+
+DType dtype_of_array(const py::array& array, const char* what) {
+  const py::dtype dtype = array.dtype();
+  const char kind = dtype.kind();
+  const auto size = static_cast<std::size_t>(dtype.itemsize());
+  for (const DType known :
+       {DType::float32, DType::float64, DType::int32, DType::int64, DType::uint8, DType::boolean}) {
+    const char known_kind = is_floating(known)        ? 'f'
+                            : known == DType::boolean ? 'b'
+                            : known == DType::uint8   ? 'u'
+                                                      : 'i';
+    if (kind == known_kind && size == size_of(known)) return known;
+  }
+  fail<TypeError>(what, ": an array of dtype ", std::string(py::str(dtype)),
+                  " is not supported; expected float32, float64, int32, int64, uint8 or bool");
+}
+
+Shape shape_of(const py::array& array) {
+  check<ValueError>(array.ndim() <= max_rank, "array: ", array.ndim(), " dimensions, at most ", max_rank,
+                    " are supported");
+  Shape shape;
+  for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) shape.push_back(array.shape(axis));
+  return shape;
+}
+
+py::tuple to_tuple(const Dims& dims) {
+  py::tuple result(dims.rank());
+  for (int axis = 0; axis < dims.rank(); ++axis) result[static_cast<std::size_t>(axis)] = dims[axis];
+  return result;
+}
+
+namespace {
+
+std::vector<py::ssize_t> byte_strides(const Strides& strides, DType dtype) {
+  std::vector<py::ssize_t> result;
+  for (const std::int64_t stride : strides)
+    result.push_back(static_cast<py::ssize_t>(stride) * static_cast<py::ssize_t>(size_of(dtype)));
+  return result;
+}
+
+py::array view_with_base(const Array& array, py::handle base) {
+  return py::array(numpy_dtype(array.dtype()),
+                   std::vector<py::ssize_t>(array.shape().begin(), array.shape().end()),
+                   byte_strides(array.strides(), array.dtype()), array.data(), base);
+}
+
+}  // namespace
+
+py::array as_contiguous(const py::array& array, DType dtype, const std::string& what) {
+  const py::dtype given = array.dtype(), wanted = numpy_dtype(dtype);
+  const bool same_dtype = given.kind() == wanted.kind() && given.itemsize() == wanted.itemsize() &&
+                          (given.byteorder() == '=' || given.byteorder() == '|');
+  if (same_dtype && (array.flags() & py::array::c_style) != 0) return array;
+  const py::module_ numpy = py::module_::import("numpy");
+  if (!same_dtype && !numpy.attr("can_cast")(given, wanted, "same_kind").cast<bool>())
+    fail<TypeError>(what, ": an array of dtype ", std::string(py::str(given)), " does not convert to ",
+                    name_of(dtype));
+  // numpy.ascontiguousarray would turn a 0-d array into a 1-d one.
+  return numpy.attr("asarray")(array, wanted, py::arg("order") = "C").cast<py::array>();
+}
+
+py::array new_array(DType dtype, const Shape& shape) {
+  return py::array(numpy_dtype(dtype), std::vector<py::ssize_t>(shape.begin(), shape.end()));
+}
+
+py::array view_of(const Array& array) {
+  auto* keeper = new SharedBytes(array.owner());
+  const py::capsule base(keeper, [](void* pointer) { delete static_cast<SharedBytes*>(pointer); });
+  return view_with_base(array, base);
+}
+
+Array copy_of(const py::array& array, Layout layout) {
+  const DType dtype = dtype_of_array(array, "array");
+  Array copy(dtype, shape_of(array), layout);
+  const py::array target = view_of(copy);
+  py::module_::import("numpy").attr("copyto")(target, array);
+  return copy;
+}
+
+void bind_array(py::module_& module) {
+  py::class_<Array, std::shared_ptr<Array>>(
+      module, "Array", "State that outlives programs: 64-byte aligned memory of a dense tensor.")
+      .def(py::init([](const py::array& array, bool channels_last) {
+             const Layout layout = channels_last ? Layout::channels_last : Layout::row_major;
+             return std::make_shared<Array>(copy_of(array, layout));
+           }),
+           py::arg("array"), py::arg("channels_last") = false)
+      .def("numpy", &view_of, "A writable view that shares and keeps the memory.")
+      .def_property_readonly("shape", [](const Array& self) { return to_tuple(self.shape()); })
+      .def_property_readonly("dtype", [](const Array& self) { return name_of(self.dtype()); })
+      .def_property_readonly("nbytes", &Array::bytes)
+      .def_property_readonly("channels_last",
+                             [](const Array& self) { return self.layout() == Layout::channels_last; });
+}
+
+}  // namespace ravine::bindings

@@ -1,0 +1,14 @@
+#include "bindings/bindings.h"
+
+PYBIND11_MODULE(_core, module) {
+  using namespace ravine::bindings;
+  module.doc() = "Ravine's engine: graphs, programs, kernels. The package `ravine` is its public face.";
+  bind_errors(module);
+  bind_runtime(module);
+  bind_array(module);
+  bind_random(module);
+  bind_graph(module);
+  bind_optim(module);
+  bind_program(module);
+  bind_model(module);
+}

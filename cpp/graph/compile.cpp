@@ -1,0 +1,269 @@
+// From a graph to a program: passes, lowering, memory planning, barriers.
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "core/error.h"
+#include "graph/lowering.h"
+#include "graph/passes/rewrite.h"
+#include "graph/planner.h"
+#include "graph/tile_lowering.h"
+
+namespace ravine {
+
+class ProgramCompiler {
+ public:
+  ProgramCompiler(const Graph& graph, std::span<const Value> outputs, const CompileOptions& options)
+      : program_(std::make_unique<Program>()),
+        kernels_(options.kernels != nullptr ? *options.kernels : active_kernels()),
+        lowering_(*program_, kernels_) {
+    program_->random_ = options.random ? options.random : std::make_shared<kernels::RandomState>();
+    program_->isa_ = kernels_.isa;
+    program_->scratch_bytes_ = kernels_.scratch_bytes;
+    for (const Node* input : graph.inputs()) {
+      program_->input_types_.push_back(input->outputs[0]);
+      program_->input_names_.push_back(input->name);
+    }
+    for (const Value& output : outputs) program_->output_types_.push_back(output.type());
+
+    unit_ = rewrite(graph, outputs, [](Graph&, const Node&, const Values&) { return Values{}; });
+    unit_ = merge_common_subexpressions(simplify(unit_));
+    while (has_compounds(unit_)) unit_ = expand(unit_);
+    unit_ = merge_common_subexpressions(simplify(unit_));
+    unit_ = fuse(unit_);
+  }
+
+  std::unique_ptr<Program> finish() {
+    lower_nodes();
+    lower_outputs();
+    lower_effects();
+    share_memory_in_place();
+    plan();
+    resolve();
+    place_barriers();
+    double cost = 0;
+    for (const KernelCall& call : program_->calls_) cost += call.cost;
+    program_->single_threaded_ = cost < single_thread_cost;
+    return std::move(program_);
+  }
+
+ private:
+  // Waking a sleeping worker costs tens of microseconds, a spinning one less than one: below this a team does
+  // not pay.
+  static constexpr double single_thread_cost = 8000;  // ns
+
+  // ---- lowering
+  // ------------------------------------------------------------------------------------------------
+
+  void lower_nodes() {
+    int next_input = 0;
+    for (const auto& node : unit_.graph->nodes()) {
+      switch (node->op->kind) {
+        case OpKind::input:
+          lower_input(*node, next_input++);
+          break;
+        case OpKind::state:
+        case OpKind::constant:
+          lowering_.alias(node->out(), lowering_.external(node->array));
+          break;
+        case OpKind::view:
+          lower_view(*node);
+          break;
+        case OpKind::effect:
+          break;
+        default:
+          if (node->op == &fused_op) {
+            lower_fused(lowering_, *node);
+          } else {
+            check<RuntimeError>(node->op->lower != nullptr, "lowering: operation '", node->op->name,
+                                "' has no kernel");
+            node->op->lower(lowering_, *node);
+          }
+      }
+    }
+  }
+
+  void lower_input(const Node& node, int index) {
+    View view;
+    view.dtype = node.outputs[0].dtype;
+    view.shape = node.outputs[0].shape;
+    view.strides = row_major_strides(view.shape);
+    view.storage =
+        lowering_.add_storage({.kind = Storage::Kind::input,
+                               .bytes = numel(view.shape) * static_cast<std::int64_t>(size_of(view.dtype)),
+                               .index = index});
+    lowering_.alias(node.out(), view);
+  }
+
+  void lower_view(const Node& node) {
+    View source = lowering_.view(node.inputs[0]);
+    StridedView result;
+    if (!node.op->view(node, {source.shape, source.strides, source.offset}, result)) {
+      source = lowering_.dense(node.inputs[0]);
+      check<RuntimeError>(node.op->view(node, {source.shape, source.strides, source.offset}, result),
+                          "lowering: '", node.op->name, "' is no view of a dense tensor");
+    }
+    lowering_.alias(node.out(),
+                    View{source.storage, result.offset, source.dtype, result.shape, result.strides});
+  }
+
+  // A result that has its memory to itself is computed right in the caller's; anything else is copied there.
+  void lower_outputs() {
+    for (std::size_t i = 0; i < unit_.outputs.size(); ++i) {
+      const View view = lowering_.view(unit_.outputs[i]);
+      Storage& storage = storage_of(view.storage);
+      const std::int64_t bytes = numel(view.shape) * static_cast<std::int64_t>(size_of(view.dtype));
+      const bool alone = storage.kind == Storage::Kind::arena && storage.bytes == bytes && view.offset == 0 &&
+                         is_row_major(view.shape, view.strides) && storage.first_call >= 0;
+      if (alone) {
+        storage.kind = Storage::Kind::output;
+        storage.index = static_cast<int>(i);
+        continue;
+      }
+      View target = view;
+      target.offset = 0;
+      target.strides = row_major_strides(view.shape);
+      target.storage = lowering_.add_storage(
+          {.kind = Storage::Kind::output, .bytes = bytes, .index = static_cast<int>(i)});
+      lowering_.copy(view, target);
+    }
+  }
+
+  void lower_effects() {
+    // All states change at once: a new value that is itself (a view of) a state is read before any is
+    // written.
+    std::vector<std::pair<View, View>> assignments;
+    for (const Node* effect : unit_.graph->effects()) {
+      if (effect->op != &assign_op) continue;
+      View value = lowering_.view(effect->inputs[0]);
+      const View state = lowering_.external(effect->array);
+      if (storage_of(value.storage).kind == Storage::Kind::external) {
+        const View copied = lowering_.temporary(value.dtype, value.shape, effect->array.layout());
+        lowering_.copy(value, copied);
+        value = copied;
+      }
+      assignments.emplace_back(value, state);
+    }
+    const std::size_t first_effect = program_->calls_.size();
+    for (const auto& [value, state] : assignments) lowering_.copy(value, state);
+    for (const Node* effect : unit_.graph->effects()) {
+      if (effect->op == &assign_op) continue;
+      effect->op->lower(lowering_, *effect);
+      if (effect->target) lowering_.target(effect->target);
+    }
+    for (std::size_t i = first_effect; i < program_->calls_.size(); ++i) program_->calls_[i].effect = true;
+  }
+
+  Storage& storage_of(int index) { return program_->storages_[static_cast<std::size_t>(index)]; }
+
+  // ---- memory
+  // --------------------------------------------------------------------------------------------------
+
+  void share_memory_in_place() {
+    for (const auto& [output, input] : lowering_.reuse_hints_) {
+      const int target = same_as(input), own = same_as(output);
+      Storage& from = storage_of(target);
+      Storage& into = storage_of(own);
+      const bool fits = target != own && from.kind == Storage::Kind::arena &&
+                        into.kind == Storage::Kind::arena && from.bytes == into.bytes &&
+                        from.last_call == into.first_call;
+      if (!fits) continue;
+      from.last_call = into.last_call;
+      into.first_call = into.last_call = -1;
+      replaced_[own] = target;
+    }
+    for (auto& binding : lowering_.bindings_) binding.storage = same_as(binding.storage);
+    for (KernelCall& call : program_->calls_) {
+      for (int& storage : call.reads) storage = same_as(storage);
+      for (int& storage : call.writes) storage = same_as(storage);
+    }
+  }
+
+  int same_as(int storage) const {
+    for (auto place = replaced_.find(storage); place != replaced_.end(); place = replaced_.find(storage))
+      storage = place->second;
+    return storage;
+  }
+
+  void plan() {
+    std::vector<Lifetime> lifetimes;
+    std::vector<Storage*> planned;
+    for (Storage& storage : program_->storages_) {
+      if (storage.kind != Storage::Kind::arena || storage.first_call < 0) continue;
+      lifetimes.push_back({storage.bytes, storage.first_call, storage.last_call});
+      planned.push_back(&storage);
+    }
+    const Placement placement = plan_memory(lifetimes);
+    program_->arena_bytes_ = placement.arena_bytes;
+    program_->arena_ = allocate_bytes(static_cast<std::size_t>(placement.arena_bytes));
+    for (std::size_t i = 0; i < planned.size(); ++i) {
+      planned[i]->offset = placement.offsets[i];
+      planned[i]->address = program_->arena_.get() + placement.offsets[i];
+    }
+  }
+
+  void resolve() {
+    for (const auto& binding : lowering_.bindings_) {
+      const Storage& storage = storage_of(binding.storage);
+      if (storage.kind == Storage::Kind::input || storage.kind == Storage::Kind::output) {
+        program_->patches_.push_back(
+            {binding.field, storage.kind == Storage::Kind::output, storage.index, binding.byte_offset});
+      } else {
+        *binding.field = storage.address + binding.byte_offset;
+      }
+    }
+  }
+
+  // ---- barriers
+  // ------------------------------------------------------------------------------------------------
+
+  // A call waits for the team when it touches memory that a call since the last barrier wrote, or writes what
+  // one read.
+  void place_barriers() {
+    std::vector<int> read, written;
+    bool effects_begun = false;
+    const auto meets = [&](const std::vector<int>& mine, const std::vector<int>& others) {
+      return std::any_of(mine.begin(), mine.end(), [&](int a) {
+        return std::any_of(others.begin(), others.end(), [&](int b) { return overlap(a, b); });
+      });
+    };
+    for (KernelCall& call : program_->calls_) {
+      // The first effect waits for every check, whatever memory it touches.
+      const bool first_effect = call.effect && !std::exchange(effects_begun, true);
+      if (first_effect || meets(call.reads, written) || meets(call.writes, written) ||
+          meets(call.writes, read)) {
+        call.barrier_before = !(read.empty() && written.empty());
+        read.clear();
+        written.clear();
+      }
+      read.insert(read.end(), call.reads.begin(), call.reads.end());
+      written.insert(written.end(), call.writes.begin(), call.writes.end());
+    }
+  }
+
+  bool overlap(int a, int b) {
+    if (a == b) return true;
+    const Storage& x = storage_of(a);
+    const Storage& y = storage_of(b);
+    if (x.kind != Storage::Kind::arena || y.kind != Storage::Kind::arena) {
+      // Callers may pass one array for two inputs; outputs are distinct, states were made one storage each.
+      return false;
+    }
+    return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
+  }
+
+  std::unique_ptr<Program> program_;
+  const kernels::KernelTable& kernels_;
+  Lowering lowering_;
+  Unit unit_;
+  std::map<int, int> replaced_;
+};
+
+std::unique_ptr<Program> compile(const Graph& graph, std::span<const Value> outputs,
+                                 const CompileOptions& options) {
+  for (const Value& output : outputs)
+    check<ValueError>(output && &output.graph() == &graph, "compile: an output belongs to another recording");
+  return ProgramCompiler(graph, outputs, options).finish();
+}
+
+}  // namespace ravine

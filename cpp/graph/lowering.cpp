@@ -1,0 +1,186 @@
+#include "graph/lowering.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "graph/tile_lowering.h"
+
+namespace ravine {
+
+Lowering::Lowering(Program& program, const kernels::KernelTable& kernels)
+    : program_(program), kernels_(kernels) {}
+
+const kernels::FloatKernels& Lowering::floats(const Node& node) const {
+  for (const Value& input : node.inputs)
+    if (is_floating(input.dtype())) return kernels_.of(input.dtype());
+  return kernels_.of(node.outputs[0].dtype);
+}
+
+// ---- memory
+// ----------------------------------------------------------------------------------------------------
+
+const View& Lowering::view(Value value) const {
+  const auto place = views_.find(value);
+  check<RuntimeError>(place != views_.end(), "lowering: a value of '", value.node->op->name,
+                      "' is used before it is computed");
+  return place->second;
+}
+
+View Lowering::dense(Value value, Layout layout) {
+  const View& original = view(value);
+  const bool fits = layout == Layout::row_major ? is_row_major(original.shape, original.strides)
+                                                : is_channels_last(original.shape, original.strides);
+  if (fits) return original;
+  auto& copies = dense_copies_[static_cast<int>(layout)];
+  if (const auto place = copies.find(value); place != copies.end()) return place->second;
+  const View target = temporary(original.dtype, original.shape, layout);
+  copy(view(value), target);
+  copies.emplace(value, target);
+  return target;
+}
+
+View Lowering::create(Value output, Layout layout) {
+  const View created = temporary(output.dtype(), output.shape(), layout);
+  views_[output] = created;
+  return created;
+}
+
+void Lowering::alias(Value output, const View& view) { views_[output] = view; }
+
+View Lowering::temporary(DType dtype, const Shape& shape, Layout layout) {
+  View view;
+  view.dtype = dtype;
+  view.shape = shape;
+  view.strides = layout == Layout::channels_last ? channels_last_strides(shape) : row_major_strides(shape);
+  view.storage = add_storage({.bytes = numel(shape) * static_cast<std::int64_t>(size_of(dtype))});
+  return view;
+}
+
+View Lowering::external(const Array& array) {
+  keep(array);
+  View view;
+  view.dtype = array.dtype();
+  view.shape = array.shape();
+  view.strides = array.strides();
+  for (std::size_t i = 0; i < program_.storages_.size(); ++i)
+    if (program_.storages_[i].address == array.data()) view.storage = static_cast<int>(i);
+  if (view.storage < 0)
+    view.storage = add_storage({.kind = Storage::Kind::external,
+                                .bytes = static_cast<std::int64_t>(array.bytes()),
+                                .address = array.data()});
+  return view;
+}
+
+int Lowering::add_storage(const Storage& storage) {
+  program_.storages_.push_back(storage);
+  return static_cast<int>(program_.storages_.size()) - 1;
+}
+
+// ---- calls
+// -----------------------------------------------------------------------------------------------------
+
+int Lowering::add_call(const char* kernel, std::shared_ptr<void> args, const void* function, Invoke invoke) {
+  KernelCall call;
+  call.kernel = kernel;
+  call.args = std::move(args);
+  call.function = function;
+  call.invoke = invoke;
+  program_.calls_.push_back(std::move(call));
+  return static_cast<int>(program_.calls_.size()) - 1;
+}
+
+void Lowering::bind(int call, const void** field, const View& view, bool write) {
+  Storage& storage = program_.storages_[static_cast<std::size_t>(view.storage)];
+  if (storage.first_call < 0) storage.first_call = call;
+  storage.last_call = call;
+  KernelCall& owner = program_.calls_[static_cast<std::size_t>(call)];
+  (write ? owner.writes : owner.reads).push_back(view.storage);
+  bindings_.push_back({field, view.storage, view.offset * static_cast<std::int64_t>(size_of(view.dtype))});
+}
+
+std::int32_t Lowering::fault_code(std::string before, std::string after) {
+  program_.fault_messages_.push_back({std::move(before), std::move(after)});
+  return static_cast<std::int32_t>(program_.fault_messages_.size());
+}
+
+void Lowering::describe(int call, std::string text) {
+  program_.calls_[static_cast<std::size_t>(call)].description = std::move(text);
+}
+
+void Lowering::set_cost(int call, double flops, double bytes) {
+  // One core, cautiously: 50 GFLOP/s and 20 GB/s, and what a call costs by itself.
+  program_.calls_[static_cast<std::size_t>(call)].cost = 50 + std::max(flops / 50, bytes / 20);
+}
+
+void Lowering::bind_workspace(int call, void*& field, std::size_t bytes) {
+  if (bytes == 0) return;
+  const View view = temporary(DType::uint8, Shape{static_cast<std::int64_t>(bytes)});
+  bind(call, const_cast<const void**>(&field), view, true);
+}
+
+View Lowering::bind_output(int call, const kernels::TileProgram*& field, const Node& node, std::int64_t rows,
+                           std::int64_t columns, Layout layout) {
+  if (!node.expression) return create(node.out(), layout);
+  const TileExpression& expression = *node.expression;
+  const Shape& shape = node.outputs[0].shape;
+  const DType raw_dtype = node.input_dtype(0);
+  TileCall tile{*this, expression};
+  tile.inputs.emplace_back();  // operand 0: the kernel's own result
+  const std::size_t first_operand = node.inputs.size() - static_cast<std::size_t>(expression.n_inputs - 1);
+  for (std::size_t i = first_operand; i < node.inputs.size(); ++i)
+    tile.inputs.push_back(
+        dense(node.inputs[i], node.inputs[i].shape() == shape ? layout : Layout::row_major));
+  // The raw result lies where it is wanted, else where an output overwrites it in place.
+  View block;
+  for (std::size_t i = 0; i < expression.outputs.size(); ++i) {
+    const View created = create(node.out(static_cast<int>(i)), layout);
+    tile.outputs.push_back(created);
+    if (expression.outputs[i] == 0 ||
+        (created.dtype == raw_dtype && overwrites(expression, 0, i) && block.storage < 0))
+      block = created;
+  }
+  if (block.storage < 0) block = temporary(raw_dtype, shape, layout);
+  tile.inputs[0] = block;
+  auto program = std::make_shared<kernels::TileProgram>();
+  tile.build_matrix(*program, rows, columns);
+  tile.bind(*program, call);
+  program_.epilogues_.push_back(program);
+  program_.calls_[static_cast<std::size_t>(call)].fused = expression.to_string();
+  field = program.get();
+  return block;
+}
+
+void Lowering::copy(const View& from, const View& to) {
+  TileExpression expression;
+  expression.n_inputs = 1;
+  expression.outputs = {0};
+  TileCall tile{*this, expression};
+  tile.inputs = {from};
+  tile.outputs = {to};
+  tile.emit("copy");
+}
+
+void Lowering::fill(const View& to, double value) {
+  const Array number(to.dtype, Shape{});
+  switch (to.dtype) {
+    case DType::float32:
+      *number.as<float>() = static_cast<float>(value);
+      break;
+    case DType::float64:
+      *number.as<double>() = value;
+      break;
+    case DType::int32:
+      *number.as<std::int32_t>() = static_cast<std::int32_t>(value);
+      break;
+    case DType::int64:
+      *number.as<std::int64_t>() = static_cast<std::int64_t>(value);
+      break;
+    case DType::uint8:
+    case DType::boolean:
+      *number.as<std::uint8_t>() = static_cast<std::uint8_t>(value);
+      break;
+  }
+  copy(external(number), to);
+}
+
+}  // namespace ravine

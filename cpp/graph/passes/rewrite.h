@@ -1,0 +1,41 @@
+// How passes change a graph: they write a new one, node by node, from the old.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace ravine {
+
+// A graph and what is wanted of it (its effects are always wanted).
+struct Unit {
+  std::unique_ptr<Graph> graph;
+  Values outputs;
+};
+
+// The nodes that the outputs and effects need, in recording order.
+std::vector<const Node*> live_nodes(const Graph& graph, std::span<const Value> outputs);
+
+// Copies live nodes into a new graph. `rule` may return other values of the new graph for a node's outputs,
+// or an empty list for a plain copy; it sees the old node and its inputs' values in the new graph. All inputs
+// of the graph are kept.
+using RewriteRule = std::function<Values(Graph& to, const Node& node, const Values& inputs)>;
+Unit rewrite(const Graph& graph, std::span<const Value> outputs, const RewriteRule& rule);
+
+// ---- the passes, in the order in which compile() runs them
+// -----------------------------------------------------
+
+// Removes what does nothing (x + 0, a cast to the same dtype, double transposes), folds constants.
+Unit simplify(const Unit& unit);
+// Equal nodes on equal inputs become one.
+Unit merge_common_subexpressions(const Unit& unit);
+// Op::expand: compound operations in parts that can fuse with their neighbours.
+Unit expand(const Unit& unit);
+bool has_compounds(const Unit& unit);
+// Elementwise nodes become fused nodes, or epilogues of the operation before them.
+Unit fuse(const Unit& unit);
+
+}  // namespace ravine

@@ -1,0 +1,90 @@
+#include "graph/program.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <iomanip>
+#include <sstream>
+
+#include "core/error.h"
+
+namespace ravine {
+namespace {
+
+std::atomic<bool> poison_arenas{false};
+
+std::string byte_count(std::int64_t bytes) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(1);
+  if (bytes < 1024) {
+    text << bytes << " B";
+  } else if (bytes < 1024 * 1024) {
+    text << static_cast<double>(bytes) / 1024 << " KiB";
+  } else {
+    text << static_cast<double>(bytes) / (1024 * 1024) << " MiB";
+  }
+  return text.str();
+}
+
+}  // namespace
+
+void set_arena_poisoning(bool on) { poison_arenas.store(on, std::memory_order_relaxed); }
+
+void Program::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
+  check<ValueError>(inputs.size() == input_types_.size(), "program: got ", inputs.size(),
+                    " inputs, expected ", input_types_.size());
+  check<ValueError>(outputs.size() == output_types_.size(), "program: got ", outputs.size(),
+                    " outputs, expected ", output_types_.size());
+  const std::lock_guard lock(mutex_);
+  for (const PointerPatch& patch : patches_) {
+    const auto index = static_cast<std::size_t>(patch.index);
+    const void* base = patch.is_output ? outputs[index] : inputs[index];
+    *patch.field = static_cast<const std::byte*>(base) + patch.byte_offset;
+  }
+  if (poison_arenas.load(std::memory_order_relaxed))
+    std::memset(arena_.get(), 0xFF, static_cast<std::size_t>(arena_bytes_));
+  fault_ = {};
+  for (const auto& target : targets_) target->before_run();
+  run_on_team(
+      single_threaded_ ? 1 : num_threads(), scratch_bytes_,
+      [](void* self, const Team& team) { static_cast<const Program*>(self)->run_calls(team); }, this);
+  if (fault_.code != 0) {
+    const FaultMessage& message = fault_messages_[static_cast<std::size_t>(fault_.code - 1)];
+    fail<ValueError>(message.before, fault_.value, message.after);
+  }
+  if (draws_) ++random_->step;
+  for (const auto& target : targets_) target->after_run();
+}
+
+void Program::run_calls(const Team& team) const {
+  for (const KernelCall& call : calls_) {
+    if (call.barrier_before) team.barrier();
+    if (call.effect && fault_.code != 0) continue;
+    call.invoke(call.function, call.args.get(), team);
+  }
+}
+
+std::string Program::describe() const {
+  std::ostringstream text;
+  text << "program for " << isa_ << ": " << calls_.size() << " kernel calls, arena "
+       << byte_count(arena_bytes_) << (single_threaded_ ? ", one thread" : "") << "\n";
+  for (std::size_t i = 0; i < input_types_.size(); ++i)
+    text << "  input  " << i << "  " << to_string(input_types_[i]) << "  " << input_names_[i] << "\n";
+  for (std::size_t i = 0; i < output_types_.size(); ++i)
+    text << "  output " << i << "  " << to_string(output_types_[i]) << "\n";
+  std::size_t widest = 6;
+  for (const KernelCall& call : calls_) widest = std::max(widest, call.kernel.size());
+  for (std::size_t i = 0; i < calls_.size(); ++i) {
+    const KernelCall& call = calls_[i];
+    text << std::setw(4) << i << (call.barrier_before ? " | " : "   ") << std::left
+         << std::setw(static_cast<int>(widest)) << call.kernel << std::right << "  " << call.description;
+    if (!call.fused.empty()) text << "  + " << call.fused;
+    std::int64_t written = 0;
+    for (const int storage : call.writes) written += storages_[static_cast<std::size_t>(storage)].bytes;
+    text << "  -> " << byte_count(written) << "\n";
+  }
+  text << "  (| waits for all threads)\n";
+  return text.str();
+}
+
+}  // namespace ravine
