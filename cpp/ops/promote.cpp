@@ -1,0 +1,168 @@
+// The dtype rules that the Python package and other untyped callers see.
+#include <algorithm>
+
+#include "ops/builders.h"
+#include "ops/list.h"
+
+namespace ravine {
+namespace {
+
+using kernels::TileOp;
+
+// What an operation does with dtypes that it does not compute in.
+enum class Promotion : std::uint8_t {
+  none,
+  floating,  // integers and bools become float32
+  power,     // integers go through float64 and back
+  number,    // bools become int64
+  compared,  // bools become uint8
+  logical,   // everything becomes bool
+  selected,  // where: the two values to one dtype
+  counted,   // sum, prod: integers and bools become int64
+  extreme,   // max, min: bools go through uint8 and back
+  joined,    // one dtype for all inputs
+  indexed,   // input 1 is an index: uint8 becomes int64
+  one_hot,
+};
+
+Promotion promotion_of(TileOp tile) {
+  switch (tile) {
+#define RAVINE_CASE(name) case TileOp::name:
+    RAVINE_UNARY_FLOAT_OPS(RAVINE_CASE)
+    return Promotion::floating;
+    RAVINE_UNARY_ARITHMETIC_OPS(RAVINE_CASE)
+    RAVINE_BINARY_ARITHMETIC_OPS(RAVINE_CASE)
+    RAVINE_TERNARY_OPS(RAVINE_CASE)
+    RAVINE_CLIP_OPS(RAVINE_CASE)
+    return Promotion::number;
+    case TileOp::pow:
+      return Promotion::power;
+      RAVINE_COMPARE_OPS(RAVINE_CASE)
+      return Promotion::compared;
+      RAVINE_LOGICAL_OPS(RAVINE_CASE)
+    case TileOp::logical_not:
+      return Promotion::logical;
+    case TileOp::where:
+      return Promotion::selected;
+    case TileOp::cast:
+    case TileOp::uniform:
+      return Promotion::none;
+    default:
+      return Promotion::floating;  // the other floating operations of two inputs
+#undef RAVINE_CASE
+  }
+}
+
+Promotion promotion_of(const Op& op) {
+  if (op.kind == OpKind::tile) return promotion_of(op.tile);
+  static const std::pair<const Op*, Promotion> rules[] = {
+      {&sum_op, Promotion::counted},     {&prod_op, Promotion::counted},
+      {&mean_op, Promotion::floating},   {&max_op, Promotion::extreme},
+      {&min_op, Promotion::extreme},     {&argmax_op, Promotion::compared},
+      {&argmin_op, Promotion::compared}, {&concat_op, Promotion::joined},
+      {&gather_op, Promotion::indexed},  {&gather_rows_op, Promotion::indexed},
+      {&one_hot_op, Promotion::one_hot},
+  };
+  for (const auto& [listed, rule] : rules)
+    if (listed == &op) return rule;
+  // By name: operations that this family of files does not define.
+  const std::string_view name = op.name;
+  if (name == "matmul") return Promotion::joined;
+  if (name == "cross_entropy") return Promotion::indexed;
+  return Promotion::none;
+}
+
+int order_of(DType dtype) {
+  switch (dtype) {
+    case DType::boolean:
+      return 0;
+    case DType::uint8:
+      return 1;
+    case DType::int32:
+      return 2;
+    case DType::int64:
+      return 3;
+    case DType::float32:
+      return 4;
+    case DType::float64:
+      return 5;
+  }
+  return 0;
+}
+
+DType common_dtype(const Values& inputs, std::size_t first) {
+  DType common = inputs[first].dtype();
+  for (std::size_t i = first + 1; i < inputs.size(); ++i)
+    if (order_of(inputs[i].dtype()) > order_of(common)) common = inputs[i].dtype();
+  return common;
+}
+
+void cast_all(Values& inputs, DType dtype, std::size_t first = 0) {
+  for (std::size_t i = first; i < inputs.size(); ++i) inputs[i] = ops::cast(inputs[i], dtype);
+}
+
+}  // namespace
+
+Values apply_promoted(Graph& graph, std::string_view name, Values inputs, Attrs attrs) {
+  const Op& op = graph.ops().at(name);
+  const Promotion rule = promotion_of(op);
+  const bool foreign = std::any_of(inputs.begin(), inputs.end(),
+                                   [&](const Value& input) { return !input || &input.graph() != &graph; });
+  // graph.apply says what is wrong with these.
+  if (rule == Promotion::none || inputs.empty() || foreign)
+    return graph.apply(op, std::move(inputs), std::move(attrs));
+  const DType common = common_dtype(inputs, 0);
+  switch (rule) {
+    case Promotion::none:
+      break;
+    case Promotion::floating:
+      cast_all(inputs, is_floating(common) ? common : DType::float32);
+      break;
+    case Promotion::power:
+      cast_all(inputs, is_floating(common) ? common : DType::float64);
+      if (!is_floating(common)) {
+        const DType whole = common == DType::boolean ? DType::int64 : common;
+        return {ops::cast(graph.apply(op, std::move(inputs), std::move(attrs))[0], whole)};
+      }
+      break;
+    case Promotion::number:
+      if (&op == &identity_op && common == DType::boolean) return inputs;
+      cast_all(inputs, common == DType::boolean ? DType::int64 : common);
+      break;
+    case Promotion::compared:
+      cast_all(inputs, common == DType::boolean ? DType::uint8 : common);
+      break;
+    case Promotion::logical:
+      cast_all(inputs, DType::boolean);
+      break;
+    case Promotion::selected:
+      if (inputs.size() > 1) cast_all(inputs, common_dtype(inputs, 1), 1);
+      break;
+    case Promotion::counted:
+      cast_all(inputs, is_floating(common) ? common : DType::int64);
+      break;
+    case Promotion::extreme:
+      if (common == DType::boolean) {
+        cast_all(inputs, DType::uint8);
+        return {ops::cast(graph.apply(op, std::move(inputs), std::move(attrs))[0], DType::boolean)};
+      }
+      break;
+    case Promotion::joined:
+      cast_all(inputs, common);
+      break;
+    case Promotion::indexed:
+      if (inputs.size() > 1 && inputs[1].dtype() == DType::uint8)
+        inputs[1] = ops::cast(inputs[1], DType::int64);
+      break;
+    case Promotion::one_hot: {
+      if (inputs[0].dtype() == DType::uint8) inputs[0] = ops::cast(inputs[0], DType::int64);
+      const DType wanted = attrs.has("dtype") ? attrs.dtype("dtype") : DType::float32;
+      if (is_floating(wanted)) break;
+      attrs.set("dtype", DType::float32);
+      return {ops::cast(graph.apply(op, std::move(inputs), std::move(attrs))[0], wanted)};
+    }
+  }
+  return graph.apply(op, std::move(inputs), std::move(attrs));
+}
+
+}  // namespace ravine
