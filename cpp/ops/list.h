@@ -32,6 +32,21 @@ namespace ravine {
 
 #define RAVINE_INDEX_OP_LIST(X) X(gather_rows) X(gather) X(scatter_add_rows) X(scatter_add) X(one_hot)
 
+#define RAVINE_LINALG_OP_LIST(X) X(matmul)
+
+#define RAVINE_CONV_OP_LIST(X) X(conv2d) X(conv2d_grad_input) X(conv2d_grad_filter)
+
+#define RAVINE_POOL_OP_LIST(X)                                                                                \
+  X(max_pool2d) X(max_pool2d_grad) X(avg_pool2d) X(avg_pool2d_grad) X(adaptive_avg_pool2d)                    \
+  X(adaptive_avg_pool2d_grad)
+
+#define RAVINE_NORM_OP_LIST(X)                                                                                \
+  X(column_moments) X(column_grad_sums) X(batch_norm) X(batch_norm_grad) X(layer_norm) X(layer_norm_grad)
+
+#define RAVINE_SOFTMAX_OP_LIST(X) X(softmax) X(log_softmax) X(softmax_grad) X(log_softmax_grad)
+
+#define RAVINE_LOSS_OP_LIST(X) X(cross_entropy) X(cross_entropy_grad)
+
 #define RAVINE_OP_LIST(X)                                                                                     \
   RAVINE_ELEMENTWISE_OP_LIST(X)                                                                               \
   RAVINE_COMPARE_OP_LIST(X)                                                                                   \
@@ -39,7 +54,13 @@ namespace ravine {
   RAVINE_RANDOM_OP_LIST(X)                                                                                    \
   RAVINE_REDUCE_OP_LIST(X)                                                                                    \
   RAVINE_SHAPE_OP_LIST(X)                                                                                     \
-  RAVINE_INDEX_OP_LIST(X)
+  RAVINE_INDEX_OP_LIST(X)                                                                                     \
+  RAVINE_LINALG_OP_LIST(X)                                                                                    \
+  RAVINE_CONV_OP_LIST(X)                                                                                      \
+  RAVINE_POOL_OP_LIST(X)                                                                                      \
+  RAVINE_NORM_OP_LIST(X)                                                                                      \
+  RAVINE_SOFTMAX_OP_LIST(X)                                                                                   \
+  RAVINE_LOSS_OP_LIST(X)
 // clang-format on
 
 #define RAVINE_DECLARE_OP(name) extern const Op name##_op;

@@ -1,0 +1,235 @@
+// 2-D convolution. The product of images, filters and outputs is linear in each, so three operations are
+// closed under differentiation: the output, the gradient of the images and the gradient of the filters, each
+// a sum over the taps.
+#include "graph/lowering.h"
+#include "ops/builders.h"
+#include "ops/checks.h"
+#include "ops/list.h"
+#include "ops/windows.h"
+
+namespace ravine {
+namespace {
+
+// ---- shapes
+// ----------------------------------------------------------------------------------------------------
+
+// Checks that images and filters fit and returns the output's shape.
+Shape infer_windows(Node& node, const Shape& images, const Shape& filters) {
+  const std::int64_t groups = node.attrs.integer("groups", 1);
+  node.attrs.set("groups", groups);
+  check<ValueError>(groups >= 1, node.op->name, ": groups must be at least 1, got ", groups);
+  check<ValueError>(images[1] % groups == 0 && filters[0] % groups == 0, node.op->name, ": ", images[1],
+                    " input channels (shape ", images, ") and ", filters[0], " output channels (shape ",
+                    filters, ") do not both divide into groups=", groups);
+  check<ValueError>(images[1] == filters[1] * groups, node.op->name, ": the input has ", images[1],
+                    " channels (shape ", images, "), the weight expects ", filters[1] * groups, " (shape ",
+                    filters, ", groups=", groups, ")");
+  check<ValueError>(filters[2] >= 1 && filters[3] >= 1, node.op->name,
+                    ": the weight's kernel is empty (shape ", filters, ")");
+  const Windows windows = normalize_windows(node, {filters[2], filters[3]}, {1, 1}, /*with_dilation=*/true);
+  return window_outputs(node, windows, images, filters[0]);
+}
+
+void expect_operands(const Node& node) {
+  expect_inputs(node, 2);
+  expect_floating(node, 0);
+  expect_one_dtype(node);
+}
+
+void expect_filters(const Node& node, int input) {
+  check<ValueError>(
+      node.input_shape(input).rank() == 4, node.op->name,
+      ": expected a weight [out_channels, in_channels / groups, kernel_h, kernel_w], got shape ",
+      node.input_shape(input));
+}
+
+Shape shape_attr(const Node& node, const char* name) {
+  const Shape shape = node.attrs.dims(name);
+  check<ValueError>(shape.rank() == 4, node.op->name, ": ", name, " must have 4 extents, got ", shape);
+  for (const std::int64_t extent : shape)
+    check<ValueError>(extent >= 0, node.op->name, ": ", name, " must not be negative, got ", shape);
+  return shape;
+}
+
+void expect_outputs(const Node& node, int input, const Shape& expected) {
+  check<ValueError>(node.input_shape(input) == expected, node.op->name, ": the output's gradient has shape ",
+                    node.input_shape(input), ", expected ", expected);
+}
+
+void infer_conv2d(Node& node) {
+  expect_operands(node);
+  node.attrs.check_known(node.op->name, {"stride", "padding", "dilation", "groups"});
+  expect_images(node, 0);
+  expect_filters(node, 1);
+  node.outputs = {{node.input_dtype(0), infer_windows(node, node.input_shape(0), node.input_shape(1))}};
+}
+
+// (output gradient, filters){input_shape} -> images
+void infer_grad_input(Node& node) {
+  expect_operands(node);
+  node.attrs.check_known(node.op->name, {"stride", "padding", "dilation", "groups", "input_shape"});
+  expect_images(node, 0);
+  expect_filters(node, 1);
+  const Shape images = shape_attr(node, "input_shape");
+  expect_outputs(node, 0, infer_windows(node, images, node.input_shape(1)));
+  node.outputs = {{node.input_dtype(0), images}};
+}
+
+// (images, output gradient){filter_shape} -> filters
+void infer_grad_filter(Node& node) {
+  expect_operands(node);
+  node.attrs.check_known(node.op->name, {"stride", "padding", "dilation", "groups", "filter_shape"});
+  expect_images(node, 0);
+  expect_images(node, 1);
+  const Shape filters = shape_attr(node, "filter_shape");
+  expect_outputs(node, 1, infer_windows(node, node.input_shape(0), filters));
+  node.outputs = {{node.input_dtype(0), filters}};
+}
+
+// ---- gradients
+// -------------------------------------------------------------------------------------------------
+
+Attrs window_attrs(const Node& node) {
+  return {{"stride", node.attrs.dims("stride")},
+          {"padding", node.attrs.dims("padding")},
+          {"dilation", node.attrs.dims("dilation")},
+          {"groups", node.attrs.integer("groups")}};
+}
+
+Value forward(const Node& like, Value images, Value filters) {
+  return images.graph().apply1("conv2d", {images, filters}, window_attrs(like));
+}
+Value grad_input(const Node& like, Value dy, Value filters, const Shape& images) {
+  Attrs attrs = window_attrs(like);
+  attrs.set("input_shape", images);
+  return dy.graph().apply1("conv2d_grad_input", {dy, filters}, std::move(attrs));
+}
+Value grad_filter(const Node& like, Value images, Value dy, const Shape& filters) {
+  Attrs attrs = window_attrs(like);
+  attrs.set("filter_shape", filters);
+  return dy.graph().apply1("conv2d_grad_filter", {images, dy}, std::move(attrs));
+}
+
+Values gradient_conv2d(const Node& node, std::span<const Value> cotangents) {
+  const Value images = node.inputs[0], filters = node.inputs[1], dy = cotangents[0];
+  return {grad_input(node, dy, filters, images.shape()), grad_filter(node, images, dy, filters.shape())};
+}
+
+Values gradient_grad_input(const Node& node, std::span<const Value> cotangents) {
+  const Value dy = node.inputs[0], filters = node.inputs[1], images = cotangents[0];
+  return {forward(node, images, filters), grad_filter(node, images, dy, filters.shape())};
+}
+
+Values gradient_grad_filter(const Node& node, std::span<const Value> cotangents) {
+  const Value images = node.inputs[0], dy = node.inputs[1], filters = cotangents[0];
+  return {grad_input(node, dy, filters, images.shape()), forward(node, images, filters)};
+}
+
+// ---- lowering
+// --------------------------------------------------------------------------------------------------
+
+kernels::ConvShape conv_shape(const Node& node, const Shape& images, const Shape& filters,
+                              const Shape& outputs) {
+  const Windows windows = windows_of(node, {filters[2], filters[3]});
+  return {.batch = images[0],
+          .height = images[2],
+          .width = images[3],
+          .channels = images[1],
+          .out_height = outputs[2],
+          .out_width = outputs[3],
+          .out_channels = outputs[1],
+          .kernel_h = filters[2],
+          .kernel_w = filters[3],
+          .stride_h = windows.h.stride,
+          .stride_w = windows.w.stride,
+          .pad_h = windows.h.padding,
+          .pad_w = windows.w.padding,
+          .dilation_h = windows.h.dilation,
+          .dilation_w = windows.w.dilation,
+          .groups = node.attrs.integer("groups")};
+}
+
+template <class Args>
+void describe(Call<Args>& call, const Shape& images, const Shape& filters, const Shape& outputs,
+              DType dtype) {
+  const Args& args = call.args;
+  std::string text = str(images, " * ", filters, " -> ", outputs);
+  const auto add = [&](const char* name, std::int64_t h, std::int64_t w, std::int64_t ordinary) {
+    if (h != ordinary || w != ordinary) text += str(", ", name, " ", Dims{h, w});
+  };
+  add("stride", args.shape.stride_h, args.shape.stride_w, 1);
+  add("padding", args.shape.pad_h, args.shape.pad_w, 0);
+  add("dilation", args.shape.dilation_h, args.shape.dilation_w, 1);
+  if (args.shape.groups != 1) text += str(", groups ", args.shape.groups);
+  call.describe(text);
+  const double taps = static_cast<double>(filters[1] * filters[2] * filters[3]);
+  const double numbers = static_cast<double>(numel(images) + numel(filters) + numel(outputs));
+  call.cost(2 * taps * static_cast<double>(numel(outputs)), numbers * static_cast<double>(size_of(dtype)));
+}
+
+void lower_conv2d(Lowering& lowering, const Node& node) {
+  const View images = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View filters = lowering.dense(node.inputs[1], Layout::channels_last);
+  const Shape& outputs = node.outputs[0].shape;
+  const auto& kernels = lowering.floats(node);
+  auto call = lowering.call("conv2d", kernels.conv_forward);
+  auto& args = call.args;
+  args.shape = conv_shape(node, images.shape, filters.shape, outputs);
+  call.read(args.input, images);
+  call.read(args.filter, filters);
+  const View y = call.output(args.epilogue, node, outputs[0] * outputs[2] * outputs[3], outputs[1],
+                             Layout::channels_last);
+  call.write(args.output, y);
+  call.workspace(args.workspace, kernels.conv_forward_workspace(args));
+  describe(call, images.shape, filters.shape, outputs, images.dtype);
+}
+
+void lower_grad_input(Lowering& lowering, const Node& node) {
+  const View dy = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View filters = lowering.dense(node.inputs[1], Layout::channels_last);
+  const View images = lowering.create(node.out(), Layout::channels_last);
+  const auto& kernels = lowering.floats(node);
+  auto call = lowering.call("conv2d_grad_input", kernels.conv_grad_input);
+  auto& args = call.args;
+  args.shape = conv_shape(node, images.shape, filters.shape, dy.shape);
+  call.read(args.grad_output, dy);
+  call.read(args.filter, filters);
+  call.write(args.grad_input, images);
+  call.workspace(args.workspace, kernels.conv_grad_input_workspace(args));
+  describe(call, images.shape, filters.shape, dy.shape, dy.dtype);
+}
+
+void lower_grad_filter(Lowering& lowering, const Node& node) {
+  const View images = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View dy = lowering.dense(node.inputs[1], Layout::channels_last);
+  const View filters = lowering.create(node.out(), Layout::channels_last);
+  const auto& kernels = lowering.floats(node);
+  auto call = lowering.call("conv2d_grad_filter", kernels.conv_grad_filter);
+  auto& args = call.args;
+  args.shape = conv_shape(node, images.shape, filters.shape, dy.shape);
+  call.read(args.input, images);
+  call.read(args.grad_output, dy);
+  call.write(args.grad_filter, filters);
+  call.workspace(args.workspace, kernels.conv_grad_filter_workspace(args));
+  describe(call, images.shape, filters.shape, dy.shape, dy.dtype);
+}
+
+int channel_axis(const Node&) { return 1; }
+
+}  // namespace
+
+const Op conv2d_op{.name = "conv2d",
+                   .infer = infer_conv2d,
+                   .gradient = gradient_conv2d,
+                   .lower = lower_conv2d,
+                   .epilogue_axis = channel_axis};
+const Op conv2d_grad_input_op{.name = "conv2d_grad_input",
+                              .infer = infer_grad_input,
+                              .gradient = gradient_grad_input,
+                              .lower = lower_grad_input};
+const Op conv2d_grad_filter_op{.name = "conv2d_grad_filter",
+                               .infer = infer_grad_filter,
+                               .gradient = gradient_grad_filter,
+                               .lower = lower_grad_filter};
+
+}  // namespace ravine

@@ -1,0 +1,447 @@
+// Normalisation. BatchNorm's statistics are kernels of their own and applying them is elementwise, so that
+// activations and residual additions fuse with it; LayerNorm is one kernel per direction.
+#include <cmath>
+
+#include "graph/autodiff.h"
+#include "graph/lowering.h"
+#include "ops/builders.h"
+#include "ops/checks.h"
+#include "ops/list.h"
+
+namespace ravine {
+namespace {
+
+double normalize_eps(Node& node) {
+  const double eps = node.attrs.real("eps", 1e-5);
+  check<ValueError>(std::isfinite(eps) && eps >= 0, node.op->name,
+                    ": eps must be finite and not negative, got ", eps);
+  node.attrs.set("eps", eps);
+  return eps;
+}
+
+double eps_of(const Node& node) { return node.attrs.real("eps"); }
+
+void expect_shape(const Node& node, int input, const Shape& expected, const char* what) {
+  check<ValueError>(node.input_shape(input) == expected, node.op->name, ": ", what, " has shape ",
+                    node.input_shape(input), ", expected ", expected, " for an input of shape ",
+                    node.input_shape(0));
+}
+
+// ---- columns: everything but the channels is a row
+// --------------------------------------------------------------
+
+Axes row_axes(const Shape& shape) {
+  Axes axes{0};
+  for (int axis = 2; axis < shape.rank(); ++axis) axes.push_back(axis);
+  return axes;
+}
+
+std::int64_t row_count(const Shape& shape) {
+  std::int64_t rows = 1;
+  for (const std::int64_t axis : row_axes(shape)) rows *= shape[static_cast<int>(axis)];
+  return rows;
+}
+
+Shape column_shape(const Shape& shape) {
+  Shape columns = Dims::filled(shape.rank(), 1);
+  columns[1] = shape[1];
+  return columns;
+}
+
+// [C] beside [N, C, ...]
+Value beside(Value columns, const Shape& shape) { return ops::reshape(columns, column_shape(shape)); }
+
+void expect_columns(const Node& node) {
+  const Shape& shape = node.input_shape(0);
+  check<ValueError>(shape.rank() >= 2 && shape.rank() <= 5, node.op->name,
+                    ": expected [N, C] or [N, C, ...] of 2 to 5 dimensions, got shape ", shape);
+}
+
+void infer_column_moments(Node& node) {
+  expect_inputs(node, 1);
+  expect_floating(node, 0);
+  expect_columns(node);
+  const TensorType columns{node.input_dtype(0), {node.input_shape(0)[1]}};
+  node.outputs = {columns, columns};
+}
+
+Values decompose_column_moments(const Node& node) {
+  const Value x = node.inputs[0];
+  const Axes rows = row_axes(x.shape());
+  const Value mean = ops::mean(x, rows, /*keepdims=*/true);
+  const Shape columns{x.shape()[1]};
+  return {ops::reshape(mean, columns), ops::mean(ops::square(x - mean), rows)};
+}
+
+void lower_column_moments(Lowering& lowering, const Node& node) {
+  const View x = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View mean = lowering.create(node.out(0)), variance = lowering.create(node.out(1));
+  const auto& kernels = lowering.floats(node);
+  auto call = lowering.call("column_moments", kernels.column_moments);
+  auto& args = call.args;
+  args.rows = row_count(x.shape);
+  args.columns = x.shape[1];
+  call.read(args.input, x);
+  call.write(args.mean, mean);
+  call.write(args.variance, variance);
+  call.workspace(args.workspace, kernels.column_moments_workspace(args));
+  call.describe(str(x.shape, " -> mean and variance ", mean.shape));
+  const double numbers = static_cast<double>(numel(x.shape));
+  call.cost(4 * numbers, numbers * static_cast<double>(size_of(x.dtype)));
+}
+
+// (x, dy, mean, rstd) -> sum of dy, sum of dy (x - mean) rstd
+void infer_column_grad_sums(Node& node) {
+  expect_inputs(node, 4);
+  expect_floating(node, 0);
+  expect_one_dtype(node);
+  expect_columns(node);
+  const Shape columns{node.input_shape(0)[1]};
+  expect_shape(node, 1, node.input_shape(0), "the output's gradient");
+  expect_shape(node, 2, columns, "the mean");
+  expect_shape(node, 3, columns, "rstd");
+  node.outputs = {{node.input_dtype(0), columns}, {node.input_dtype(0), columns}};
+}
+
+Values decompose_column_grad_sums(const Node& node) {
+  const Value x = node.inputs[0], dy = node.inputs[1], mean = node.inputs[2], rstd = node.inputs[3];
+  const Axes rows = row_axes(x.shape());
+  const Value normalized = (x - beside(mean, x.shape())) * beside(rstd, x.shape());
+  return {ops::sum(dy, rows), ops::sum(dy * normalized, rows)};
+}
+
+void lower_column_grad_sums(Lowering& lowering, const Node& node) {
+  const View x = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View dy = lowering.dense(node.inputs[1], Layout::channels_last);
+  const View mean = lowering.dense(node.inputs[2]), rstd = lowering.dense(node.inputs[3]);
+  const View sum_grad = lowering.create(node.out(0)), sum_grad_xhat = lowering.create(node.out(1));
+  const auto& kernels = lowering.floats(node);
+  auto call = lowering.call("column_grad_sums", kernels.column_grad_sums);
+  auto& args = call.args;
+  args.rows = row_count(x.shape);
+  args.columns = x.shape[1];
+  call.read(args.input, x);
+  call.read(args.grad_output, dy);
+  call.read(args.mean, mean);
+  call.read(args.rstd, rstd);
+  call.write(args.sum_grad, sum_grad);
+  call.write(args.sum_grad_xhat, sum_grad_xhat);
+  call.workspace(args.workspace, kernels.column_grad_sums_workspace(args));
+  call.describe(str(x.shape, " -> ", sum_grad.shape));
+  const double numbers = static_cast<double>(numel(x.shape));
+  call.cost(4 * numbers, 2 * numbers * static_cast<double>(size_of(x.dtype)));
+}
+
+// ---- batch_norm(x[, gamma, beta]) -> y, mean, biased variance
+// ----------------------------------------------------
+
+void infer_batch_norm(Node& node) {
+  expect_inputs(node, 1, 3);
+  check<TypeError>(node.n_inputs() != 2, "batch_norm: takes x alone or x, gamma and beta, got 2 tensors");
+  expect_floating(node, 0);
+  expect_one_dtype(node);
+  node.attrs.check_known("batch_norm", {"eps"});
+  expect_columns(node);
+  normalize_eps(node);
+  const Shape& shape = node.input_shape(0);
+  const Shape columns{shape[1]};
+  if (node.n_inputs() == 3) {
+    expect_shape(node, 1, columns, "gamma");
+    expect_shape(node, 2, columns, "beta");
+  }
+  check<ValueError>(row_count(shape) > 1,
+                    "batch_norm: needs more than 1 value per channel for batch statistics, got ",
+                    row_count(shape), " (shape ", shape, ")");
+  const TensorType statistics{node.input_dtype(0), columns};
+  node.outputs = {node.input_type(0), statistics, statistics};
+}
+
+Values decompose_batch_norm(const Node& node) {
+  const Value x = node.inputs[0];
+  const Shape& shape = x.shape();
+  const Axes rows = row_axes(shape);
+  const Value mean = ops::mean(x, rows, /*keepdims=*/true);
+  const Value centred = x - mean;
+  const Value variance = ops::mean(ops::square(centred), rows, /*keepdims=*/true);
+  Value y = centred * ops::rsqrt(variance + eps_of(node));
+  if (node.n_inputs() == 3) y = y * beside(node.inputs[1], shape) + beside(node.inputs[2], shape);
+  const Shape columns{shape[1]};
+  return {y, ops::reshape(mean, columns), ops::reshape(variance, columns)};
+}
+
+Values expand_batch_norm(const Node& node) {
+  const Value x = node.inputs[0];
+  const Shape& shape = x.shape();
+  const Values moments = node.graph->apply("column_moments", {x});
+  Value scale = ops::rsqrt(moments[1] + eps_of(node));
+  if (node.n_inputs() == 3) scale = scale * node.inputs[1];
+  Value y = (x - beside(moments[0], shape)) * beside(scale, shape);
+  if (node.n_inputs() == 3) y = y + beside(node.inputs[2], shape);
+  return {y, moments[0], moments[1]};
+}
+
+Values gradient_batch_norm(const Node& node, std::span<const Value> cotangents) {
+  if (!cotangents[0] || cotangents[1] || cotangents[2]) return cotangents_by_decomposition(node, cotangents);
+  Values inputs{node.inputs[0], cotangents[0], node.out(1), node.out(2)};
+  if (node.n_inputs() == 3) inputs.push_back(node.inputs[1]);
+  return node.graph->apply("batch_norm_grad", std::move(inputs), {{"eps", eps_of(node)}});
+}
+
+// ---- batch_norm_grad(x, dy, mean, variance[, gamma]) -> dx[, dgamma, dbeta]
+// ---------------------------------------
+
+void infer_batch_norm_grad(Node& node) {
+  expect_inputs(node, 4, 5);
+  expect_floating(node, 0);
+  expect_one_dtype(node);
+  node.attrs.check_known("batch_norm_grad", {"eps"});
+  expect_columns(node);
+  normalize_eps(node);
+  const Shape columns{node.input_shape(0)[1]};
+  expect_shape(node, 1, node.input_shape(0), "the output's gradient");
+  expect_shape(node, 2, columns, "the mean");
+  expect_shape(node, 3, columns, "the variance");
+  node.outputs = {node.input_type(0)};
+  if (node.n_inputs() == 5) {
+    expect_shape(node, 4, columns, "gamma");
+    node.outputs.push_back({node.input_dtype(0), columns});
+    node.outputs.push_back({node.input_dtype(0), columns});
+  }
+}
+
+// The statistics are functions of x here, so that a derivative goes through them.
+Values decompose_batch_norm_grad(const Node& node) {
+  const Value x = node.inputs[0], dy = node.inputs[1];
+  const bool affine = node.n_inputs() == 5;
+  const Axes rows = row_axes(x.shape());
+  const auto mean_of = [&](Value value) { return ops::mean(value, rows, /*keepdims=*/true); };
+  const Value centred = x - mean_of(x);
+  const Value rstd = ops::rsqrt(mean_of(ops::square(centred)) + eps_of(node));
+  const Value normalized = centred * rstd;
+  const Value g = affine ? dy * beside(node.inputs[4], x.shape()) : dy;
+  Values results{(g - mean_of(g) - normalized * mean_of(g * normalized)) * rstd};
+  if (affine) {
+    results.push_back(ops::sum(dy * normalized, rows));
+    results.push_back(ops::sum(dy, rows));
+  }
+  return results;
+}
+
+Values expand_batch_norm_grad(const Node& node) {
+  const Value x = node.inputs[0], dy = node.inputs[1], mean = node.inputs[2], variance = node.inputs[3];
+  const bool affine = node.n_inputs() == 5;
+  const Shape& shape = x.shape();
+  const double share = 1 / static_cast<double>(row_count(shape));
+  const Value rstd = ops::rsqrt(variance + eps_of(node));
+  const Values sums = node.graph->apply("column_grad_sums", {x, dy, mean, rstd});
+  const Value scale = affine ? rstd * node.inputs[4] : rstd;
+  const Value mean_grad = sums[0] * share, slope = sums[1] * share * rstd;
+  const Value centred = x - beside(mean, shape);
+  Values results{(dy - beside(mean_grad, shape) - centred * beside(slope, shape)) * beside(scale, shape)};
+  if (affine) {
+    results.push_back(sums[1]);
+    results.push_back(sums[0]);
+  }
+  return results;
+}
+
+// ---- layer_norm(x[, gamma[, beta]]) -> y, mean, rstd
+// -------------------------------------------------------------
+
+// The last normalized_dims axes are a row.
+struct RowSplit {
+  Shape leading, row;
+  Axes row_axes;
+  std::int64_t rows = 1, columns = 1;
+};
+
+RowSplit split_rows(const Node& node) {
+  const Shape& shape = node.input_shape(0);
+  const int cut = shape.rank() - static_cast<int>(node.attrs.integer("normalized_dims"));
+  RowSplit split;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (axis < cut) {
+      split.leading.push_back(shape[axis]);
+      split.rows *= shape[axis];
+    } else {
+      split.row.push_back(shape[axis]);
+      split.row_axes.push_back(axis);
+      split.columns *= shape[axis];
+    }
+  }
+  return split;
+}
+
+RowSplit infer_rows(Node& node) {
+  expect_floating(node, 0);
+  expect_one_dtype(node);
+  node.attrs.check_known(node.op->name, {"normalized_dims", "eps"});
+  normalize_eps(node);
+  const Shape& shape = node.input_shape(0);
+  const std::int64_t dims = node.attrs.integer("normalized_dims", 1);
+  node.attrs.set("normalized_dims", dims);
+  check<ValueError>(dims >= 1 && dims <= shape.rank(), node.op->name, ": cannot normalise the last ", dims,
+                    " axes of an input of shape ", shape);
+  const RowSplit split = split_rows(node);
+  check<ValueError>(split.columns > 0, node.op->name, ": the normalised axes are empty (shape ", shape, ")");
+  return split;
+}
+
+void infer_layer_norm(Node& node) {
+  expect_inputs(node, 1, 3);
+  const RowSplit split = infer_rows(node);
+  if (node.n_inputs() > 1) expect_shape(node, 1, split.row, "gamma");
+  if (node.n_inputs() > 2) expect_shape(node, 2, split.row, "beta");
+  const TensorType statistics{node.input_dtype(0), split.leading};
+  node.outputs = {node.input_type(0), statistics, statistics};
+}
+
+Values decompose_layer_norm(const Node& node) {
+  const Value x = node.inputs[0];
+  const RowSplit split = split_rows(node);
+  const Value mean = ops::mean(x, split.row_axes, /*keepdims=*/true);
+  const Value centred = x - mean;
+  const Value rstd =
+      ops::rsqrt(ops::mean(ops::square(centred), split.row_axes, /*keepdims=*/true) + eps_of(node));
+  Value y = centred * rstd;
+  if (node.n_inputs() > 1) y = y * node.inputs[1];
+  if (node.n_inputs() > 2) y = y + node.inputs[2];
+  return {y, ops::reshape(mean, split.leading), ops::reshape(rstd, split.leading)};
+}
+
+Values gradient_layer_norm(const Node& node, std::span<const Value> cotangents) {
+  if (!cotangents[0] || cotangents[1] || cotangents[2]) return cotangents_by_decomposition(node, cotangents);
+  Values inputs{node.inputs[0], cotangents[0], node.out(1), node.out(2)};
+  if (node.n_inputs() > 1) inputs.push_back(node.inputs[1]);
+  Values results = node.graph->apply("layer_norm_grad", std::move(inputs), node.attrs);
+  results.resize(node.inputs.size());
+  return results;
+}
+
+void lower_layer_norm(Lowering& lowering, const Node& node) {
+  const RowSplit split = split_rows(node);
+  const View x = lowering.dense(node.inputs[0]);
+  const View y = lowering.create(node.out(0)), mean = lowering.create(node.out(1)),
+             rstd = lowering.create(node.out(2));
+  View gamma, beta;
+  if (node.n_inputs() > 1) gamma = lowering.dense(node.inputs[1]);
+  if (node.n_inputs() > 2) beta = lowering.dense(node.inputs[2]);
+  auto call = lowering.call("layer_norm", lowering.floats(node).layer_norm);
+  auto& args = call.args;
+  args.rows = split.rows;
+  args.columns = split.columns;
+  args.eps = eps_of(node);
+  call.read(args.input, x);
+  if (node.n_inputs() > 1) call.read(args.gamma, gamma);
+  if (node.n_inputs() > 2) call.read(args.beta, beta);
+  call.write(args.output, y);
+  call.write(args.mean, mean);
+  call.write(args.rstd, rstd);
+  call.describe(str("rows ", split.leading, " of ", split.row));
+  const double numbers = static_cast<double>(split.rows * split.columns);
+  call.cost(8 * numbers, 2 * numbers * static_cast<double>(size_of(x.dtype)));
+}
+
+// ---- layer_norm_grad(x, dy, mean, rstd[, gamma]) -> dx[, dgamma, dbeta]
+// -------------------------------------------
+
+void infer_layer_norm_grad(Node& node) {
+  expect_inputs(node, 4, 5);
+  const RowSplit split = infer_rows(node);
+  expect_shape(node, 1, node.input_shape(0), "the output's gradient");
+  expect_shape(node, 2, split.leading, "the mean");
+  expect_shape(node, 3, split.leading, "rstd");
+  node.outputs = {node.input_type(0)};
+  if (node.n_inputs() == 5) {
+    expect_shape(node, 4, split.row, "gamma");
+    node.outputs.push_back({node.input_dtype(0), split.row});
+    node.outputs.push_back({node.input_dtype(0), split.row});
+  }
+}
+
+// The statistics are functions of x here, so that a derivative goes through them.
+Values decompose_layer_norm_grad(const Node& node) {
+  const Value x = node.inputs[0], dy = node.inputs[1];
+  const bool affine = node.n_inputs() == 5;
+  const RowSplit split = split_rows(node);
+  const auto mean_of = [&](Value value) { return ops::mean(value, split.row_axes, /*keepdims=*/true); };
+  const Value centred = x - mean_of(x);
+  const Value rstd = ops::rsqrt(mean_of(ops::square(centred)) + eps_of(node));
+  const Value normalized = centred * rstd;
+  const Value g = affine ? dy * node.inputs[4] : dy;
+  Values results{(g - mean_of(g) - normalized * mean_of(g * normalized)) * rstd};
+  if (affine) {
+    const auto sum_rows = [&](Value value) {
+      Axes leading;
+      for (int axis = 0; axis < split.leading.rank(); ++axis) leading.push_back(axis);
+      return leading.empty() ? value : ops::sum(value, leading);
+    };
+    results.push_back(sum_rows(dy * normalized));
+    results.push_back(sum_rows(dy));
+  }
+  return results;
+}
+
+void lower_layer_norm_grad(Lowering& lowering, const Node& node) {
+  const RowSplit split = split_rows(node);
+  const bool affine = node.n_inputs() == 5;
+  const View x = lowering.dense(node.inputs[0]), dy = lowering.dense(node.inputs[1]);
+  const View mean = lowering.dense(node.inputs[2]), rstd = lowering.dense(node.inputs[3]);
+  const View dx = lowering.create(node.out(0));
+  View gamma, grad_gamma, grad_beta;
+  if (affine) {
+    gamma = lowering.dense(node.inputs[4]);
+    grad_gamma = lowering.create(node.out(1));
+    grad_beta = lowering.create(node.out(2));
+  }
+  const auto& kernels = lowering.floats(node);
+  auto call = lowering.call("layer_norm_grad", kernels.layer_norm_grad);
+  auto& args = call.args;
+  args.rows = split.rows;
+  args.columns = split.columns;
+  call.read(args.input, x);
+  call.read(args.grad_output, dy);
+  call.read(args.mean, mean);
+  call.read(args.rstd, rstd);
+  call.write(args.grad_input, dx);
+  if (affine) {
+    call.read(args.gamma, gamma);
+    call.write(args.grad_gamma, grad_gamma);
+    call.write(args.grad_beta, grad_beta);
+  }
+  call.workspace(args.workspace, kernels.layer_norm_grad_workspace(args));
+  call.describe(str("rows ", split.leading, " of ", split.row));
+  const double numbers = static_cast<double>(split.rows * split.columns);
+  call.cost(12 * numbers, 3 * numbers * static_cast<double>(size_of(x.dtype)));
+}
+
+}  // namespace
+
+const Op column_moments_op{.name = "column_moments",
+                           .infer = infer_column_moments,
+                           .decompose = decompose_column_moments,
+                           .lower = lower_column_moments};
+const Op column_grad_sums_op{.name = "column_grad_sums",
+                             .infer = infer_column_grad_sums,
+                             .decompose = decompose_column_grad_sums,
+                             .lower = lower_column_grad_sums};
+const Op batch_norm_op{.name = "batch_norm",
+                       .infer = infer_batch_norm,
+                       .gradient = gradient_batch_norm,
+                       .decompose = decompose_batch_norm,
+                       .expand = expand_batch_norm};
+const Op batch_norm_grad_op{.name = "batch_norm_grad",
+                            .infer = infer_batch_norm_grad,
+                            .decompose = decompose_batch_norm_grad,
+                            .expand = expand_batch_norm_grad};
+const Op layer_norm_op{.name = "layer_norm",
+                       .infer = infer_layer_norm,
+                       .gradient = gradient_layer_norm,
+                       .decompose = decompose_layer_norm,
+                       .lower = lower_layer_norm};
+const Op layer_norm_grad_op{.name = "layer_norm_grad",
+                            .infer = infer_layer_norm_grad,
+                            .decompose = decompose_layer_norm_grad,
+                            .lower = lower_layer_norm_grad};
+
+}  // namespace ravine

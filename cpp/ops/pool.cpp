@@ -1,0 +1,283 @@
+// Pooling over images [N, C, H, W]. A pool and its gradient are linear and adjoint to each other: the
+// gradient of the one is the other (max_pool2d, once its maxima are known, is a gather).
+#include "graph/lowering.h"
+#include "ops/builders.h"
+#include "ops/checks.h"
+#include "ops/list.h"
+#include "ops/windows.h"
+
+namespace ravine {
+namespace {
+
+// ---- shapes
+// ----------------------------------------------------------------------------------------------------
+
+void check_images(const Node& node, const Shape& images) {
+  check<ValueError>(images.rank() == 4, node.op->name, ": expected images [N, C, H, W], got shape ", images);
+  for (const std::int64_t extent : images)
+    check<ValueError>(extent >= 0, node.op->name, ": negative extent in shape ", images);
+  check<ValueError>(images[2] > 0 && images[3] > 0, node.op->name, ": the images are empty (shape ", images,
+                    ")");
+}
+
+Dims kernel_of(const Node& node) { return node.attrs.dims("kernel_size"); }
+
+// Pooling by kernel_size, stride, padding: normalises them and returns the output's shape.
+Shape infer_windows(Node& node, const Shape& images, bool with_dilation) {
+  check_images(node, images);
+  check<TypeError>(node.attrs.has("kernel_size"), node.op->name, ": kernel_size is missing");
+  const Dims kernel = pair_attr(node, "kernel_size", {}, 1);
+  node.attrs.set("kernel_size", kernel);
+  const Windows windows = normalize_windows(node, kernel, kernel, with_dilation);
+  for (const Window& window : {windows.h, windows.w})
+    check<ValueError>(2 * window.padding <= window.reach(), node.op->name,
+                      ": padding must be at most half of the kernel, got padding ",
+                      node.attrs.dims("padding"), " with kernel_size ", kernel);
+  return window_outputs(node, windows, images, images[1]);
+}
+
+// Dilated taps can all lie in the padding of a small image; such a window has no maximum.
+void check_windows_meet_image(const Node& node, const Window& window, std::int64_t extent) {
+  if (window.dilation == 1) return;
+  for (std::int64_t out = 0; out < window.outputs(extent); ++out) {
+    const std::int64_t start = out * window.stride - window.padding;
+    const std::int64_t skipped = start < 0 ? (-start + window.dilation - 1) / window.dilation : 0;
+    check<ValueError>(skipped < window.kernel && start + skipped * window.dilation < extent, node.op->name,
+                      ": the window of output ", out, " along an axis of extent ", extent,
+                      " lies in the padding only (", node.attrs.to_string(), ")");
+  }
+}
+
+void infer_max_pool(Node& node) {
+  expect_inputs(node, 1);
+  expect_floating(node, 0);
+  node.attrs.check_known(node.op->name, {"kernel_size", "stride", "padding", "dilation"});
+  const Shape& images = node.input_shape(0);
+  const Shape outputs = infer_windows(node, images, /*with_dilation=*/true);
+  const Windows windows = windows_of(node, kernel_of(node));
+  check_windows_meet_image(node, windows.h, images[2]);
+  check_windows_meet_image(node, windows.w, images[3]);
+  node.outputs = {{node.input_dtype(0), outputs}, {DType::int64, outputs}};
+}
+
+void expect_gradient(const Node& node, const Shape& expected) {
+  check<ValueError>(node.input_shape(0) == expected, node.op->name, ": the output's gradient has shape ",
+                    node.input_shape(0), ", expected ", expected);
+}
+
+// (output gradient, indices){input_shape} -> images
+void infer_max_pool_grad(Node& node) {
+  expect_inputs(node, 2);
+  expect_floating(node, 0);
+  node.attrs.check_known(node.op->name, {"kernel_size", "stride", "padding", "dilation", "input_shape"});
+  const Shape images = node.attrs.dims("input_shape");
+  const Shape outputs = infer_windows(node, images, /*with_dilation=*/true);
+  expect_gradient(node, outputs);
+  const TensorType indices{DType::int64, outputs};
+  check<ValueError>(node.input_type(1) == indices, node.op->name, ": the indices are ",
+                    to_string(node.input_type(1)), ", expected ", to_string(indices));
+  node.outputs = {{node.input_dtype(0), images}};
+}
+
+void infer_avg_pool(Node& node) {
+  expect_inputs(node, 1);
+  expect_floating(node, 0);
+  node.attrs.check_known(node.op->name, {"kernel_size", "stride", "padding", "count_include_pad"});
+  node.attrs.set("count_include_pad", node.attrs.flag("count_include_pad", true));
+  node.outputs = {{node.input_dtype(0), infer_windows(node, node.input_shape(0), /*with_dilation=*/false)}};
+}
+
+// (output gradient){input_shape} -> images
+void infer_avg_pool_grad(Node& node) {
+  expect_inputs(node, 1);
+  expect_floating(node, 0);
+  node.attrs.check_known(node.op->name,
+                         {"kernel_size", "stride", "padding", "count_include_pad", "input_shape"});
+  node.attrs.set("count_include_pad", node.attrs.flag("count_include_pad", true));
+  const Shape images = node.attrs.dims("input_shape");
+  expect_gradient(node, infer_windows(node, images, /*with_dilation=*/false));
+  node.outputs = {{node.input_dtype(0), images}};
+}
+
+void infer_adaptive(Node& node) {
+  expect_inputs(node, 1);
+  expect_floating(node, 0);
+  node.attrs.check_known(node.op->name, {"output_size"});
+  const Shape& images = node.input_shape(0);
+  check_images(node, images);
+  check<TypeError>(node.attrs.has("output_size"), node.op->name, ": output_size is missing");
+  const Dims size = pair_attr(node, "output_size", {}, 1);
+  node.attrs.set("output_size", size);
+  node.outputs = {{node.input_dtype(0), {images[0], images[1], size[0], size[1]}}};
+}
+
+// (output gradient){input_shape} -> images
+void infer_adaptive_grad(Node& node) {
+  expect_inputs(node, 1);
+  expect_floating(node, 0);
+  node.attrs.check_known(node.op->name, {"input_shape"});
+  const Shape images = node.attrs.dims("input_shape");
+  check_images(node, images);
+  expect_images(node, 0);
+  const Shape& outputs = node.input_shape(0);
+  check<ValueError>(outputs[0] == images[0] && outputs[1] == images[1] && outputs[2] > 0 && outputs[3] > 0,
+                    node.op->name, ": an output's gradient of shape ", outputs,
+                    " does not belong to images of shape ", images);
+  node.outputs = {{node.input_dtype(0), images}};
+}
+
+// ---- gradients
+// -------------------------------------------------------------------------------------------------
+
+Attrs with_input_shape(const Node& node) {
+  Attrs attrs = node.attrs;
+  attrs.set("input_shape", node.input_shape(0));
+  return attrs;
+}
+
+Attrs window_attrs(const Node& node) {
+  return {{"kernel_size", kernel_of(node)},
+          {"stride", node.attrs.dims("stride")},
+          {"padding", node.attrs.dims("padding")},
+          {"count_include_pad", node.attrs.flag("count_include_pad", true)}};
+}
+
+Values gradient_max_pool(const Node& node, std::span<const Value> cotangents) {
+  if (!cotangents[0]) return {Value{}};
+  return node.graph->apply("max_pool2d_grad", {cotangents[0], node.out(1)}, with_input_shape(node));
+}
+
+// Linear in the output's gradient, and the transpose of it: takes from the images where the maxima were.
+Values gradient_max_pool_grad(const Node& node, std::span<const Value> cotangents) {
+  const Shape& images = node.outputs[0].shape;
+  const Shape& outputs = node.input_shape(0);
+  const Value pixels = ops::reshape(cotangents[0], {images[0], images[1], images[2] * images[3]});
+  const Value places = ops::reshape(node.inputs[1], {outputs[0], outputs[1], outputs[2] * outputs[3]});
+  return {ops::reshape(ops::gather(pixels, places, 2), outputs), Value{}};
+}
+
+Values gradient_avg_pool(const Node& node, std::span<const Value> cotangents) {
+  return node.graph->apply("avg_pool2d_grad", {cotangents[0]}, with_input_shape(node));
+}
+Values gradient_avg_pool_grad(const Node& node, std::span<const Value> cotangents) {
+  return node.graph->apply("avg_pool2d", {cotangents[0]}, window_attrs(node));
+}
+
+Values gradient_adaptive(const Node& node, std::span<const Value> cotangents) {
+  return node.graph->apply("adaptive_avg_pool2d_grad", {cotangents[0]},
+                           {{"input_shape", node.input_shape(0)}});
+}
+Values gradient_adaptive_grad(const Node& node, std::span<const Value> cotangents) {
+  const Shape& outputs = node.input_shape(0);
+  return node.graph->apply("adaptive_avg_pool2d", {cotangents[0]},
+                           {{"output_size", Dims{outputs[2], outputs[3]}}});
+}
+
+// ---- lowering
+// --------------------------------------------------------------------------------------------------
+
+kernels::PoolShape pool_shape(const Node& node, const Shape& images, const Shape& outputs) {
+  kernels::PoolShape shape{.batch = images[0],
+                           .height = images[2],
+                           .width = images[3],
+                           .channels = images[1],
+                           .out_height = outputs[2],
+                           .out_width = outputs[3]};
+  if (!node.attrs.has("kernel_size")) {
+    shape.adaptive = true;
+    return shape;
+  }
+  const Windows windows = windows_of(node, kernel_of(node));
+  shape.kernel_h = windows.h.kernel;
+  shape.kernel_w = windows.w.kernel;
+  shape.stride_h = windows.h.stride;
+  shape.stride_w = windows.w.stride;
+  shape.pad_h = windows.h.padding;
+  shape.pad_w = windows.w.padding;
+  shape.dilation_h = windows.h.dilation;
+  shape.dilation_w = windows.w.dilation;
+  shape.count_include_pad = node.attrs.flag("count_include_pad", true);
+  return shape;
+}
+
+template <class Args>
+void describe(Call<Args>& call, const Shape& images, const Shape& outputs, DType dtype) {
+  const kernels::PoolShape& shape = call.args.shape;
+  std::string text = str(images, " -> ", outputs);
+  if (!shape.adaptive)
+    text += str(", kernel ", Dims{shape.kernel_h, shape.kernel_w}, ", stride ",
+                Dims{shape.stride_h, shape.stride_w});
+  call.describe(text);
+  const double taps = shape.adaptive ? static_cast<double>(numel(images))
+                                     : static_cast<double>(numel(outputs) * shape.kernel_h * shape.kernel_w);
+  call.cost(taps, static_cast<double>(numel(images) + numel(outputs)) * static_cast<double>(size_of(dtype)));
+}
+
+void lower_max_pool(Lowering& lowering, const Node& node) {
+  const View images = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View outputs = lowering.create(node.out(0), Layout::channels_last);
+  const View indices = lowering.create(node.out(1), Layout::channels_last);
+  auto call = lowering.call("max_pool2d", lowering.floats(node).max_pool);
+  call.args.shape = pool_shape(node, images.shape, outputs.shape);
+  call.read(call.args.input, images);
+  call.write(call.args.output, outputs);
+  call.write(call.args.indices, indices);
+  describe(call, images.shape, outputs.shape, images.dtype);
+}
+
+void lower_max_pool_grad(Lowering& lowering, const Node& node) {
+  const View dy = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View indices = lowering.dense(node.inputs[1], Layout::channels_last);
+  const View images = lowering.create(node.out(), Layout::channels_last);
+  auto call = lowering.call("max_pool2d_grad", lowering.floats(node).max_pool_grad);
+  call.args.shape = pool_shape(node, images.shape, dy.shape);
+  call.read(call.args.grad_output, dy);
+  call.read(call.args.indices, indices);
+  call.write(call.args.grad_input, images);
+  describe(call, images.shape, dy.shape, dy.dtype);
+}
+
+void lower_avg_pool(Lowering& lowering, const Node& node) {
+  const View images = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View outputs = lowering.create(node.out(), Layout::channels_last);
+  auto call = lowering.call(node.op->name, lowering.floats(node).avg_pool);
+  call.args.shape = pool_shape(node, images.shape, outputs.shape);
+  call.read(call.args.input, images);
+  call.write(call.args.output, outputs);
+  describe(call, images.shape, outputs.shape, images.dtype);
+}
+
+void lower_avg_pool_grad(Lowering& lowering, const Node& node) {
+  const View dy = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View images = lowering.create(node.out(), Layout::channels_last);
+  auto call = lowering.call(node.op->name, lowering.floats(node).avg_pool_grad);
+  call.args.shape = pool_shape(node, images.shape, dy.shape);
+  call.read(call.args.grad_output, dy);
+  call.write(call.args.grad_input, images);
+  describe(call, images.shape, dy.shape, dy.dtype);
+}
+
+}  // namespace
+
+const Op max_pool2d_op{
+    .name = "max_pool2d", .infer = infer_max_pool, .gradient = gradient_max_pool, .lower = lower_max_pool};
+const Op max_pool2d_grad_op{.name = "max_pool2d_grad",
+                            .infer = infer_max_pool_grad,
+                            .gradient = gradient_max_pool_grad,
+                            .lower = lower_max_pool_grad};
+const Op avg_pool2d_op{
+    .name = "avg_pool2d", .infer = infer_avg_pool, .gradient = gradient_avg_pool, .lower = lower_avg_pool};
+const Op avg_pool2d_grad_op{.name = "avg_pool2d_grad",
+                            .infer = infer_avg_pool_grad,
+                            .gradient = gradient_avg_pool_grad,
+                            .lower = lower_avg_pool_grad};
+const Op adaptive_avg_pool2d_op{.name = "adaptive_avg_pool2d",
+                                .infer = infer_adaptive,
+                                .gradient = gradient_adaptive,
+                                .lower = lower_avg_pool};
+const Op adaptive_avg_pool2d_grad_op{.name = "adaptive_avg_pool2d_grad",
+                                     .infer = infer_adaptive_grad,
+                                     .gradient = gradient_adaptive_grad,
+                                     .lower = lower_avg_pool_grad};
+
+}  // namespace ravine
