@@ -1,0 +1,91 @@
+// Float32 convolutions, NHWC. Arguments: threads, batch, image size, in channels, out channels, kernel,
+// stride, groups; padding keeps the size. GFLOP/s count what the direct formula multiplies.
+#include "kernel_bench.h"
+
+namespace ravine::bench {
+namespace {
+
+using namespace kernels;
+
+struct Problem {
+  ConvShape shape;
+  int threads;
+  double flops;
+  Memory input, filter, output;
+};
+
+Problem problem_of(const benchmark::State& state) {
+  Problem p;
+  p.threads = static_cast<int>(state.range(0));
+  ConvShape& s = p.shape;
+  s.batch = state.range(1);
+  s.height = s.width = state.range(2);
+  s.channels = state.range(3);
+  s.out_channels = state.range(4);
+  s.kernel_h = s.kernel_w = state.range(5);
+  s.stride_h = s.stride_w = state.range(6);
+  s.groups = state.range(7);
+  s.pad_h = s.pad_w = s.kernel_h / 2;
+  s.out_height = s.out_width = (s.height + 2 * s.pad_h - s.kernel_h) / s.stride_h + 1;
+  const std::int64_t filter = s.out_channels * s.kernel_h * s.kernel_w * s.channels / s.groups;
+  const std::int64_t positions = s.batch * s.out_height * s.out_width;
+  p.flops = 2.0 * static_cast<double>(positions) * static_cast<double>(filter);
+  p.input = numbers(s.batch * s.height * s.width * s.channels);
+  p.filter = numbers(filter);
+  p.output = numbers(positions * s.out_channels);
+  return p;
+}
+
+template <class Args>
+void time_conv(benchmark::State& state, const Problem& p, Kernel<Args> kernel,
+               WorkspaceBytes<Args> workspace_bytes, Args args) {
+  const Memory workspace = numbers(static_cast<std::int64_t>(workspace_bytes(args) / sizeof(float)) + 1);
+  args.workspace = workspace.get();
+  time_kernel(state, kernel, args, p.threads, p.flops);
+}
+
+void forward(benchmark::State& state) {
+  const Problem p = problem_of(state);
+  const auto& k = active_kernels().float32;
+  time_conv(state, p, k.conv_forward, k.conv_forward_workspace,
+            ConvForwardArgs{p.shape, p.input.get(), p.filter.get(), p.output.get(), nullptr, nullptr});
+}
+void grad_input(benchmark::State& state) {
+  const Problem p = problem_of(state);
+  const auto& k = active_kernels().float32;
+  time_conv(state, p, k.conv_grad_input, k.conv_grad_input_workspace,
+            ConvGradInputArgs{p.shape, p.output.get(), p.filter.get(), p.input.get(), nullptr});
+}
+void grad_filter(benchmark::State& state) {
+  const Problem p = problem_of(state);
+  const auto& k = active_kernels().float32;
+  time_conv(state, p, k.conv_grad_filter, k.conv_grad_filter_workspace,
+            ConvGradFilterArgs{p.shape, p.input.get(), p.output.get(), p.filter.get(), nullptr});
+}
+
+// The convolutions of the workloads lenet, r18s and r18, and one depthwise.
+void layers(benchmark::internal::Benchmark* bench) {
+  for (int threads : {1, 2})
+    for (const auto& [batch, size, in, out, kernel, stride, groups] :
+         {std::array<std::int64_t, 7>{64, 28, 1, 32, 3, 1, 1},
+          {64, 14, 32, 64, 3, 1, 1},
+          {64, 32, 3, 16, 3, 1, 1},
+          {64, 32, 16, 16, 3, 1, 1},
+          {64, 32, 3, 64, 3, 1, 1},
+          {64, 32, 64, 64, 3, 1, 1},
+          {64, 32, 64, 128, 3, 2, 1},
+          {64, 32, 64, 128, 1, 2, 1},
+          {64, 16, 128, 128, 3, 1, 1},
+          {64, 8, 256, 256, 3, 1, 1},
+          {64, 4, 512, 512, 3, 1, 1},
+          {64, 16, 256, 256, 1, 1, 1},
+          {64, 32, 64, 64, 3, 1, 64}})
+      bench->Args({threads, batch, size, in, out, kernel, stride, groups});
+}
+
+BENCHMARK(forward)->Apply(layers)->UseRealTime();
+BENCHMARK(grad_input)->Apply(layers)->UseRealTime();
+BENCHMARK(grad_filter)->Apply(layers)->UseRealTime();
+
+}  // namespace
+}  // namespace ravine::bench
