@@ -71,10 +71,10 @@ RAVINE_INLINE Vec<T> normal_cdf(Vec<T> x) {
 }
 RAVINE_UNARY(gelu, x* normal_cdf<T>(x))
 
-// Argument of the tanh in GELU's approximation (Hendrycks and Gimpel): sqrt(2 / pi) (x + 0.044715 x^3).
-inline constexpr double gelu_scale = 0.79788456080286535588, gelu_cubic = 0.044715;
-RAVINE_UNARY(gelu_tanh,
-             T(0.5) * x * (RAVINE_ISA::tanh<T>(T(gelu_scale) * (x + T(gelu_cubic) * x * x * x)) + T(1)))
+// GELU's approximation (Hendrycks and Gimpel) x (1 + tanh(u)) / 2 = x sigmoid(2 u), u = sqrt(2 / pi) (x +
+// 0.044715 x^3).
+inline constexpr double gelu_scale = 2 * 0.79788456080286535588, gelu_cubic = 0.044715;
+RAVINE_UNARY(gelu_tanh, x* RAVINE_ISA::sigmoid<T>(T(gelu_scale) * x * (T(gelu_cubic) * x * x + T(1))))
 
 RAVINE_UNARY(identity, x)
 RAVINE_UNARY(neg, -x)
@@ -129,7 +129,7 @@ struct multiply_add {
 RAVINE_BINARY(tanh_grad, y, dy, dy*(T(1) - y * y))
 RAVINE_BINARY(sigmoid_grad, y, dy, dy*(y*(T(1) - y)))
 RAVINE_BINARY(elu_grad, y, dy, y > T(0) ? dy : dy * (y + p.first))
-RAVINE_BINARY(softplus_grad, x, dy, dy* RAVINE_ISA::sigmoid<T>(x))
+RAVINE_BINARY(softplus_grad, x, dy, (dy * RAVINE_ISA::sigmoid<T>(x)))
 struct silu_grad {  // s (1 + x (1 - s))
   template <class T>
   RAVINE_INLINE static Vec<T> of(P<T>, Vec<T> x, Vec<T> dy) {
@@ -145,13 +145,13 @@ struct gelu_grad {  // Phi(x) + x phi(x)
     return dy * (normal_cdf<T>(x) + x * density);
   }
 };
-struct gelu_tanh_grad {  // t = tanh(u): (1 + t) / 2 + x (1 - t^2) u' / 2
+struct gelu_tanh_grad {  // s = sigmoid(2 u): s + x s (1 - s) 2 u'
   template <class T>
   RAVINE_INLINE static Vec<T> of(P<T>, Vec<T> x, Vec<T> dy) {
     const Vec<T> square = x * x;
-    const Vec<T> t = RAVINE_ISA::tanh<T>(T(gelu_scale) * (x + T(gelu_cubic) * x * square));
+    const Vec<T> s = RAVINE_ISA::sigmoid<T>(T(gelu_scale) * x * (T(gelu_cubic) * square + T(1)));
     const Vec<T> slope = T(gelu_scale) * (T(3 * gelu_cubic) * square + T(1));
-    return dy * (T(0.5) * (t + T(1)) + T(0.5) * x * (T(1) - t * t) * slope);
+    return dy * (s + x * s * (T(1) - s) * slope);
   }
 };
 
