@@ -150,8 +150,16 @@ struct PatchesB {
   Patches<T> patches;
 
   bool in_place() const { return false; }
-  void pack(T* to, std::int64_t width, std::int64_t first_column, std::int64_t columns, Range depth) const {
+  void pack(T* to, Range columns, Range depth) const {
     if (depth.size() <= 0) return;
+    for_each_panel<T>(columns, [&](std::int64_t j, std::int64_t count, std::int64_t width) {
+      pack_panel(to + (j - columns.begin) * depth.size(), width, j, count, depth);
+    });
+  }
+
+ private:
+  void pack_panel(T* to, std::int64_t width, std::int64_t first_column, std::int64_t columns,
+                  Range depth) const {
     PatchRun runs[panel_columns<T>];
     int n_runs = 0;
     for (std::int64_t j = first_column; j < first_column + columns; j += runs[n_runs++].size) {
@@ -187,14 +195,13 @@ struct FilterB {
   std::int64_t taps_x, kernel_y_first, kernel_y_step, kernel_x_first, kernel_x_step;
 
   bool in_place() const { return false; }
-  void pack(T* to, std::int64_t width, std::int64_t first_column, std::int64_t columns, Range depth) const {
+  void pack(T* to, Range columns, Range depth) const {
     const std::int64_t out_stride = kernel_h * kernel_w * channels;
     for (std::int64_t p = depth.begin; p < depth.end;) {
       const std::int64_t tap = p / out_channels, first = p - tap * out_channels;
       const std::int64_t kernel_y = kernel_y_first + tap / taps_x * kernel_y_step;
       const std::int64_t kernel_x = kernel_x_first + tap % taps_x * kernel_x_step;
-      const T* from =
-          filter + first * out_stride + (kernel_y * kernel_w + kernel_x) * channels + first_column;
+      const T* from = filter + first * out_stride + (kernel_y * kernel_w + kernel_x) * channels;
       const std::int64_t count = smaller(out_channels - first, depth.end - p);
       for (std::int64_t o = 0; o < count; ++o, to += width, from += out_stride)
         copy_padded(to, from, columns);

@@ -82,10 +82,11 @@ void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Ran
     std::int64_t q0 = depth.begin;
     do {  // once even where depth is empty: C must become 0
       const Range deep{q0, smaller(q0 + strip_depth, depth.end)};
-      for (std::int64_t j = strip.begin; j < strip.end; j += panel_columns<T>) {
-        const std::int64_t count = smaller(panel_columns<T>, strip.end - j);
-        if (b_in_place && count % n_lanes == 0) continue;
-        b.pack(packed_b + (j - strip.begin) * deep.size(), round_up(count, n_lanes), j, count, deep);
+      if (!b_in_place) {
+        b.pack(packed_b, strip, deep);
+      } else if (strip.size() % n_lanes != 0) {  // whole vectors of the last panel would reach beyond B
+        const std::int64_t ragged = (strip.size() - 1) / panel_columns<T> * panel_columns<T>;
+        b.pack(packed_b + ragged * deep.size(), {strip.begin + ragged, strip.end}, deep);
       }
 
       for (std::int64_t i0 = rows.begin; i0 < rows.end; i0 += block_rows) {

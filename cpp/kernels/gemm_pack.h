@@ -177,7 +177,16 @@ struct MatrixA {
   }
 };
 
-// B [k, n] in memory.
+// f(first column, columns, width) for the panels of B that cover `columns`; the width is whole vectors.
+// Behind one another in memory, panel j begins at (j - columns.begin) * depth.
+template <class T, class F>
+RAVINE_INLINE void for_each_panel(Range columns, F f) {
+  std::int64_t j = columns.begin;
+  for (; j + panel_columns<T> <= columns.end; j += panel_columns<T>) f(j, panel_columns<T>, panel_columns<T>);
+  if (j < columns.end) f(j, columns.end - j, round_up(columns.end - j, lanes<T>));
+}
+
+// B [k, n] in memory. pack() writes the panels that cover `columns`, one behind the other.
 template <class T>
 struct MatrixB {
   const T* data;
@@ -187,24 +196,38 @@ struct MatrixB {
   std::int64_t step() const { return row_stride; }
   const T* at(std::int64_t p, std::int64_t j) const { return data + p * row_stride + j * column_stride; }
 
-  // `width` is `columns` rounded up to whole vectors.
-  void pack(T* to, std::int64_t width, std::int64_t first_column, std::int64_t columns, Range depth) const {
-    constexpr int n = lanes<T>;
-    const T* from = at(depth.begin, first_column);
+  void pack(T* to, Range columns, Range depth) const {
     if (column_stride == 1) {
-      for (std::int64_t p = 0; p < depth.size(); ++p)
-        copy_padded(to + p * width, from + p * row_stride, columns);
-    } else if (row_stride == 1) {
+      // Row by row over all panels: that is how memory streams, where rows lie far apart.
+      for (std::int64_t p = 0; p < depth.size(); ++p) {
+        const T* const row = at(depth.begin + p, 0);
+        for_each_panel<T>(columns,
+                          [&](std::int64_t j, std::int64_t count, std::int64_t width) RAVINE_INLINE_LAMBDA {
+                            copy_padded(to + (j - columns.begin) * depth.size() + p * width, row + j, count);
+                          });
+      }
+      return;
+    }
+    for_each_panel<T>(columns,
+                      [&](std::int64_t j, std::int64_t count, std::int64_t width) RAVINE_INLINE_LAMBDA {
+                        T* const panel = to + (j - columns.begin) * depth.size();
+                        pack_panel(panel, width, at(depth.begin, j), count, depth.size());
+                      });
+  }
+
+ private:
+  void pack_panel(T* to, std::int64_t width, const T* from, std::int64_t columns, std::int64_t depth) const {
+    constexpr int n = lanes<T>;
+    if (row_stride == 1) {
       for (std::int64_t j = 0; j < columns; j += n) {
         pack_b_columns(to + j, width, from + j * column_stride, column_stride,
-                       static_cast<int>(smaller(columns - j, n)), depth.size());
+                       static_cast<int>(smaller(columns - j, n)), depth);
       }
-    } else {
-      for (std::int64_t p = 0; p < depth.size(); ++p) {
-        T* row = to + p * width;
-        for (std::int64_t j = 0; j < columns; ++j) row[j] = from[p * row_stride + j * column_stride];
-        for (std::int64_t j = columns; j < width; ++j) row[j] = T{0};
-      }
+      return;
+    }
+    for (std::int64_t p = 0; p < depth; ++p, to += width, from += row_stride) {
+      for (std::int64_t j = 0; j < columns; ++j) to[j] = from[j * column_stride];
+      for (std::int64_t j = columns; j < width; ++j) to[j] = T{0};
     }
   }
 };
