@@ -6,7 +6,8 @@ PYBIND11_MODULE(_core, module) {
   bind_errors(module);
   bind_runtime(module);
   bind_array(module);
-  bind_graph(module);
+  bind_random(module);
   bind_optim(module);
+  bind_graph(module);
   bind_program(module);
 }

@@ -1,0 +1,67 @@
+#include "core/random.h"
+
+#include <span>
+
+#include "bindings/bindings.h"
+#include "core/error.h"
+#include "kernels/tile.h"
+
+namespace ravine::bindings {
+namespace {
+
+template <class Fill>
+void fill(const Array& array, const char* what, Fill&& fill_span) {
+  check<TypeError>(is_floating(array.dtype()), what, ": got an array of ", name_of(array.dtype()),
+                   ", expected float32 or float64");
+  const auto size = static_cast<std::size_t>(array.size());
+  if (array.dtype() == DType::float32) {
+    fill_span(std::span<float>(array.as<float>(), size));
+  } else {
+    fill_span(std::span<double>(array.as<double>(), size));
+  }
+}
+
+py::array permutation(std::int64_t n, std::uint64_t seed) {
+  check<ValueError>(n >= 0, "permutation: n is ", n, ", expected 0 or more");
+  const std::vector<std::int64_t> order = Generator(seed).permutation(n);
+  py::array result = new_array(DType::int64, Shape{n});
+  std::copy(order.begin(), order.end(), static_cast<std::int64_t*>(result.mutable_data()));
+  return result;
+}
+
+}  // namespace
+
+void bind_random(py::module_& module) {
+  using kernels::RandomState;
+  py::class_<RandomState, std::shared_ptr<RandomState>>(
+      module, "RandomState", "Seed and step of a program's random numbers; every run that draws advances the step.")
+      .def(py::init([](std::uint64_t seed) { return std::make_shared<RandomState>(RandomState{seed, 0}); }),
+           py::arg("seed"))
+      .def_readwrite("seed", &RandomState::seed)
+      .def_readwrite("step", &RandomState::step);
+
+  module.def("seed", [](std::uint64_t seed) { default_generator().seed(seed); }, py::arg("seed"));
+  module.def("draw_seed", [] { return default_generator().draw_seed(); });
+  module.def("permutation", &permutation, py::arg("n"), py::arg("seed"));
+  module.def(
+      "fill_uniform",
+      [](const Array& array, double low, double high) {
+        fill(array, "fill_uniform", [&](auto values) { default_generator().fill_uniform(values, low, high); });
+      },
+      py::arg("array"), py::arg("low"), py::arg("high"));
+  module.def(
+      "fill_normal",
+      [](const Array& array, double mean, double std) {
+        fill(array, "fill_normal", [&](auto values) { default_generator().fill_normal(values, mean, std); });
+      },
+      py::arg("array"), py::arg("mean"), py::arg("std"));
+  module.def(
+      "fill_trunc_normal",
+      [](const Array& array, double mean, double std, double low, double high) {
+        fill(array, "fill_trunc_normal",
+             [&](auto values) { default_generator().fill_truncated_normal(values, mean, std, low, high); });
+      },
+      py::arg("array"), py::arg("mean"), py::arg("std"), py::arg("low"), py::arg("high"));
+}
+
+}  // namespace ravine::bindings
