@@ -203,9 +203,12 @@ struct FilterB {
       const std::int64_t kernel_x = kernel_x_first + tap % taps_x * kernel_x_step;
       const T* from = filter + first * out_stride + (kernel_y * kernel_w + kernel_x) * channels;
       const std::int64_t count = smaller(out_channels - first, depth.end - p);
-      for (std::int64_t o = 0; o < count; ++o, to += width, from += out_stride)
-        copy_padded(to, from, columns);
-      p += count;
+      for (const std::int64_t end = p + count; p < end; ++p, from += out_stride) {
+        for_each_panel<T>(columns, [&](std::int64_t j, std::int64_t size,
+                                       std::int64_t width) RAVINE_INLINE_LAMBDA {
+          copy_padded(to + (j - columns.begin) * depth.size() + (p - depth.begin) * width, from + j, size);
+        });
+      }
     }
   }
 };
