@@ -1,0 +1,63 @@
+"""Ravine trains neural networks on multicore CPUs: models in Python, compiled programs of C++ kernels underneath."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import init, nn, ops, optim
+from ._compile import set_program_cache_size
+from ._grad import hvp, value_and_grad
+from ._io import load, save
+from ._random import seed
+from ._step import TrainStep
+from ._tensor import Tensor
+from ._threads import cpu_info, get_num_threads, set_num_threads, threads
+from ._trace import eager
+
+if TYPE_CHECKING:
+    from . import data, models, train
+    from .train import Trainer
+
+__version__ = "0.1.0"
+
+# Loaded when first used, so that `import ravine` stays cheap.
+_LAZY_MODULES = ("data", "models", "train")
+
+__all__ = [
+    "Tensor",
+    "TrainStep",
+    "Trainer",
+    "__version__",
+    "cpu_info",
+    "data",
+    "eager",
+    "get_num_threads",
+    "hvp",
+    "init",
+    "load",
+    "models",
+    "nn",
+    "ops",
+    "optim",
+    "save",
+    "seed",
+    "set_num_threads",
+    "set_program_cache_size",
+    "threads",
+    "train",
+    "value_and_grad",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _LAZY_MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name == "Trainer":
+        return import_module(f"{__name__}.train").Trainer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,221 @@
+"""From a Python function on tensors to a program: inputs, recording, caching, running."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _core, _trace
+from ._random import RandomStream
+from ._tensor import Operand, Tensor
+
+
+class _Limit:
+    __slots__ = ("programs",)
+
+    def __init__(self) -> None:
+        self.programs = 64
+
+
+_limit = _Limit()
+
+
+def set_program_cache_size(n: int) -> None:
+    """Sets how many compiled programs each model, training step and function keeps; the least recently used go.
+
+    A program belongs to input shapes and dtypes, and to the model's mode. 64 by default.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.set_program_cache_size(64)
+    """
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"set_program_cache_size: a positive integer is expected, got {n!r}")
+    _limit.programs = n
+
+
+class Inputs(NamedTuple):
+    """The arrays of a call, what distinguishes its program from others, and how to put tensors in their place."""
+
+    arrays: list[np.ndarray]
+    key: Hashable
+    rebuild: Callable[[Sequence[Any]], Any]
+
+
+def split_inputs(arguments: Any) -> Inputs:
+    """Takes the arrays out of nested tuples, lists and dicts. Lists of numbers are arrays; numbers are constants."""
+    if type(arguments) is tuple and all(type(x) is np.ndarray for x in arguments):  # the common case, quickly
+        key = tuple([(x.shape, x.dtype) for x in arguments])
+        return Inputs(list(arguments), key, tuple)
+    arrays: list[np.ndarray] = []
+    key, rebuild = _split(arguments, arrays)
+    return Inputs(arrays, key, lambda tensors: rebuild(iter(tensors)))
+
+
+def _split(x: Any, arrays: list[np.ndarray]) -> tuple[Hashable, Callable[[Any], Any]]:
+    if x is None or isinstance(x, str | bool | int | float):
+        return (type(x), x), lambda _: x
+    if isinstance(x, tuple | list) and any(_holds_arrays(item) for item in x):
+        parts = [_split(item, arrays) for item in x]
+        kind = tuple if isinstance(x, tuple) else list
+        return (kind, *(key for key, _ in parts)), lambda tensors: kind(
+            [rebuild(tensors) for _, rebuild in parts]
+        )
+    if isinstance(x, dict):
+        named = {name: _split(item, arrays) for name, item in x.items()}
+        key = (dict, *((name, part[0]) for name, part in named.items()))
+        return key, lambda tensors: {name: rebuild(tensors) for name, (_, rebuild) in named.items()}
+    if isinstance(x, tuple) and not x:
+        return tuple, lambda _: ()
+    array = (
+        x.numpy()
+        if isinstance(x, Operand)
+        else np.asarray(x)
+        if hasattr(x, "__array__")
+        else _trace.as_array(x)
+    )
+    arrays.append(array)
+    return (array.shape, array.dtype), next
+
+
+def _holds_arrays(x: Any) -> bool:
+    return not isinstance(x, bool | int | float | list | tuple) or (
+        isinstance(x, list | tuple) and any(_holds_arrays(item) for item in x)
+    )
+
+
+def flatten_outputs(result: Any, what: str) -> tuple[list[Operand], Callable[[Sequence[Any]], Any]]:
+    """The tensors in a result of nested tuples, lists and dicts, and how to put arrays in their place."""
+    tensors: list[Operand] = []
+
+    def walk(x: Any) -> Callable[[Sequence[Any]], Any]:
+        if isinstance(x, Operand):
+            position = len(tensors)
+            tensors.append(x)
+            return lambda values: values[position]
+        if isinstance(x, tuple | list):
+            parts = [walk(item) for item in x]
+            if isinstance(x, tuple) and hasattr(x, "_fields"):
+                return lambda values: type(x)(*[part(values) for part in parts])
+            kind = tuple if isinstance(x, tuple) else list
+            return lambda values: kind([part(values) for part in parts])
+        if isinstance(x, dict):
+            named = {name: walk(item) for name, item in x.items()}
+            return lambda values: {name: part(values) for name, part in named.items()}
+        if x is None or isinstance(x, str | bool | int | float | np.ndarray | np.generic):
+            return lambda _: x
+        raise TypeError(
+            f"{what} returned {type(x).__name__}; tensors, tuples, lists and dicts of them are expected"
+        )
+
+    rebuild = walk(result)
+    return tensors, rebuild
+
+
+class Compiled:
+    """A program and how its outputs form a result. One run at a time: its memory is used again by the next."""
+
+    __slots__ = ("_lock", "_rebuild", "_stream", "program")
+
+    def __init__(
+        self, program: _core.Program, rebuild: Callable[[Sequence[Any]], Any], stream: RandomStream | None
+    ) -> None:
+        self.program = program
+        self._rebuild = rebuild
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def run(self, arrays: Sequence[np.ndarray]) -> Any:
+        with self._lock:
+            if self._stream is not None:
+                self._stream.get()
+            return self._rebuild(self.program.run(arrays))
+
+
+class Recording(NamedTuple):
+    """What a function did with tensors in place of arrays."""
+
+    trace: _trace.Trace
+    tensors: list[Tensor]  # the inputs
+    result: Any
+
+
+def record(
+    function: Callable[[Any], Any],
+    inputs: Inputs,
+    floating: str | None,
+    names: Mapping[int, str] | None = None,
+    *,
+    stream: RandomStream,
+    eager: bool = False,
+) -> Recording:
+    """Calls `function(arguments)` with tensors in place of the arrays. Floating arrays take the dtype `floating`."""
+    trace = _trace.new_trace(names, eager=eager, random=stream.get() if eager else None)
+    tensors = []
+    for i, array in enumerate(inputs.arrays):
+        dtype = _trace.array_dtype(array.dtype, floating, f"input {i}")
+        value = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape) if eager else None
+        tensors.append(Tensor(trace.graph.input(array.shape, dtype, f"input{i}", value), trace))
+    with _trace.recording(trace):
+        return Recording(trace, tensors, function(inputs.rebuild(tensors)))
+
+
+def compile_recording(recording: Recording, what: str, stream: RandomStream) -> Compiled:
+    """The program of what was recorded, buffer assignments included."""
+    trace = recording.trace
+    outputs, rebuild = flatten_outputs(recording.result, what)
+    values = [output._as_value(trace) for output in outputs]
+    trace.finish()
+    drawing = stream if trace.draws else None
+    program = _core.Program(trace.graph, values, drawing.get() if drawing else None)
+    return Compiled(program, rebuild, drawing)
+
+
+def eager_result(recording: Recording, what: str) -> Any:
+    """The arrays of an eager recording's result; buffers get what was assigned to them."""
+    outputs, rebuild = flatten_outputs(recording.result, what)
+    arrays = [np.array(output.numpy()) for output in outputs]
+    recording.trace.finish()
+    return rebuild(arrays)
+
+
+class ProgramCache:
+    """Compiled programs by key, the least recently used dropped first. Compiling holds the lock, running does not."""
+
+    __slots__ = ("_lock", "_programs")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._programs: OrderedDict[Hashable, Compiled] = OrderedDict()
+
+    def get(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
+        with self._lock:
+            compiled = self._programs.get(key)
+            if compiled is None:
+                compiled = self._programs[key] = build()
+                while len(self._programs) > _limit.programs:
+                    self._programs.popitem(last=False)
+            else:
+                self._programs.move_to_end(key)
+            return compiled
+
+    def clear(self) -> None:
+        with self._lock:
+            self._programs.clear()
+
+    def __len__(self) -> int:
+        return len(self._programs)
+
+    def programs(self) -> list[_core.Program]:
+        with self._lock:
+            return [compiled.program for compiled in self._programs.values()]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ProgramCache:
+        return ProgramCache()
+
+    def __reduce__(self) -> Any:
+        return ProgramCache, ()

@@ -1,0 +1,267 @@
+"""Values with gradients, and Hessian-vector products, of any traced function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from . import _core, _trace
+from ._compile import (
+    Compiled,
+    Inputs,
+    ProgramCache,
+    Recording,
+    compile_recording,
+    eager_result,
+    record,
+    split_inputs,
+)
+from ._parameter import Parameter
+from ._random import RandomStream
+from ._tensor import Operand, Tensor, apply
+from .nn import Module
+
+
+def check_scalar(result: Any, what: str) -> Any:
+    """`result` where it is a scalar floating tensor."""
+    if not isinstance(result, Operand):
+        raise TypeError(f"{what} must be a scalar tensor, got {type(result).__name__}")
+    if result.shape != () or result.dtype not in _trace.FLOATING:
+        raise ValueError(
+            f"{what} must be a floating scalar, got shape {result.shape} and dtype {result.dtype}; reduce it by "
+            f"mean() or sum()"
+        )
+    return result
+
+
+class _Differentiated:
+    """What value_and_grad and hvp share: the programs of one function, with or without a model."""
+
+    def __init__(self, what: str, function: Callable[..., Any], model: Module | None) -> None:
+        if not callable(function):
+            raise TypeError(f"{what}: a function is expected, got {type(function).__name__}")
+        if model is not None and not isinstance(model, Module):
+            raise TypeError(f"{what}: model must be a Module, got {type(model).__name__}")
+        self._what = what
+        self._function = function
+        self._model = model
+        self._programs = ProgramCache()
+        self._stream = RandomStream()
+
+    def _parameters(self) -> list[tuple[str, Parameter]]:
+        assert self._model is not None
+        named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
+        if not named:
+            raise ValueError(
+                f"{self._what}: {type(self._model).__name__} has no parameter that requires a gradient"
+            )
+        return named
+
+    def _evaluate(
+        self,
+        inputs: Inputs,
+        variant: Any,
+        call: Callable[[Any], Any],
+        extend: Callable[[Recording], Recording],
+    ) -> Any:
+        """Runs `call` on the inputs, extended by what `extend` records behind it."""
+        model = self._model
+        floating = model._floating_dtype() if model is not None else None
+        names = model._state_names() if model is not None else None
+
+        def recorded(eager: bool) -> Recording:
+            return extend(record(call, inputs, floating, names, eager=eager, stream=self._stream))
+
+        if _trace.eager_mode():
+            return eager_result(recorded(True), self._what)
+
+        def build() -> Compiled:
+            return compile_recording(recorded(False), self._what, self._stream)
+
+        key = (model._fingerprint() if model is not None else 0, variant, inputs.key)
+        return self._programs.get(key, build).run(inputs.arrays)
+
+    def programs(self) -> list[_core.Program]:
+        """The programs compiled so far; `program.describe()` shows one as a table."""
+        return self._programs.programs()
+
+
+def _gradients(recording: Recording, wrt: list[_core.Value]) -> list[Tensor]:
+    trace = recording.trace
+    return [Tensor(g, trace) for g in trace.graph.gradients(recording.result._as_value(trace), wrt)]
+
+
+class _ValueAndGrad(_Differentiated):
+    def __call__(self, *args: Any) -> tuple[float, Any]:
+        if self._model is not None:
+            value, gradients = self._of_model(args)
+        else:
+            value, gradients = self._of_argument(args)
+        return float(value), gradients
+
+    def _of_model(self, args: tuple[Any, ...]) -> Any:
+        named = self._parameters()
+
+        def call(arguments: Any) -> Any:
+            return check_scalar(
+                self._function(self._model, *arguments), f"{self._what}: the result of the function"
+            )
+
+        def extend(recording: Recording) -> Recording:
+            wrt = [recording.trace.graph.state(p.array, name) for name, p in named]
+            gradients = _gradients(recording, wrt)
+            result = (recording.result, dict(zip([name for name, _ in named], gradients, strict=True)))
+            return recording._replace(result=result)
+
+        return self._evaluate(split_inputs(args), None, call, extend)
+
+    def _of_argument(self, args: tuple[Any, ...]) -> Any:
+        if not args:
+            raise TypeError(f"{self._what}: the function needs an argument to differentiate with respect to")
+        first, rest = split_inputs(args[0]), split_inputs(args[1:])
+        n = len(first.arrays)
+        if n == 0:
+            raise TypeError(
+                f"{self._what}: the first argument holds no array to differentiate with respect to"
+            )
+
+        def rebuild(tensors: Any) -> Any:
+            return (first.rebuild(tensors[:n]), *rest.rebuild(tensors[n:]))
+
+        inputs = Inputs(first.arrays + rest.arrays, (first.key, rest.key), rebuild)
+
+        def call(arguments: Any) -> Any:
+            return check_scalar(self._function(*arguments), f"{self._what}: the result of the function")
+
+        def extend(recording: Recording) -> Recording:
+            for tensor in recording.tensors[:n]:
+                if tensor.dtype not in _trace.FLOATING:
+                    raise TypeError(f"{self._what}: the first argument must be floating, got {tensor.dtype}")
+            gradients = _gradients(recording, [t._as_value(recording.trace) for t in recording.tensors[:n]])
+            return recording._replace(result=(recording.result, first.rebuild(gradients)))
+
+        return self._evaluate(inputs, None, call, extend)
+
+
+class _HessianVectorProduct(_Differentiated):
+    def __call__(self, *args: Any) -> Any:
+        if not args:
+            raise TypeError(f"{self._what}: vectors are expected as the last argument")
+        *arguments, vectors = args
+        if self._model is not None:
+            return self._of_model(tuple(arguments), vectors)
+        return self._of_argument(tuple(arguments), vectors)
+
+    def _inputs(self, arguments: tuple[Any, ...], vectors: list[np.ndarray]) -> tuple[Inputs, int]:
+        given = split_inputs(arguments)
+        n = len(given.arrays)
+        key = (given.key, tuple((v.shape, v.dtype) for v in vectors))
+        return Inputs(given.arrays + vectors, key, lambda tensors: given.rebuild(tensors[:n])), n
+
+    def _product(self, recording: Recording, wrt: list[_core.Value], vectors: list[Tensor]) -> list[Tensor]:
+        """d/dw Σ ⟨gradient, vector⟩."""
+        trace = recording.trace
+        with _trace.recording(trace):
+            terms = [(g * v).sum() for g, v in zip(_gradients(recording, wrt), vectors, strict=True)]
+            total = terms[0]
+            for term in terms[1:]:
+                total = apply("add", total, term)
+        return [Tensor(v, trace) for v in trace.graph.gradients(total._as_value(trace), wrt)]
+
+    def _of_model(self, arguments: tuple[Any, ...], vectors: Any) -> dict[str, np.ndarray]:
+        named = self._parameters()
+        if not isinstance(vectors, Mapping):
+            raise TypeError(
+                f"{self._what}: vectors must be a dict of names and arrays, got {type(vectors).__name__}"
+            )
+        names = [name for name, _ in named]
+        missing = [name for name in names if name not in vectors]
+        unexpected = [name for name in vectors if name not in names]
+        if missing or unexpected:
+            raise ValueError(f"{self._what}: vectors miss {missing} and have unexpected {unexpected}")
+        arrays = [_vector(self._what, name, vectors[name], p.shape) for name, p in named]
+        inputs, n = self._inputs(arguments, arrays)
+
+        def call(given: Any) -> Any:
+            return check_scalar(
+                self._function(self._model, *given), f"{self._what}: the result of the function"
+            )
+
+        def extend(recording: Recording) -> Recording:
+            wrt = [recording.trace.graph.state(p.array, name) for name, p in named]
+            product = self._product(recording, wrt, recording.tensors[n:])
+            return recording._replace(result=dict(zip(names, product, strict=True)))
+
+        return self._evaluate(inputs, None, call, extend)
+
+    def _of_argument(self, arguments: tuple[Any, ...], vector: Any) -> np.ndarray:
+        if not arguments:
+            raise TypeError(f"{self._what}: the function needs an argument to differentiate with respect to")
+        x = _trace.as_array(arguments[0], self._what)
+        v = _vector(self._what, "the vector", vector, x.shape).astype(x.dtype, copy=False)
+        inputs, n = self._inputs((x, *arguments[1:]), [v])
+
+        def call(given: Any) -> Any:
+            return check_scalar(self._function(*given), f"{self._what}: the result of the function")
+
+        def extend(recording: Recording) -> Recording:
+            wrt = [recording.tensors[0]._as_value(recording.trace)]
+            return recording._replace(result=self._product(recording, wrt, recording.tensors[n:])[0])
+
+        return self._evaluate(inputs, None, call, extend)
+
+
+def _vector(what: str, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+    array = _trace.as_array(value, what)
+    if array.shape != shape:
+        raise ValueError(f"{what}: {name} must have shape {shape}, got {array.shape}")
+    if array.dtype.kind != "f":
+        array = array.astype(np.float32)
+    return array
+
+
+def value_and_grad(fn: Callable[..., Any], model: Module | None = None) -> Callable[..., tuple[float, Any]]:
+    """A function that returns the value of `fn` and its gradient.
+
+    With a model, `fn(model, *args)` is differentiated with respect to the model's parameters that require a gradient;
+    the result is `(value, {name: gradient})`. Without one, `fn(*args)` is differentiated with respect to its first
+    argument (an array, or arrays in tuples, lists and dicts), and the gradient has that argument's structure.
+    The function is recorded once for each combination of input shapes and dtypes, and runs as a compiled program.
+
+    Args:
+        fn: a function of tensors that returns a scalar tensor.
+        model: the module whose parameters are meant, or None.
+
+    Raises ValueError where the result is no scalar.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> model = rv.nn.Linear(2, 1, bias=False)
+        >>> model.weight.data[...] = [[1.0, 2.0]]
+        >>> value, gradients = rv.value_and_grad(lambda m, x: m(x).sum(), model)(np.array([[3.0, 4.0]]))
+        >>> value, gradients
+        (11.0, {'weight': array([[3., 4.]], dtype=float32)})
+        >>> rv.value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
+        (5.0, array([2., 4.]))
+    """
+    return _ValueAndGrad("value_and_grad", fn, model)
+
+
+def hvp(fn: Callable[..., Any], model: Module | None = None) -> Callable[..., Any]:
+    """A function that returns the exact product of the Hessian of `fn` and a vector.
+
+    `hvp(fn, model)(*args, vectors)` takes a dict with an array for each trained parameter, and returns such a dict;
+    `hvp(fn)(x, *rest, vector)` works with respect to x. The cost is that of a few gradients (Pearlmutter 1994).
+
+    Args:
+        fn: a function of tensors that returns a scalar tensor, of the model and the arguments where there is a model.
+        model: the module whose parameters are meant, or None.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.hvp(lambda x: (x ** 3).sum())(np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+        array([ 6., 12.])
+    """
+    return _HessianVectorProduct("hvp", fn, model)

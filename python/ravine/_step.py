@@ -1,0 +1,191 @@
+"""TrainStep: forward, backward and update as one program."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from . import _core, _trace
+from ._compile import (
+    Compiled,
+    Inputs,
+    ProgramCache,
+    Recording,
+    compile_recording,
+    eager_result,
+    record,
+    split_inputs,
+)
+from ._grad import check_scalar
+from ._parameter import Parameter
+from ._random import RandomStream
+from .nn import Module
+from .optim import Optimizer
+from .optim._bound import BoundOptimizer
+
+_MASK = (1 << 64) - 1
+
+
+class TrainStep:
+    """One step of training: `loss = step(x, y)` runs forward, backward and the update in one compiled call.
+
+    A program is compiled for each combination of input shapes, dtypes and mode of the model, and kept. Parameters with
+    `requires_grad=False`, and parameters the loss does not depend on, are left as they are. Where a call raises,
+    nothing has changed: no parameter, no running statistic, no state of the optimizer.
+
+    Args:
+        model: the module to train. It is called with x (with several arguments where x is a tuple).
+        loss: a module or function of (output, y) that returns a scalar tensor, such as `nn.CrossEntropyLoss()`.
+        optimizer: the update rule, such as `optim.SGD(lr=0.1, momentum=0.9)`.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> from ravine import nn, optim
+        >>> rv.seed(0)
+        >>> model = nn.Linear(3, 1)
+        >>> step = rv.TrainStep(model, nn.MSELoss(), optim.SGD(lr=0.1))
+        >>> x = np.eye(3); y = np.array([[1.0], [2.0], [3.0]])
+        >>> losses = [step(x, y) for _ in range(200)]
+        >>> losses[-1] < 1e-3 < losses[0]
+        True
+    """
+
+    def __init__(self, model: Module, loss: Callable[[Any, Any], Any], optimizer: Optimizer) -> None:
+        if not isinstance(model, Module):
+            raise TypeError(f"TrainStep: model must be a Module, got {type(model).__name__}")
+        if not callable(loss):
+            raise TypeError(f"TrainStep: loss must be a module or a function, got {type(loss).__name__}")
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"TrainStep: optimizer must be one of ravine.optim, got {type(optimizer).__name__}"
+            )
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self._bound = BoundOptimizer(optimizer)
+        self._stream = RandomStream()
+        self._programs = ProgramCache()
+        self._lock = threading.RLock()
+
+    def __call__(self, x: Any, y: Any) -> float:
+        """Trains on one batch and returns its loss, as it was before the update.
+
+        Args:
+            x: the model's input, or a tuple of inputs.
+            y: the target, handed to the loss.
+
+        Raises ValueError, TypeError or IndexError for inputs that do not fit, and ValueError for a learning rate that
+        is negative or not finite.
+        """
+        return self._run(x, y, with_output=False)
+
+    def with_output(self, x: Any, y: Any) -> tuple[float, Any]:
+        """Trains on one batch and returns its loss and the model's output, both as they were before the update."""
+        return self._run(x, y, with_output=True)
+
+    def _run(self, x: Any, y: Any, with_output: bool) -> Any:
+        inputs = split_inputs((x, y))
+        with self._lock:
+            if self._bound.structure_changed():
+                self._programs.clear()
+            if _trace.eager_mode():
+                recording = self._record(inputs, with_output, eager=True)
+                lr = self._bound.before_run()
+                result = self._finish(recording)
+            else:
+                fingerprint = self.model._fingerprint()
+                of_loss = self.loss._fingerprint() if isinstance(self.loss, Module) else id(self.loss)
+                key = (fingerprint, of_loss, with_output, inputs.key)
+                compiled = self._programs.get(key, lambda: self._compile(inputs, with_output))
+                lr = self._bound.before_run()
+                result = compiled.run(inputs.arrays)
+            self._bound.after_run(lr)
+        return (float(result[0]), result[1]) if with_output else float(result)
+
+    def _record(self, inputs: Inputs, with_output: bool, eager: bool) -> Recording:
+        def call(arguments: Any) -> Any:
+            x, y = arguments
+            output = self.model(*x) if isinstance(x, tuple) else self.model(x)
+            loss = check_scalar(self.loss(output, y), "TrainStep: the loss")
+            return (loss, output) if with_output else loss
+
+        names = self.model._state_names()
+        return record(call, inputs, self.model._floating_dtype(), names, eager=eager, stream=self._stream)
+
+    def _trained(self, trace: _trace.Trace) -> list[tuple[str, Parameter]]:
+        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        used = [(name, p) for name, p in named if id(p.array) in trace.used]
+        if not used:
+            raise ValueError(
+                f"TrainStep: nothing to train: {type(self.model).__name__} has no parameter that requires a gradient "
+                f"and that the loss depends on"
+            )
+        return used
+
+    def _add_update(self, recording: Recording) -> None:
+        """Records gradients and update behind the forward pass."""
+        trace = recording.trace
+        parameters = self._trained(trace)
+        loss = recording.result[0] if isinstance(recording.result, tuple) else recording.result
+        states = [trace.graph.state(p.array, name) for name, p in parameters]
+        gradients = trace.graph.gradients(loss._as_value(trace), states)
+        if self._bound.bind(parameters):
+            self._programs.clear()  # they update the optimizers of before
+        named = zip([name for name, _ in parameters], gradients, strict=True)
+        trace.finish()
+        self._bound.record(trace.graph, dict(named))
+
+    def _compile(self, inputs: Inputs, with_output: bool) -> Compiled:
+        recording = self._record(inputs, with_output, eager=False)
+        self._add_update(recording)
+        return compile_recording(recording, "TrainStep", self._stream)
+
+    def _finish(self, recording: Recording) -> Any:
+        self._add_update(recording)
+        return eager_result(recording, "TrainStep")
+
+    @property
+    def steps(self) -> int:
+        """Number of steps done."""
+        return self._bound.steps
+
+    def programs(self) -> list[_core.Program]:
+        """The programs compiled so far; `program.describe()` shows one as a table."""
+        return self._programs.programs()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of the optimizer's state, the step and the random state; with the model's state_dict, all to resume.
+
+        Keys: "optimizer.steps", "optimizer.<parameter>.<slot>", "optimizer.<parameter>.step", "random.seed",
+        "random.step".
+        """
+        with self._lock:
+            result = {f"optimizer.{key}": value for key, value in self._bound.state_dict().items()}
+            random = self._stream.get()
+            result["random.seed"] = np.asarray(random.seed & _MASK, np.uint64).view(np.int64)
+            result["random.step"] = np.asarray(random.step & _MASK, np.uint64).view(np.int64)
+            return result
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continues where `state_dict` was taken: the following losses and weights are the same bits.
+
+        Raises ValueError naming missing, unexpected and misshaped keys; nothing is changed then.
+        """
+        prefix = "optimizer."
+        optimizer = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
+        others = [key for key in state_dict if not key.startswith(prefix)]
+        missing = [key for key in ("random.seed", "random.step") if key not in others]
+        unexpected = [key for key in others if key not in ("random.seed", "random.step")]
+        if missing or unexpected:
+            raise ValueError(
+                f"load_state_dict of TrainStep: missing keys {missing}, unexpected keys {unexpected}"
+            )
+        shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
+        with self._lock:
+            self._bound.load_state_dict(optimizer, shapes)
+            self._programs.clear()
+            seed, step = (int(np.asarray(state_dict[f"random.{key}"])) & _MASK for key in ("seed", "step"))
+            self._stream.set(seed, step)

@@ -1,0 +1,206 @@
+"""The recording under way in this thread, and how arrays and numbers become values of it.
+
+A `Trace` owns one graph. Code that runs a user's `forward` opens a trace with `recording`; operations find it
+through `current`. Without an open trace an operation runs at once, in an eager graph of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _core
+from ._random import RandomStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+FLOATING = ("float32", "float64")
+DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
+
+# NumPy dtypes that are none of ours but fit into one of ours without loss.
+_WIDENED = {"float16": "float32", "int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64"}
+
+
+class Trace:
+    """One recording: its graph, the names of the state in it, and the buffers that `forward` assigned so far."""
+
+    __slots__ = ("_pending", "check_nan", "draws", "eager", "graph", "names", "observer", "used")
+
+    def __init__(
+        self,
+        *,
+        eager: bool = False,
+        check_nan: bool = False,
+        names: Mapping[int, str] | None = None,
+        random: _core.RandomState | None = None,
+    ) -> None:
+        self.graph = _core.Graph(eager=eager, check_nan=check_nan, random=random)
+        self.eager = eager
+        self.check_nan = check_nan
+        self.names = names or {}  # id(Array) -> "layer1.weight"
+        self.used: set[int] = set()  # id(Array) of the state that forward reads
+        self.draws = False  # whether an operation draws random numbers
+        self.observer: Callable[[Any, Any], None] | None = None  # told of every module's output (summary)
+        self._pending: dict[int, tuple[_core.Array, _core.Value]] = {}
+
+    def state(self, array: _core.Array) -> _core.Value:
+        """The value of a parameter or buffer as this recording sees it: what was assigned last, else what is stored."""
+        self.used.add(id(array))
+        assigned = self._pending.get(id(array))
+        return assigned[1] if assigned else self.graph.state(array, self.names.get(id(array), ""))
+
+    def assign(self, array: _core.Array, value: _core.Value) -> None:
+        self._pending[id(array)] = (array, value)
+
+    def finish(self) -> None:
+        """Makes the assignments effects of the graph; after this nothing of `forward` is recorded any more."""
+        for array, value in self._pending.values():
+            self.graph.assign(array, value)
+        self._pending.clear()
+
+
+class _ThreadState(threading.local):
+    trace: Trace | None = None
+    eager: bool = False
+    check_nan: bool = False
+
+
+_thread = _ThreadState()
+_process_stream = RandomStream()  # of operations called outside of any model
+
+
+def current() -> Trace | None:
+    """The trace this thread records into, if any."""
+    return _thread.trace
+
+
+def current_or_eager() -> Trace:
+    """The trace this thread records into; outside of any, a fresh eager one."""
+    return _thread.trace or Trace(eager=True, check_nan=_thread.check_nan, random=_process_stream.get())
+
+
+def eager_mode() -> bool:
+    """Whether this thread is inside `rv.eager()`."""
+    return _thread.eager
+
+
+def new_trace(
+    names: Mapping[int, str] | None, *, eager: bool, random: _core.RandomState | None = None
+) -> Trace:
+    """A trace that looks for NaN if this thread is inside `rv.eager(check_nan=True)`."""
+    return Trace(eager=eager, check_nan=eager and _thread.check_nan, names=names, random=random)
+
+
+class recording:
+    """Context: operations of this thread go into `trace`."""
+
+    __slots__ = ("_outer", "_trace")
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    def __enter__(self) -> Trace:
+        self._outer = _thread.trace
+        _thread.trace = self._trace
+        return self._trace
+
+    def __exit__(self, *_: object) -> None:
+        _thread.trace = self._outer
+
+
+class eager:
+    """Context in which every operation runs as soon as it is recorded.
+
+    Inside, tensors in `forward` print their values, `float(tensor)` and `tensor.numpy()` work, a debugger can look at
+    them, and an error or a NaN is raised at the line that made it. The kernels are the same as in a compiled program;
+    there is no fusion and no promise of speed. A module called on arrays still returns arrays.
+
+    Args:
+        check_nan: raise `FloatingPointError` at the operation whose output holds a NaN.
+
+    Example:
+        >>> import ravine as rv
+        >>> with rv.eager():
+        ...     print(rv.ops.exp([0.0, 1.0]))
+        tensor([1.       , 2.7182817], dtype=float32)
+    """
+
+    __slots__ = ("_check_nan", "_outer")
+
+    def __init__(self, check_nan: bool = False) -> None:
+        self._check_nan = check_nan
+
+    def __enter__(self) -> None:
+        self._outer = (_thread.eager, _thread.check_nan)
+        _thread.eager, _thread.check_nan = True, self._check_nan
+
+    def __exit__(self, *_: object) -> None:
+        _thread.eager, _thread.check_nan = self._outer
+
+
+def array_dtype(dtype: np.dtype[Any], floating: str | None, what: str) -> str:
+    """The dtype under which an array of NumPy's `dtype` enters a graph.
+
+    Floating arrays take the dtype `floating` where it is given. Raises TypeError for object, complex, string and date
+    arrays and for integers that do not fit.
+    """
+    name = dtype.name
+    if dtype.kind == "f":
+        if floating is not None:
+            return floating
+        name = _WIDENED.get(name, name)
+        return name if name in DTYPES else "float64"
+    name = _WIDENED.get(name, name)
+    if name in DTYPES:
+        return name
+    raise TypeError(
+        f"{what}: an array of dtype {dtype.name} cannot be used, expected floating point, integer (up to 64 bits, "
+        f"signed), uint8 or bool"
+    )
+
+
+def as_array(data: Any, what: str = "input") -> np.ndarray:
+    """An array of one of our dtypes from an array, a number or nested lists; lists of floats become float32."""
+    if isinstance(data, np.ndarray | np.generic):
+        array = np.asarray(data)
+        dtype = array_dtype(array.dtype, None, what)
+    else:
+        try:
+            array = np.asarray(data)
+        except ValueError as error:
+            raise ValueError(f"{what}: cannot make an array of it: {error}") from None
+        from_lists = isinstance(data, list | tuple | float)
+        dtype = array_dtype(array.dtype, "float32" if from_lists else None, what)
+    return array if array.dtype == dtype else array.astype(dtype)
+
+
+def is_number(x: object) -> bool:
+    return isinstance(x, bool | int | float | np.generic)
+
+
+def number_dtype(x: Any, like: str | None) -> str:
+    """The dtype of a constant made of the number `x` beside a tensor of dtype `like`."""
+    if isinstance(x, bool | np.bool_):
+        return like or "bool"
+    if isinstance(x, int | np.integer):
+        return "int64" if like in (None, "bool") else like  # type: ignore[return-value]
+    return like if like in FLOATING else "float32"  # type: ignore[return-value]
+
+
+def as_value(x: Any, trace: Trace, like: str | None = None) -> _core.Value:
+    """The value of `trace` that stands for a tensor, parameter, buffer, number or array.
+
+    `like` is the dtype of the other operands: numbers take it, and floating arrays where it is floating.
+    """
+    convert = getattr(x, "_as_value", None)
+    if convert is not None:
+        return convert(trace)
+    if is_number(x):
+        return trace.graph.constant(np.asarray(x, dtype=number_dtype(x, like)))
+    array = as_array(x)
+    if array.dtype.kind == "f" and like in FLOATING:
+        array = array.astype(like, copy=False)
+    return trace.graph.constant(array)

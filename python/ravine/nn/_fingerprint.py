@@ -1,0 +1,72 @@
+"""What of a model a compiled program depends on: structure, modes, simple attributes, which arrays are its state."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._parameter import Parameter, State
+from .._tensor import Tensor
+
+if TYPE_CHECKING:
+    from ._module import Module
+
+_HASHED_BYTES = 1 << 16  # larger arrays count by identity: they are taken to be constant
+_DEPTH = 4  # of objects inside objects
+
+
+class _Reader:
+    """Makes keys of attribute values; `mutable` tells that one of them can change without an assignment."""
+
+    __slots__ = ("mutable",)
+
+    def __init__(self) -> None:
+        self.mutable = False
+
+    def key(self, x: Any, depth: int = _DEPTH) -> Hashable:
+        if x is None or isinstance(x, bool | int | str | bytes):
+            return (type(x), x)
+        if isinstance(x, float | complex | np.generic):
+            return (type(x), repr(x))  # NaN equals itself here
+        if isinstance(x, tuple):
+            return (type(x), *(self.key(item, depth) for item in x))
+        if isinstance(x, State):
+            return (id(x.array), x.requires_grad if isinstance(x, Parameter) else None)
+        if isinstance(x, type) or (callable(x) and not hasattr(x, "_parameters")):
+            return id(x)
+        self.mutable = True
+        if depth == 0:
+            return id(x)
+        if isinstance(x, list | set | frozenset):
+            items = [self.key(item, depth - 1) for item in x]
+            return (type(x), frozenset(items) if not isinstance(x, list) else tuple(items))
+        if isinstance(x, dict):
+            return (dict, *((self.key(k, depth - 1), self.key(v, depth - 1)) for k, v in x.items()))
+        if isinstance(x, np.ndarray):
+            content = zlib.crc32(np.ascontiguousarray(x).tobytes()) if x.nbytes <= _HASHED_BYTES else id(x)
+            return (x.shape, x.dtype.str, content)
+        if hasattr(x, "_parameters"):  # a module kept in a plain list: not registered, but part of forward
+            return self.module(x)
+        return (type(x), id(x), self.key(getattr(x, "__dict__", None), depth - 1))
+
+    def module(self, root: Module) -> Hashable:
+        parts: list[Hashable] = []
+        for path, module in root.named_modules(remove_duplicate=False):
+            parts.append((path, type(module)))
+            for name, parameter in module._parameters.items():
+                parts.append((name, self.key(parameter)))
+            for name, buffer in module._buffers.items():
+                parts.append((name, self.key(buffer)))
+            for name, value in module.__dict__.items():
+                if name not in module._INTERNAL and not isinstance(value, Tensor):
+                    parts.append((name, self.key(value)))
+        return tuple(parts)
+
+
+def fingerprint(root: Module) -> tuple[Hashable, bool]:
+    """A value that differs whenever a program of `root` may differ, and whether only assignments can change it."""
+    reader = _Reader()
+    return reader.module(root), not reader.mutable

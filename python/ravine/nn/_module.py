@@ -1,0 +1,474 @@
+"""Module: the base of every layer and model."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+
+from .. import _trace
+from .._compile import Compiled, ProgramCache, compile_recording, eager_result, record, split_inputs
+from .._parameter import Buffer, Parameter, State, changes
+from .._random import RandomStream
+from .._tensor import Tensor, dtype_name
+from ._fingerprint import fingerprint
+
+M = TypeVar("M", bound="Module")
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `load_state_dict(strict=False)` found."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """Base class of layers and models.
+
+    A subclass makes its parts in `__init__`, after `super().__init__()`, and says in `forward` how they compute.
+    Parameters, buffers and modules assigned to attributes are registered under the attribute's name; names of nested
+    parts are joined by dots ("layer1.0.weight").
+
+    Called on arrays, a module runs as a compiled program: `forward` is recorded once for each combination of input
+    shapes, dtypes, mode and attribute values, and the program kept. Python control flow in `forward` therefore runs
+    when it is recorded, not in every call. Called in another module's `forward`, it becomes part of that recording.
+    Floating arrays take the model's dtype; integers, uint8 and bool stay.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> from ravine import nn
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.hidden = nn.Linear(4, 8)
+        ...         self.head = nn.Linear(8, 2)
+        ...
+        ...     def forward(self, x):
+        ...         return self.head(rv.ops.relu(self.hidden(x)))
+        >>> net = Net()
+        >>> net(np.zeros((5, 4))).shape
+        (5, 2)
+        >>> list(net.state_dict())
+        ['hidden.weight', 'hidden.bias', 'head.weight', 'head.bias']
+    """
+
+    training: bool
+
+    # Attributes that are bookkeeping: no part of the fingerprint, and `training` only through assignment.
+    _INTERNAL: ClassVar[frozenset[str]] = frozenset(
+        (
+            "_parameters",
+            "_buffers",
+            "_modules",
+            "_programs",
+            "_stream",
+            "_stamp",
+            "_fingerprints",
+            "_ids",
+            "_lock",
+        )
+    )
+
+    def __init__(self) -> None:
+        fields = self.__dict__
+        fields["_parameters"] = {}
+        fields["_buffers"] = {}
+        fields["_modules"] = {}
+        fields["training"] = True
+        fields["_floating"] = "float32"  # dtype of floating inputs where there is no floating state to tell
+        self._init_bookkeeping()
+
+    def _init_bookkeeping(self) -> None:
+        fields = self.__dict__
+        fields["_programs"] = ProgramCache()
+        fields["_stream"] = RandomStream()
+        fields["_stamp"] = (-1, -1)  # (count of changes, number of the fingerprint at that count)
+        fields["_fingerprints"] = {}
+        fields["_ids"] = itertools.count()
+        fields["_lock"] = threading.RLock()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes, on tensors. Every subclass defines it."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        trace = _trace.current()
+        if trace is not None:
+            result = self.forward(*args, **kwargs)
+            if trace.observer is not None:
+                trace.observer(self, result)
+            return result
+        inputs = split_inputs((args, kwargs) if kwargs else args)
+        what = f"{type(self).__name__}.forward"
+
+        def call(arguments: Any) -> Any:
+            positional, named = arguments if kwargs else (arguments, {})
+            return self(*positional, **named)
+
+        if _trace.eager_mode():
+            recording = record(
+                call, inputs, self._floating_dtype(), self._state_names(), stream=self._stream, eager=True
+            )
+            return eager_result(recording, what)
+
+        def build() -> Compiled:
+            recording = record(call, inputs, self._floating_dtype(), self._state_names(), stream=self._stream)
+            return compile_recording(recording, what, self._stream)
+
+        return self._programs.get((self._fingerprint(), inputs.key), build).run(inputs.arrays)
+
+    # --- what programs depend on
+
+    def _fingerprint(self) -> int:
+        """A number for everything but the inputs that a program depends on. One comparison while nothing changes."""
+        count = changes.count
+        stamp = self._stamp
+        if stamp[0] == count:
+            return stamp[1]
+        with self._lock:
+            key, only_assignments = fingerprint(self)
+            number = self._fingerprints.get(key)
+            if number is None:
+                if len(self._fingerprints) >= 1024:
+                    self._fingerprints.clear()  # numbers are never given twice, so nothing stale can be met
+                number = self._fingerprints[key] = next(self._ids)
+            self.__dict__["_stamp"] = (count if only_assignments else -1, number)
+            return number
+
+    def _floating_dtype(self) -> str:
+        for state in itertools.chain(self.parameters(), self.buffers()):
+            if state.dtype in _trace.FLOATING:
+                return state.dtype
+        return self._floating
+
+    def _state_names(self) -> dict[int, str]:
+        states = itertools.chain(self.named_parameters(), self.named_buffers())
+        return {id(state.array): name for name, state in states}
+
+    # --- registration
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        changes.count += 1
+        fields = self.__dict__
+        if "_parameters" not in fields:
+            if isinstance(value, State | Module):
+                raise AttributeError(
+                    f"{type(self).__name__}: call super().__init__() before assigning parameters, buffers and modules"
+                )
+            object.__setattr__(self, name, value)
+            return
+        tables = (fields["_parameters"], fields["_buffers"], fields["_modules"])
+        target = next(
+            (
+                t
+                for t, kind in zip(tables, (Parameter, Buffer, Module), strict=True)
+                if isinstance(value, kind)
+            ),
+            None,
+        )
+        if target is not None:
+            self._check_name(name, fields.get(name))
+            for table in tables:
+                if table is not target:
+                    table.pop(name, None)
+            fields.pop(name, None)
+            target[name] = value
+            return
+        if name in tables[1] and isinstance(value, Tensor | np.ndarray) and tables[1][name] is not None:
+            tables[1][name].assign(value)
+            return
+        for table in tables:
+            if name in table:
+                if value is not None:
+                    raise TypeError(
+                        f"{type(self).__name__}.{name} is registered state; assign a Parameter, Buffer, Module or "
+                        f"None, or write into its .data, instead of {type(value).__name__}"
+                    )
+                table[name] = None
+                return
+        object.__setattr__(self, name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        fields = self.__dict__
+        for table in ("_parameters", "_buffers", "_modules"):
+            if table in fields and name in fields[table]:
+                return fields[table][name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        changes.count += 1
+        for table in (self._parameters, self._buffers, self._modules):
+            if name in table:
+                del table[name]
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
+
+    def _check_name(self, name: str, existing: Any = None) -> None:
+        if not name or "." in name:
+            raise ValueError(f"a parameter, buffer or module needs a name without dots, got {name!r}")
+        if hasattr(type(self), name) and not existing and name not in self.__dict__:
+            raise ValueError(f"{type(self).__name__} already has a method or property named {name!r}")
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Adds a parameter under `name`; None keeps the name free for one."""
+        self._check_name(name)
+        if not (param is None or isinstance(param, Parameter)):
+            raise TypeError(
+                f"register_parameter: a Parameter or None is expected, got {type(param).__name__}"
+            )
+        self._parameters[name] = param
+        changes.count += 1
+
+    def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
+        """Adds a buffer under `name`, from a Buffer or an array; None keeps the name free for one."""
+        self._check_name(name)
+        is_ready = tensor is None or isinstance(tensor, Buffer)
+        self._buffers[name] = tensor if is_ready else Buffer(tensor, persistent)
+        changes.count += 1
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Adds a module under `name`."""
+        self._check_name(name)
+        if not (module is None or isinstance(module, Module)):
+            raise TypeError(f"register_module: a Module or None is expected, got {type(module).__name__}")
+        self._modules[name] = module
+        changes.count += 1
+
+    add_module = register_module
+
+    # --- iteration
+
+    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with their paths; a module that occurs twice comes once, unless asked."""
+        seen: set[int] = set()
+
+        def walk(module: Module, path: str) -> Iterator[tuple[str, Module]]:
+            if remove_duplicate:
+                if id(module) in seen:
+                    return
+                seen.add(id(module))
+            yield path, module
+            for name, child in module._modules.items():
+                if child is not None:
+                    yield from walk(child, f"{path}.{name}" if path else name)
+
+        return walk(self, prefix)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly below, with their names."""
+        return ((name, child) for name, child in self._modules.items() if child is not None)
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly below."""
+        return (child for _, child in self.named_children())
+
+    def _named_states(
+        self, table: str, prefix: str, recurse: bool, unique: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        for path, module in self.named_modules(prefix, unique) if recurse else [(prefix, self)]:
+            for name, state in getattr(module, table).items():
+                if state is not None and not (unique and id(state) in seen):
+                    seen.add(id(state))
+                    yield (f"{path}.{name}" if path else name), state
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their full names; a shared parameter comes once, unless asked."""
+        return self._named_states("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Buffer]]:
+        """The buffers with their full names."""
+        return self._named_states("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+        """The buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _find(self, path: str) -> Module:
+        module: Module = self
+        for name in path.split(".") if path else ():
+            child = module._modules.get(name)
+            if child is None:
+                raise AttributeError(f"{type(self).__name__} has no module {path!r}")
+            module = child
+        return module
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path such as "layer1.0"."""
+        return self._find(target)
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path such as "layer1.0.weight"."""
+        path, _, name = target.rpartition(".")
+        parameter = self._find(path)._parameters.get(name)
+        if parameter is None:
+            raise AttributeError(f"{type(self).__name__} has no parameter {target!r}")
+        return parameter
+
+    # --- modes
+
+    def train(self: M, mode: bool = True) -> M:
+        """Sets this module and all below it to training (dropout drops, BatchNorm uses the batch) or not."""
+        if not isinstance(mode, bool):
+            raise TypeError(f"train: a bool is expected, got {mode!r}")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: M) -> M:
+        """`train(False)`."""
+        return self.train(False)
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Freezes (False) or thaws all parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def apply(self: M, fn: Callable[[Module], Any]) -> M:
+        """Calls `fn` on every module below and then on this one, to initialise weights, say."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def to(self: M, dtype: Any) -> M:
+        """Converts all floating parameters and buffers to float32 or float64. Optimizer state follows."""
+        name = dtype_name(dtype)
+        if name not in _trace.FLOATING:
+            raise TypeError(f"to: float32 or float64 is expected, got {name}")
+        for module in self.modules():
+            module._floating = name
+        for state in itertools.chain(self.parameters(), self.buffers()):
+            if state.dtype in _trace.FLOATING:
+                state.to_dtype(name)
+        return self
+
+    def float(self: M) -> M:
+        """`to("float32")`."""
+        return self.to("float32")
+
+    def double(self: M) -> M:
+        """`to("float64")`."""
+        return self.to("float64")
+
+    # --- state
+
+    def _persistent(self) -> Iterator[tuple[str, State]]:
+        """Parameters and persistent buffers under all their names, in torch's order."""
+        for path, module in self.named_modules(remove_duplicate=False):
+            dot = f"{path}." if path else ""
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    yield dot + name, parameter
+            for name, buffer in module._buffers.items():
+                if buffer is not None and buffer.persistent:
+                    yield dot + name, buffer
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and persistent buffers under their full names; torch's keys and shapes."""
+        return {name: np.array(state.data, order="C") for name, state in self._persistent()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
+        """Takes parameters and buffers from what `state_dict` returned. On an error nothing is changed.
+
+        Args:
+            state_dict: full names and arrays (anything NumPy can read, torch's CPU tensors too).
+            strict: whether missing and unexpected names are errors.
+
+        Raises ValueError listing missing, unexpected and misshaped names.
+        """
+        own = dict(self._persistent())
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        new: dict[str, np.ndarray] = {}
+        wrong: list[str] = []
+        for name, state in own.items():
+            if name not in state_dict:
+                continue
+            array = np.asarray(state_dict[name])
+            if array.shape != state.shape:
+                wrong.append(f"{name}: shape {array.shape} in the state_dict, {state.shape} in the model")
+            elif array.dtype.kind not in "fiub":
+                wrong.append(f"{name}: dtype {array.dtype} in the state_dict, {state.dtype} in the model")
+            else:
+                new[name] = array
+        problems = []
+        if strict and missing:
+            problems.append("missing keys: " + ", ".join(missing))
+        if strict and unexpected:
+            problems.append("unexpected keys: " + ", ".join(unexpected))
+        if wrong:
+            problems.append("misshaped: " + "; ".join(wrong))
+        if problems:
+            raise ValueError(f"load_state_dict for {type(self).__name__}: " + "\n    ".join(problems))
+        for name, array in new.items():
+            own[name].data[...] = array
+        return IncompatibleKeys(missing, unexpected)
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("_parameters", "_buffers", "_modules")
+        return {k: v for k, v in self.__dict__.items() if k in kept or k not in self._INTERNAL}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._init_bookkeeping()
+
+    # --- text
+
+    def extra_repr(self) -> str:
+        """The arguments shown in the module's line."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = []
+        for name, child in self._modules.items():
+            lines.append(f"({name}): " + repr(child).replace("\n", "\n  "))
+        name, arguments = type(self).__name__, self.extra_repr()
+        if not lines:
+            return f"{name}({arguments})"
+        return f"{name}({arguments}\n  " + "\n  ".join(lines) + "\n)"
+
+    def summary(self, input_shape: Sequence[int], dtype: str | None = None) -> str:
+        """A table of the layers with output shape and number of parameters.
+
+        Args:
+            input_shape: of one sample, without the batch.
+            dtype: of the input; the model's floating dtype by default (int64 for a model that starts with an
+                Embedding).
+
+        Example:
+            >>> from ravine import nn
+            >>> print(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).summary((4,)))
+            Layer         Output shape  Parameters
+            0  (Linear)   [N, 8]                40
+            1  (ReLU)     [N, 8]                 0
+            2  (Linear)   [N, 2]                18
+            58 parameters, 58 trainable, 232 bytes
+        """
+        from ._summary import summary  # it needs modules, which need this one
+
+        return summary(self, tuple(input_shape), dtype)
+
+    def programs(self) -> list[Any]:
+        """The programs compiled for this module so far; `program.describe()` shows one as a table."""
+        return self._programs.programs()

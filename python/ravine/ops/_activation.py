@@ -1,0 +1,314 @@
+"""Activations, elementwise, and the softmax family."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .._tensor import Operand, Tensor, apply, as_tensor, clip, normalise_dim
+
+# Klambauer et al. 2017; exact to float64.
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+
+
+def relu(input: Any) -> Tensor:
+    """Rectified linear unit, `max(x, 0)`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.relu([-1.0, 2.0])
+        tensor([0., 2.], dtype=float32)
+    """
+    return apply("relu", input)
+
+
+def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
+    """`x` for x > 0, else `negative_slope · x`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.leaky_relu([-1.0, 2.0], 0.5)
+        tensor([-0.5,  2. ], dtype=float32)
+    """
+    return apply("leaky_relu", input, slope=float(negative_slope))
+
+
+def prelu(input: Any, weight: Any) -> Tensor:
+    """`x` for x > 0, else `weight · x`; weight is one number or one per channel (dimension 1).
+
+    Source: He et al. 2015, https://arxiv.org/abs/1502.01852.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.prelu([-1.0, 2.0], [0.25])
+        tensor([-0.25,  2.  ], dtype=float32)
+    """
+    x, w = as_tensor(input), as_tensor(weight)
+    if w.numel() != 1 and (x.ndim < 2 or w.shape != (x.shape[1],)):
+        raise ValueError(
+            f"prelu: weight of shape {w.shape} fits neither one number nor the channels of {x.shape}"
+        )
+    if w.numel() == 1:
+        w = w.reshape(())
+    else:
+        w = w.reshape((1, -1) + (1,) * (x.ndim - 2))
+    return apply("relu", x) - w * apply("relu", -x)
+
+
+def elu(input: Any, alpha: float = 1.0) -> Tensor:
+    """`x` for x > 0, else `alpha · (eˣ - 1)`.
+
+    Source: Clevert et al. 2016, https://arxiv.org/abs/1511.07289.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.elu([-1.0, 2.0])
+        tensor([-0.63212055,  2.        ], dtype=float32)
+    """
+    return apply("elu", input, alpha=float(alpha))
+
+
+def selu(input: Any) -> Tensor:
+    """`scale · elu(x, alpha)` with scale 1.0507 and alpha 1.6733, which keep mean 0 and variance 1.
+
+    Source: Klambauer et al. 2017, https://arxiv.org/abs/1706.02515.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.selu([0.0, 1.0])
+        tensor([0.      , 1.050701], dtype=float32)
+    """
+    return apply("elu", input, alpha=SELU_ALPHA) * SELU_SCALE
+
+
+def gelu(input: Any, approximate: str = "none") -> Tensor:
+    """Gaussian error linear unit, `x · Φ(x)`; `approximate="tanh"` for the tanh form of it.
+
+    Source: Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.gelu([0.0, 1.0])
+        tensor([0.       , 0.8413447], dtype=float32)
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return apply("gelu" if approximate == "none" else "gelu_tanh", input)
+
+
+def silu(input: Any) -> Tensor:
+    """Sigmoid linear unit (swish), `x · sigmoid(x)`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.silu([0.0, 1.0])
+        tensor([0.       , 0.7310586], dtype=float32)
+    """
+    return apply("silu", input)
+
+
+def mish(input: Any) -> Tensor:
+    """`x · tanh(softplus(x))`.
+
+    Source: Misra 2019, https://arxiv.org/abs/1908.08681.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.mish([0.0, 1.0]).numpy().round(4)
+        array([0.    , 0.8651], dtype=float32)
+    """
+    x = as_tensor(input)
+    return x * apply("tanh", apply("softplus", x))
+
+
+def sigmoid(input: Any) -> Tensor:
+    """Logistic function, `1 / (1 + e⁻ˣ)`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.sigmoid([0.0, 100.0])
+        tensor([0.5, 1. ], dtype=float32)
+    """
+    return apply("sigmoid", input)
+
+
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """Smooth relu, `ln(1 + exp(beta · x)) / beta`; the line x itself where `beta · x > threshold`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.softplus([0.0, 30.0])
+        tensor([ 0.6931472, 30.       ], dtype=float32)
+    """
+    if not beta > 0:
+        raise ValueError(f"softplus: beta must be positive, got {beta}")
+    x = as_tensor(input)
+    scaled = x if beta == 1 else x * beta
+    y = apply("softplus", scaled)
+    y = y if beta == 1 else y / beta
+    # Above 20 the two agree to the last bit of float32, so the comparison is only needed for other thresholds.
+    return y if threshold == 20 and x.dtype == "float32" else apply("where", scaled > threshold, x, y)
+
+
+def softsign(input: Any) -> Tensor:
+    """`x / (1 + |x|)`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.softsign([-1.0, 3.0])
+        tensor([-0.5 ,  0.75], dtype=float32)
+    """
+    x = as_tensor(input)
+    return x / (apply("abs", x) + 1.0)
+
+
+def logsigmoid(input: Any) -> Tensor:
+    """`ln sigmoid(x) = -softplus(-x)`, which does not underflow.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.logsigmoid([0.0, -100.0])
+        tensor([  -0.6931472, -100.       ], dtype=float32)
+    """
+    return -apply("softplus", -as_tensor(input))
+
+
+def tanhshrink(input: Any) -> Tensor:
+    """`x - tanh(x)`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.tanhshrink([0.0])
+        tensor([0.], dtype=float32)
+    """
+    x = as_tensor(input)
+    return x - apply("tanh", x)
+
+
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """x limited to [min_val, max_val].
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.hardtanh([-3.0, 0.5])
+        tensor([-1. ,  0.5], dtype=float32)
+    """
+    if not min_val < max_val:
+        raise ValueError(f"hardtanh: max_val must be above min_val, got {min_val} and {max_val}")
+    return clip(input, min_val, max_val)
+
+
+def relu6(input: Any) -> Tensor:
+    """`min(max(x, 0), 6)`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.relu6([-3.0, 8.0])
+        tensor([0., 6.], dtype=float32)
+    """
+    return clip(input, 0.0, 6.0)
+
+
+def hardsigmoid(input: Any) -> Tensor:
+    """`min(max(x/6 + 1/2, 0), 1)`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.hardsigmoid([-4.0, 0.0])
+        tensor([0. , 0.5], dtype=float32)
+    """
+    return clip(as_tensor(input) * (1 / 6) + 0.5, 0.0, 1.0)
+
+
+def hardswish(input: Any) -> Tensor:
+    """`x · relu6(x + 3) / 6`.
+
+    Source: Howard et al. 2019, https://arxiv.org/abs/1905.02244.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.hardswish([-4.0, 3.0]).numpy().round(4)
+        array([-0.,  3.], dtype=float32)
+    """
+    x = as_tensor(input)
+    return x * clip(x + 3.0, 0.0, 6.0) * (1 / 6)
+
+
+def glu(input: Any, dim: int = -1) -> Tensor:
+    """Gated linear unit, `a · sigmoid(b)` for the two halves a and b of the input along `dim`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.glu([4.0, 0.0])
+        tensor([2.], dtype=float32)
+    """
+    x = as_tensor(input)
+    axis = normalise_dim(dim, x.ndim, "glu")
+    if x.shape[axis] % 2:
+        raise ValueError(f"glu: dimension {dim} of shape {x.shape} must have an even size")
+    half = x.shape[axis] // 2
+    before = (slice(None),) * axis
+    return x[(*before, slice(0, half))] * apply("sigmoid", x[(*before, slice(half, None))])
+
+
+def _softmax_operand(input: Any, dim: int, op: str) -> tuple[Operand, int]:
+    x = as_tensor(input)
+    return x, normalise_dim(dim, x.ndim, op)
+
+
+def softmax(input: Any, dim: int = -1) -> Tensor:
+    """`exp(x) / Σ exp(x)` along `dim`, with the maximum taken out first.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.softmax([1000.0, 1000.0])
+        tensor([0.5, 0.5], dtype=float32)
+    """
+    x, axis = _softmax_operand(input, dim, "softmax")
+    return apply("softmax", x, axis=axis)
+
+
+def log_softmax(input: Any, dim: int = -1) -> Tensor:
+    """`x - ln Σ exp(x)` along `dim`, computed without overflow.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.log_softmax([0.0, 0.0])
+        tensor([-0.6931472, -0.6931472], dtype=float32)
+    """
+    x, axis = _softmax_operand(input, dim, "log_softmax")
+    return apply("log_softmax", x, axis=axis)
+
+
+def softmin(input: Any, dim: int = -1) -> Tensor:
+    """`softmax(-x)` along `dim`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.softmin([3.0, 3.0])
+        tensor([0.5, 0.5], dtype=float32)
+    """
+    return softmax(-as_tensor(input), dim)
+
+
+def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """`x / max(‖x‖ₚ, eps)` along `dim`; p is 1, 2 or infinity.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.normalize([3.0, 4.0], dim=0)
+        tensor([0.6, 0.8], dtype=float32)
+    """
+    x = as_tensor(input)
+    if p == 2:
+        norm = apply("sqrt", apply("square", x).sum(dim, True))
+    elif p == 1:
+        norm = apply("abs", x).sum(dim, True)
+    elif p == math.inf:
+        norm = apply("abs", x).amax(dim, True)
+    else:
+        raise ValueError(f"normalize: p must be 1, 2 or infinity, got {p}")
+    return x / apply("maximum", norm, np.asarray(eps, x.dtype))

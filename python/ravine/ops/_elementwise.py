@@ -1,0 +1,364 @@
+"""Elementwise arithmetic, comparison and logic. Shapes broadcast as in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._tensor import Operand, Tensor, apply, as_tensor, operand_dtype, power
+from .._tensor import cast as _cast
+from .._tensor import clip as _clip
+from .._trace import FLOATING, as_array, is_number, number_dtype
+
+
+def add(input: Any, other: Any) -> Tensor:
+    """Sum, `input + other`, shapes broadcast.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.add([[1.0], [2.0]], [10.0, 20.0])
+        tensor([[11., 21.],
+                [12., 22.]], dtype=float32)
+    """
+    return apply("add", input, other)
+
+
+def sub(input: Any, other: Any) -> Tensor:
+    """Difference, `input - other`, shapes broadcast.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.sub([3.0, 4.0], 1.0)
+        tensor([2., 3.], dtype=float32)
+    """
+    return apply("sub", input, other)
+
+
+def mul(input: Any, other: Any) -> Tensor:
+    """Product, `input * other`, shapes broadcast.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.mul([3.0, 4.0], [2.0, 0.5])
+        tensor([6., 2.], dtype=float32)
+    """
+    return apply("mul", input, other)
+
+
+def div(input: Any, other: Any) -> Tensor:
+    """Quotient, `input / other`, shapes broadcast; integers give float32.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.div([3.0, 4.0], 2.0)
+        tensor([1.5, 2. ], dtype=float32)
+    """
+    return apply("div", input, other)
+
+
+def pow(input: Any, exponent: Any) -> Tensor:
+    """Power, `input ** exponent`, shapes broadcast.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.pow([2.0, 3.0], 2)
+        tensor([4., 9.], dtype=float32)
+    """
+    return power(input, exponent)
+
+
+def maximum(input: Any, other: Any) -> Tensor:
+    """The larger of two, elementwise; shapes broadcast.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.maximum([1.0, 5.0], [3.0, 2.0])
+        tensor([3., 5.], dtype=float32)
+    """
+    return apply("maximum", input, other)
+
+
+def minimum(input: Any, other: Any) -> Tensor:
+    """The smaller of two, elementwise; shapes broadcast.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.minimum([1.0, 5.0], [3.0, 2.0])
+        tensor([1., 2.], dtype=float32)
+    """
+    return apply("minimum", input, other)
+
+
+def where(condition: Any, input: Any, other: Any) -> Tensor:
+    """`input` where `condition` holds, else `other`; the three shapes broadcast.
+
+    The gradient flows to the chosen side only, so an infinity on the other side does no harm to the value; a NaN in
+    the other side's own gradient does, as everywhere.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.where([True, False], [1.0, 2.0], 0.0)
+        tensor([1., 0.], dtype=float32)
+    """
+    like = operand_dtype(
+        [x if isinstance(x, Operand) else as_array(x) for x in (input, other) if not is_number(x)]
+    )
+    condition, input, other = as_tensor(condition), _like(input, like), _like(other, like)
+    if condition.dtype != "bool":
+        raise TypeError(f"where: the condition must be bool, got {condition.dtype}")
+    return apply("where", condition, input, other)
+
+
+def _like(x: Any, dtype: str | None) -> Any:
+    """Numbers and floating arrays in the dtype of the other branch, not of the condition."""
+    if isinstance(x, Operand):
+        return x
+    if is_number(x):
+        return np.asarray(x, dtype=number_dtype(x, dtype))
+    array = as_array(x)
+    return array.astype(dtype, copy=False) if array.dtype.kind == "f" and dtype in FLOATING else array
+
+
+def clip(input: Any, min: Any = None, max: Any = None) -> Tensor:
+    """Limits values to [min, max]; `None` leaves a side open. The gradient is 0 outside.
+
+    Args:
+        input: any shape.
+        min: lower bound, a number or a tensor.
+        max: upper bound, a number or a tensor.
+
+    Raises ValueError where neither bound is given.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.clip([-2.0, 0.5, 3.0], -1.0, 1.0)
+        tensor([-1. ,  0.5,  1. ], dtype=float32)
+    """
+    return _clip(input, min, max)
+
+
+clamp = clip
+
+
+def cast(input: Any, dtype: Any) -> Tensor:
+    """The same numbers in another dtype: float32, float64, int32, int64, uint8 or bool.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.cast([0.5, 2.0], "int64")
+        tensor([0, 2], dtype=int64)
+    """
+    return _cast(input, dtype)
+
+
+def stop_gradient(input: Any) -> Tensor:
+    """The same values, through which no gradient flows (torch's `detach`).
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.value_and_grad(lambda x: (x * rv.ops.stop_gradient(x)).sum())([3.0])[1]
+        array([3.], dtype=float32)
+    """
+    return apply("stop_gradient", input)
+
+
+detach = stop_gradient
+
+
+def abs(input: Any) -> Tensor:
+    """Absolute value, `|x|`. The gradient at 0 is 0.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.abs([-1.5, 2.0])
+        tensor([1.5, 2. ], dtype=float32)
+    """
+    return apply("abs", input)
+
+
+def neg(input: Any) -> Tensor:
+    """Negation, `-x`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.neg([-1.5, 2.0])
+        tensor([ 1.5, -2. ], dtype=float32)
+    """
+    return apply("neg", input)
+
+
+def sign(input: Any) -> Tensor:
+    """Sign: -1, 0 or 1. The gradient is 0.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.sign([-1.5, 0.0, 2.0])
+        tensor([-1.,  0.,  1.], dtype=float32)
+    """
+    return apply("sign", input)
+
+
+def square(input: Any) -> Tensor:
+    """Square, `x²`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.square([-1.5, 2.0])
+        tensor([2.25, 4.  ], dtype=float32)
+    """
+    return apply("square", input)
+
+
+def exp(input: Any) -> Tensor:
+    """Exponential, `eˣ`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.exp([0.0, 1.0])
+        tensor([1.       , 2.7182817], dtype=float32)
+    """
+    return apply("exp", input)
+
+
+def expm1(input: Any) -> Tensor:
+    """`eˣ - 1`, accurate for small x.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.expm1([0.0, 1e-6])
+        tensor([0.0000000e+00, 1.0000005e-06], dtype=float32)
+    """
+    return apply("expm1", input)
+
+
+def log(input: Any) -> Tensor:
+    """Natural logarithm, `ln x`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.log([1.0, 2.0])
+        tensor([0.       , 0.6931472], dtype=float32)
+    """
+    return apply("log", input)
+
+
+def log1p(input: Any) -> Tensor:
+    """`ln(1 + x)`, accurate for small x.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.log1p([0.0, 1.0])
+        tensor([0.       , 0.6931472], dtype=float32)
+    """
+    return apply("log1p", input)
+
+
+def sqrt(input: Any) -> Tensor:
+    """Square root, `√x`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.sqrt([4.0, 9.0])
+        tensor([2., 3.], dtype=float32)
+    """
+    return apply("sqrt", input)
+
+
+def rsqrt(input: Any) -> Tensor:
+    """Reciprocal square root, `1/√x`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.rsqrt([4.0, 16.0])
+        tensor([0.5 , 0.25], dtype=float32)
+    """
+    return apply("rsqrt", input)
+
+
+def reciprocal(input: Any) -> Tensor:
+    """Reciprocal, `1/x`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.reciprocal([4.0, 0.5])
+        tensor([0.25, 2.  ], dtype=float32)
+    """
+    return apply("reciprocal", input)
+
+
+def sin(input: Any) -> Tensor:
+    """Sine of x radians.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.sin([0.0, 0.5])
+        tensor([0.       , 0.4794255], dtype=float32)
+    """
+    return apply("sin", input)
+
+
+def cos(input: Any) -> Tensor:
+    """Cosine of x radians.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.cos([0.0, 0.5])
+        tensor([1.       , 0.8775826], dtype=float32)
+    """
+    return apply("cos", input)
+
+
+def tanh(input: Any) -> Tensor:
+    """Hyperbolic tangent.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.tanh([0.0, 0.5])
+        tensor([0.        , 0.46211717], dtype=float32)
+    """
+    return apply("tanh", input)
+
+
+def erf(input: Any) -> Tensor:
+    """Error function, `2/√π ∫₀ˣ exp(-t²) dt`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.erf([0.0, 0.5])
+        tensor([0.       , 0.5204999], dtype=float32)
+    """
+    return apply("erf", input)
+
+
+def floor(input: Any) -> Tensor:
+    """The largest integer not above x. The gradient is 0.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.floor([-1.5, 2.5])
+        tensor([-2.,  2.], dtype=float32)
+    """
+    return apply("floor", input)
+
+
+def ceil(input: Any) -> Tensor:
+    """The smallest integer not below x. The gradient is 0.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.ceil([-1.5, 2.5])
+        tensor([-1.,  3.], dtype=float32)
+    """
+    return apply("ceil", input)
+
+
+def round(input: Any) -> Tensor:
+    """The nearest integer, halves to even. The gradient is 0.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.round([-1.5, 2.5])
+        tensor([-2.,  2.], dtype=float32)
+    """
+    return apply("round", input)

@@ -1,0 +1,109 @@
+"""Pooling of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._tensor import Tensor, apply, apply_all, as_tensor
+from ._pairs import Pair, check_images, pair
+
+
+def _window(
+    op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair
+) -> dict[str, tuple[int, int]]:
+    check_images(x, op)
+    kernel = pair(kernel_size, "kernel_size", op, 1)
+    pads = pair(padding, "padding", op, 0)
+    if pads[0] > kernel[0] // 2 or pads[1] > kernel[1] // 2:
+        raise ValueError(
+            f"{op}: padding must be at most half of kernel_size, got {padding} and {kernel_size}"
+        )
+    strides = kernel if stride is None else pair(stride, "stride", op, 1)
+    return {"kernel_size": kernel, "stride": strides, "padding": pads}
+
+
+def max_pool2d(
+    input: Any,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    return_indices: bool = False,
+) -> Any:
+    """Largest value of each window.
+
+    Args:
+        input: [N, C, H, W].
+        kernel_size: window in pixels, a number or (height, width).
+        stride: step of the window in pixels; None means kernel_size.
+        padding: pixels of minus infinity on each side, at most half of kernel_size.
+        dilation: distance between the pixels of a window.
+        return_indices: also return where each maximum lies, as an index (int64) into the flattened H x W plane.
+
+    Returns: [N, C, oh, ow] with `oh = (H + 2·padding - dilation·(kernel - 1) - 1) // stride + 1`.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.max_pool2d(np.arange(16, dtype="float32").reshape(1, 1, 4, 4), 2)
+        tensor([[[[ 5.,  7.],
+                  [13., 15.]]]], dtype=float32)
+    """
+    x = as_tensor(input)
+    window = _window("max_pool2d", x, kernel_size, stride, padding)
+    values, indices = apply_all(
+        "max_pool2d", [x], **window, dilation=pair(dilation, "dilation", "max_pool2d", 1)
+    )
+    return (values, apply("cast", indices, dtype="int64")) if return_indices else values
+
+
+def avg_pool2d(
+    input: Any,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """Mean of each window.
+
+    Args:
+        input: [N, C, H, W].
+        kernel_size: window in pixels, a number or (height, width).
+        stride: step of the window in pixels; None means kernel_size.
+        padding: zeros on each side, at most half of kernel_size.
+        count_include_pad: whether padding counts in the divisor.
+
+    Returns: [N, C, oh, ow] with `oh = (H + 2·padding - kernel) // stride + 1`.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.avg_pool2d(np.arange(16, dtype="float32").reshape(1, 1, 4, 4), 2)
+        tensor([[[[ 2.5,  4.5],
+                  [10.5, 12.5]]]], dtype=float32)
+    """
+    x = as_tensor(input)
+    window = _window("avg_pool2d", x, kernel_size, stride, padding)
+    return apply("avg_pool2d", x, **window, count_include_pad=bool(count_include_pad))
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
+    """Mean over windows that divide the image into `output_size` parts, which may overlap by a pixel.
+
+    Row i of the output averages rows `⌊i·H/oh⌋` to `⌈(i+1)·H/oh⌉ - 1`.
+
+    Args:
+        input: [N, C, H, W].
+        output_size: a number or (height, width); None keeps a side's size.
+
+    Returns: [N, C, *output_size].
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.adaptive_avg_pool2d(np.arange(16, dtype="float32").reshape(1, 1, 4, 4), 1)
+        tensor([[[[7.5]]]], dtype=float32)
+    """
+    x = as_tensor(input)
+    check_images(x, "adaptive_avg_pool2d")
+    sizes = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    full = tuple(n if size is None else size for n, size in zip(x.shape[2:], sizes, strict=False))
+    output = pair(full, "output_size", "adaptive_avg_pool2d", 1)
+    return apply("adaptive_avg_pool2d", x, output_size=output)

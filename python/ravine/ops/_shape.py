@@ -1,0 +1,248 @@
+"""Shapes: reshaping, reordering, joining, cutting, padding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from .. import _tensor
+from .._tensor import Axes, Operand, Tensor, apply, apply_all, as_tensor, axes_of, normalise_dim
+
+
+def reshape(input: Any, shape: Sequence[int]) -> Tensor:
+    """The same elements in row-major order under another shape; one size may be -1, the rest decides it.
+
+    Raises ValueError where the numbers of elements differ.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.reshape([1.0, 2.0, 3.0, 4.0], (2, -1))
+        tensor([[1., 2.],
+                [3., 4.]], dtype=float32)
+    """
+    return _tensor.reshape(input, shape)
+
+
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Joins the dimensions start_dim to end_dim (inclusive) into one.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.flatten(np.zeros((2, 3, 4)), 1).shape
+        (2, 12)
+    """
+    return _tensor.flatten(input, start_dim, end_dim)
+
+
+def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Tensor:
+    """Splits dimension `dim` into several of the given sizes, one of which may be -1.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.unflatten(np.zeros((2, 12)), 1, (3, -1)).shape
+        (2, 3, 4)
+    """
+    x = as_tensor(input)
+    axis = normalise_dim(dim, x.ndim, "unflatten")
+    known = math.prod(n for n in sizes if n != -1)
+    if list(sizes).count(-1) == 1 and known and x.shape[axis] % known == 0:
+        sizes = [x.shape[axis] // known if n == -1 else n for n in sizes]
+    if any(n < 0 for n in sizes) or math.prod(sizes) != x.shape[axis]:
+        raise ValueError(f"unflatten: dimension {dim} of shape {x.shape} cannot be split into {tuple(sizes)}")
+    return _tensor.reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+
+def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
+    """Swaps two dimensions.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.transpose([[1.0, 2.0]], 0, 1).shape
+        (2, 1)
+    """
+    return _tensor.transpose(input, dim0, dim1)
+
+
+def permute(input: Any, dims: Sequence[int]) -> Tensor:
+    """Reorders dimensions: dimension i of the result is dimension dims[i] of the input.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.permute(np.zeros((2, 3, 4)), (2, 0, 1)).shape
+        (4, 2, 3)
+    """
+    return _tensor.permute(input, dims)
+
+
+def unsqueeze(input: Any, dim: int) -> Tensor:
+    """Inserts a dimension of size 1 at `dim`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.unsqueeze([1.0, 2.0], 1).shape
+        (2, 1)
+    """
+    return _tensor.unsqueeze(input, dim)
+
+
+def squeeze(input: Any, dim: Axes = None) -> Tensor:
+    """Drops dimensions of size 1: all of them, or those of `dim` whose size is 1.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.squeeze([[1.0, 2.0]]).shape
+        (2,)
+    """
+    return _tensor.squeeze(input, dim)
+
+
+def broadcast_to(input: Any, shape: Sequence[int]) -> Tensor:
+    """Repeats dimensions of size 1, and adds leading ones, until the shape is `shape`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.broadcast_to([1.0, 2.0], (2, 2))
+        tensor([[1., 2.],
+                [1., 2.]], dtype=float32)
+    """
+    return apply("broadcast_to", input, shape=tuple(int(n) for n in shape))
+
+
+def expand(input: Any, *sizes: int) -> Tensor:
+    """`broadcast_to` with torch's reading of -1: that dimension keeps its size.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.expand([[1.0], [2.0]], -1, 3).shape
+        (2, 3)
+    """
+    x = as_tensor(input)
+    added = len(sizes) - x.ndim
+    return broadcast_to(x, [x.shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(sizes)])
+
+
+def concat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """Joins tensors along an existing dimension; the other sizes must agree.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.concat([[[1.0], [2.0]], [[3.0], [4.0]]], dim=1)
+        tensor([[1., 3.],
+                [2., 4.]], dtype=float32)
+    """
+    parts = list(tensors)
+    if not parts:
+        raise ValueError("concat: at least one tensor is needed")
+    first = as_tensor(parts[0])
+    return apply_all("concat", parts, axis=normalise_dim(dim, first.ndim, "concat"))[0]
+
+
+cat = concat
+
+
+def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
+    """Joins tensors of one shape along a new dimension.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.stack([[1.0, 2.0], [3.0, 4.0]], dim=1)
+        tensor([[1., 3.],
+                [2., 4.]], dtype=float32)
+    """
+    parts = [as_tensor(t) for t in tensors]
+    if len({p.shape for p in parts}) > 1:
+        raise ValueError(f"stack: tensors must have one shape, got {[p.shape for p in parts]}")
+    return concat([_tensor.unsqueeze(p, dim) for p in parts], dim)
+
+
+def narrow(input: Any, dim: int, start: int, length: int) -> Tensor:
+    """The part start to start + length of dimension `dim`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.narrow([1.0, 2.0, 3.0], 0, 1, 2)
+        tensor([2., 3.], dtype=float32)
+    """
+    x = as_tensor(input)
+    axis = normalise_dim(dim, x.ndim, "narrow")
+    if start < 0 or length < 0 or start + length > x.shape[axis]:
+        raise ValueError(f"narrow: {start} to {start + length} exceeds dimension {dim} of shape {x.shape}")
+    return x[(slice(None),) * axis + (slice(start, start + length),)]
+
+
+def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> list[Tensor]:
+    """Cuts a dimension into parts of one size (the last may be smaller), or of the sizes given.
+
+    Example:
+        >>> import ravine as rv
+        >>> [t.shape for t in rv.ops.split([1.0, 2.0, 3.0], 2)]
+        [(2,), (1,)]
+    """
+    x = as_tensor(input)
+    extent = x.shape[normalise_dim(dim, x.ndim, "split")]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        if size < 1:
+            raise ValueError(f"split: the size of a part must be at least 1, got {size}")
+        sections = [min(size, extent - start) for start in range(0, extent, size)] or [0]
+    else:
+        sections = list(split_size_or_sections)
+        if sum(sections) != extent or min(sections, default=0) < 0:
+            raise ValueError(
+                f"split: sections {sections} must add up to {extent}, dimension {dim} of shape {x.shape}"
+            )
+    starts = [sum(sections[:i]) for i in range(len(sections))]
+    return [narrow(x, dim, start, length) for start, length in zip(starts, sections, strict=True)]
+
+
+def chunk(input: Any, chunks: int, dim: int = 0) -> list[Tensor]:
+    """Cuts a dimension into (at most) `chunks` parts of equal size, the last of which may be smaller.
+
+    Example:
+        >>> import ravine as rv
+        >>> [t.shape for t in rv.ops.chunk([1.0, 2.0, 3.0], 2)]
+        [(2,), (1,)]
+    """
+    x = as_tensor(input)
+    if chunks < 1:
+        raise ValueError(f"chunk: the number of parts must be at least 1, got {chunks}")
+    extent = x.shape[normalise_dim(dim, x.ndim, "chunk")]
+    return split(x, max(1, -(-extent // chunks)), dim)
+
+
+def pad(input: Any, pad: Sequence[int], value: float = 0.0) -> Tensor:
+    """Surrounds the last dimensions with a constant.
+
+    Args:
+        input: any shape.
+        pad: (before, after) of the last dimension, then of the one before it, and so on, as in torch; not negative.
+        value: what to fill in.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.pad([[1.0, 2.0]], (1, 0, 0, 1))
+        tensor([[0., 1., 2.],
+                [0., 0., 0.]], dtype=float32)
+    """
+    x = as_tensor(input)
+    if len(pad) % 2 or len(pad) > 2 * x.ndim:
+        raise ValueError(f"pad: {tuple(pad)} must hold (before, after) pairs for at most {x.ndim} dimensions")
+    if min(pad, default=0) < 0:
+        raise ValueError(f"pad: amounts must not be negative, got {tuple(pad)}; use a slice to cut")
+    before, after = [0] * x.ndim, [0] * x.ndim
+    for i in range(len(pad) // 2):
+        before[x.ndim - 1 - i], after[x.ndim - 1 - i] = int(pad[2 * i]), int(pad[2 * i + 1])
+    return apply("pad", x, before=tuple(before), after=tuple(after), value=float(value))
+
+
+def flip(input: Any, dims: Axes) -> Tensor:
+    """Reverses the order along the given dimensions.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.flip([1.0, 2.0, 3.0], 0)
+        tensor([3., 2., 1.], dtype=float32)
+    """
+    x: Operand = as_tensor(input)
+    return apply("flip", x, axes=axes_of(dims, x.ndim, "flip"))

@@ -1,0 +1,5 @@
+"""Optimizers: torch.optim's names, arguments and formulas, bound to a model by `ravine.TrainStep`."""
+
+from ._optimizer import SGD, Adam, AdamW, LearningRate, Optimizer
+
+__all__ = ["SGD", "Adam", "AdamW", "LearningRate", "Optimizer"]
