@@ -1,4 +1,4 @@
-"""Ravine trains neural networks on multicore CPUs: models in Python, compiled programs of C++ kernels underneath."""
+"""Ravine trains neural networks on multicore CPUs: models in Python, programs of C++ kernels underneath."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from ._threads import cpu_info, get_num_threads, set_num_threads, threads
 from ._trace import eager
 
 if TYPE_CHECKING:
+    __version__: str
     from . import data, models, train
     from .train import Trainer
-
-__version__ = "0.1.0"
 
 # Loaded when first used, so that `import ravine` stays cheap.
 _LAZY_MODULES = ("data", "models", "train")
@@ -54,6 +53,10 @@ def __getattr__(name: str) -> Any:
 
     if name in _LAZY_MODULES:
         return import_module(f"{__name__}.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ravine")
     if name == "Trainer":
         return import_module(f"{__name__}.train").Trainer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

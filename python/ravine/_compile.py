@@ -25,7 +25,7 @@ _limit = _Limit()
 
 
 def set_program_cache_size(n: int) -> None:
-    """Sets how many compiled programs each model, training step and function keeps; the least recently used go.
+    """Sets how many compiled programs each model, training step and function keeps, newest used first.
 
     A program belongs to input shapes and dtypes, and to the model's mode. 64 by default.
 
@@ -39,7 +39,7 @@ def set_program_cache_size(n: int) -> None:
 
 
 class Inputs(NamedTuple):
-    """The arrays of a call, what distinguishes its program from others, and how to put tensors in their place."""
+    """The arrays of a call, what tells its program from others, and how to put tensors in their place."""
 
     arrays: list[np.ndarray]
     key: Hashable
@@ -47,7 +47,7 @@ class Inputs(NamedTuple):
 
 
 def split_inputs(arguments: Any) -> Inputs:
-    """Takes the arrays out of nested tuples, lists and dicts. Lists of numbers are arrays; numbers are constants."""
+    """Takes the arrays out of nested tuples, lists and dicts; numbers are constants, lists of them arrays."""
     if type(arguments) is tuple and all(type(x) is np.ndarray for x in arguments):  # the common case, quickly
         key = tuple([(x.shape, x.dtype) for x in arguments])
         return Inputs(list(arguments), key, tuple)
@@ -117,7 +117,7 @@ def flatten_outputs(result: Any, what: str) -> tuple[list[Operand], Callable[[Se
 
 
 class Compiled:
-    """A program and how its outputs form a result. One run at a time: its memory is used again by the next."""
+    """A program and how its outputs form a result. One run at a time: the next uses the same memory."""
 
     __slots__ = ("_lock", "_rebuild", "_stream", "program")
 
@@ -153,7 +153,7 @@ def record(
     stream: RandomStream,
     eager: bool = False,
 ) -> Recording:
-    """Calls `function(arguments)` with tensors in place of the arrays. Floating arrays take the dtype `floating`."""
+    """Calls `function(arguments)` with tensors for the arrays; floating ones take the dtype `floating`."""
     trace = _trace.new_trace(names, eager=eager, random=stream.get() if eager else None)
     tensors = []
     for i, array in enumerate(inputs.arrays):
@@ -184,7 +184,7 @@ def eager_result(recording: Recording, what: str) -> Any:
 
 
 class ProgramCache:
-    """Compiled programs by key, the least recently used dropped first. Compiling holds the lock, running does not."""
+    """Compiled programs by key, the least recently used dropped. Compiling holds the lock, running not."""
 
     __slots__ = ("_lock", "_programs")
 

@@ -30,8 +30,8 @@ def check_scalar(result: Any, what: str) -> Any:
         raise TypeError(f"{what} must be a scalar tensor, got {type(result).__name__}")
     if result.shape != () or result.dtype not in _trace.FLOATING:
         raise ValueError(
-            f"{what} must be a floating scalar, got shape {result.shape} and dtype {result.dtype}; reduce it by "
-            f"mean() or sum()"
+            f"{what} must be a floating scalar, got shape {result.shape} and dtype {result.dtype}; reduce it "
+            f"by mean() or sum()"
         )
     return result
 
@@ -55,7 +55,7 @@ class _Differentiated:
         named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
         if not named:
             raise ValueError(
-                f"{self._what}: {type(self._model).__name__} has no parameter that requires a gradient"
+                f"{self._what}: no parameter of {type(self._model).__name__} requires a gradient"
             )
         return named
 
@@ -225,10 +225,11 @@ def _vector(what: str, name: str, value: Any, shape: tuple[int, ...]) -> np.ndar
 def value_and_grad(fn: Callable[..., Any], model: Module | None = None) -> Callable[..., tuple[float, Any]]:
     """A function that returns the value of `fn` and its gradient.
 
-    With a model, `fn(model, *args)` is differentiated with respect to the model's parameters that require a gradient;
-    the result is `(value, {name: gradient})`. Without one, `fn(*args)` is differentiated with respect to its first
-    argument (an array, or arrays in tuples, lists and dicts), and the gradient has that argument's structure.
-    The function is recorded once for each combination of input shapes and dtypes, and runs as a compiled program.
+    With a model, `fn(model, *args)` is differentiated with respect to the model's parameters that require a
+    gradient; the result is `(value, {name: gradient})`. Without one, `fn(*args)` is differentiated with
+    respect to its first argument (an array, or arrays in tuples, lists and dicts), and the gradient has that
+    argument's structure. The function is recorded once for each combination of input shapes and dtypes, and
+    runs as a compiled program.
 
     Args:
         fn: a function of tensors that returns a scalar tensor.
@@ -252,11 +253,13 @@ def value_and_grad(fn: Callable[..., Any], model: Module | None = None) -> Calla
 def hvp(fn: Callable[..., Any], model: Module | None = None) -> Callable[..., Any]:
     """A function that returns the exact product of the Hessian of `fn` and a vector.
 
-    `hvp(fn, model)(*args, vectors)` takes a dict with an array for each trained parameter, and returns such a dict;
-    `hvp(fn)(x, *rest, vector)` works with respect to x. The cost is that of a few gradients (Pearlmutter 1994).
+    `hvp(fn, model)(*args, vectors)` takes a dict with an array for each trained parameter, and returns such a
+    dict; `hvp(fn)(x, *rest, vector)` works with respect to x. The cost is that of a few gradients
+    (Pearlmutter 1994).
 
     Args:
-        fn: a function of tensors that returns a scalar tensor, of the model and the arguments where there is a model.
+        fn: a function of tensors that returns a scalar tensor, of the model and the arguments where there
+            is a model.
         model: the module whose parameters are meant, or None.
 
     Example:

@@ -78,7 +78,7 @@ def _index_array(item: Any) -> Any:
     dtype = indices.dtype if isinstance(indices, Operand) else indices.dtype.name
     if dtype not in ("int32", "int64"):
         raise TypeError(
-            f"an index array must hold integers (int32 or int64), got {dtype}; the number of elements a mask selects is "
-            f"not known when a program is compiled, use ops.where instead"
+            f"an index array must hold integers (int32 or int64), got {dtype}; the number of elements a mask "
+            f"selects is not known when a program is compiled, use ops.where instead"
         )
     return indices

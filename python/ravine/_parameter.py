@@ -26,7 +26,7 @@ changes = _Changes()
 
 
 class State(Operand):
-    """An array that outlives programs. Its memory never moves; in `forward` it stands for its value in that run."""
+    """An array that outlives programs; in `forward` it stands for its value in that run."""
 
     __slots__ = ("__weakref__", "array")
 
@@ -96,7 +96,8 @@ class Parameter(State):
     Args:
         data: the initial numbers, an array or nested lists; copied. Lists of floats become float32.
         requires_grad: False freezes it: `TrainStep` and `value_and_grad` leave it out.
-        channels_last: keep a rank-4 array [O, I, kh, kw] as [O, kh, kw, I] in memory, as convolutions read it.
+        channels_last: keep a rank-4 array [O, I, kh, kw] as [O, kh, kw, I] in memory, as convolutions
+            read it.
 
     Raises TypeError for a dtype that is not floating.
 
@@ -157,7 +158,7 @@ class Buffer(State):
         self.persistent = bool(persistent)
 
     def assign(self, value: Any) -> None:
-        """Gives the buffer a new value. In `forward`: when the run ends, and for what is recorded after this."""
+        """Gives the buffer a new value; in `forward`, at the end of the run and for what comes after this."""
         trace = _trace.current()
         if trace is None:
             self.data = value

@@ -64,7 +64,7 @@ class RandomStream:
 
     def set(self, seed: int, step: int) -> None:
         """Continues the stream that was at `step` of `seed`."""
-        if self.state is None:
-            self.state = _core.RandomState(seed)
-        self.state.seed, self.state.step = seed, step
+        state = self.state or _core.RandomState(seed)
+        state.seed, state.step = seed, step
+        self.state = state
         self._epoch = _epoch.count

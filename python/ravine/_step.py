@@ -32,13 +32,14 @@ _MASK = (1 << 64) - 1
 class TrainStep:
     """One step of training: `loss = step(x, y)` runs forward, backward and the update in one compiled call.
 
-    A program is compiled for each combination of input shapes, dtypes and mode of the model, and kept. Parameters with
-    `requires_grad=False`, and parameters the loss does not depend on, are left as they are. Where a call raises,
-    nothing has changed: no parameter, no running statistic, no state of the optimizer.
+    A program is compiled for each combination of input shapes, dtypes and mode of the model, and kept.
+    Parameters with `requires_grad=False`, and parameters the loss does not depend on, are left as they are.
+    Where a call raises, nothing has changed: no parameter, no running statistic, no state of the optimizer.
 
     Args:
         model: the module to train. It is called with x (with several arguments where x is a tuple).
-        loss: a module or function of (output, y) that returns a scalar tensor, such as `nn.CrossEntropyLoss()`.
+        loss: a module or function of (output, y) that returns a scalar tensor, such as
+            `nn.CrossEntropyLoss()`.
         optimizer: the update rule, such as `optim.SGD(lr=0.1, momentum=0.9)`.
 
     Example:
@@ -67,6 +68,7 @@ class TrainStep:
         self.optimizer = optimizer
         self._bound = BoundOptimizer(optimizer)
         self._stream = RandomStream()
+        self._stream.get()  # now, so that threads that train at once draw in the order of construction
         self._programs = ProgramCache()
         self._lock = threading.RLock()
 
@@ -77,13 +79,13 @@ class TrainStep:
             x: the model's input, or a tuple of inputs.
             y: the target, handed to the loss.
 
-        Raises ValueError, TypeError or IndexError for inputs that do not fit, and ValueError for a learning rate that
-        is negative or not finite.
+        Raises ValueError, TypeError or IndexError for inputs that do not fit, and ValueError for a learning
+        rate that is negative or not finite.
         """
         return self._run(x, y, with_output=False)
 
     def with_output(self, x: Any, y: Any) -> tuple[float, Any]:
-        """Trains on one batch and returns its loss and the model's output, both as they were before the update."""
+        """Trains on one batch and returns its loss and the model's output, both from before the update."""
         return self._run(x, y, with_output=True)
 
     def _run(self, x: Any, y: Any, with_output: bool) -> Any:
@@ -120,8 +122,8 @@ class TrainStep:
         used = [(name, p) for name, p in named if id(p.array) in trace.used]
         if not used:
             raise ValueError(
-                f"TrainStep: nothing to train: {type(self.model).__name__} has no parameter that requires a gradient "
-                f"and that the loss depends on"
+                f"TrainStep: nothing to train: no parameter of {type(self.model).__name__} both requires a "
+                f"gradient and takes part in the loss"
             )
         return used
 
@@ -157,7 +159,7 @@ class TrainStep:
         return self._programs.programs()
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of the optimizer's state, the step and the random state; with the model's state_dict, all to resume.
+        """Copies of the optimizer's state, the step and the random state: with the model's, all to resume.
 
         Keys: "optimizer.steps", "optimizer.<parameter>.<slot>", "optimizer.<parameter>.step", "random.seed",
         "random.step".

@@ -1,4 +1,4 @@
-"""Tensors: what a module's `forward` computes with. Operators and methods are here, functions in `ravine.ops`."""
+"""Tensors, what a module's `forward` computes with: operators and methods; functions are in `ravine.ops`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Axes: TypeAlias = "int | Sequence[int] | None"
 
 
 class Operand:
-    """What can stand in an expression: `Tensor`, `Parameter`, `Buffer`. Holds the operators and methods they share."""
+    """What stands in expressions: `Tensor`, `Parameter`, `Buffer`; their operators and methods."""
 
     __slots__ = ()
     __array_ufunc__ = None  # ndarray + tensor asks the tensor, not NumPy
@@ -254,8 +254,9 @@ class Operand:
 class Tensor(Operand):
     """A value inside a recorded computation: a shape and a dtype, and numbers only once the program runs.
 
-    Modules and `ravine.ops` make tensors; users do not. Inside `rv.eager()`, and for an operation called outside of
-    any module, a tensor holds its numbers: `tensor.numpy()`, `float(tensor)` and printing show them.
+    Modules and `ravine.ops` make tensors; users do not. Inside `rv.eager()`, and for an operation called
+    outside of any module, a tensor holds its numbers: `tensor.numpy()`, `float(tensor)` and printing show
+    them.
 
     Example:
         >>> import ravine as rv
@@ -284,8 +285,8 @@ class Tensor(Operand):
         """A copy of the tensor's numbers. Raises RuntimeError while a program is only being recorded."""
         if not self._trace.eager and self._value.op != "constant":
             raise RuntimeError(
-                f"{self!r} has no numbers yet: forward is being recorded, to be compiled. Use tensor operations "
-                f"(ops.where instead of `if`), or run it inside `with rv.eager():` to look at values"
+                f"{self!r} has no numbers yet: forward is being recorded, to be compiled. Use tensor "
+                f"operations (ops.where instead of `if`), or look at values inside `with rv.eager():`"
             )
         return self._value.numpy()
 
@@ -295,8 +296,8 @@ class Tensor(Operand):
         if self._trace.eager:
             return trace.graph.constant(self._value.numpy())
         raise RuntimeError(
-            f"{self!r} belongs to another recording, which has ended: return tensors from forward instead of keeping "
-            f"them, and keep state in a Buffer"
+            f"{self!r} belongs to another recording, which has ended: return tensors from forward instead of "
+            f"keeping them, and keep state in a Buffer"
         )
 
     def __repr__(self) -> str:
@@ -317,7 +318,7 @@ class Extreme(NamedTuple):
 
 
 def operand_dtype(inputs: Sequence[Any]) -> str | None:
-    """The dtype that numbers beside these operands take: a floating one where there is one, tensors before arrays."""
+    """The dtype that numbers beside these operands take: a floating one first, tensors' before arrays'."""
     tensors = [x.dtype for x in inputs if isinstance(x, Operand)]
     dtypes = tensors or [x.dtype.name for x in inputs if isinstance(x, np.ndarray)]
     return next((d for d in dtypes if d in _trace.FLOATING), dtypes[0] if dtypes else None)

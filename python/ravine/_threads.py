@@ -10,8 +10,8 @@ from . import _core
 def set_num_threads(n: int) -> None:
     """Sets how many threads programs run on, for the whole process. Results do not depend on it.
 
-    The default is RAVINE_NUM_THREADS, else OMP_NUM_THREADS, else the smallest of affinity, cgroup quota and physical
-    cores.
+    The default is RAVINE_NUM_THREADS, else OMP_NUM_THREADS, else the smallest of affinity, cgroup quota and
+    physical cores.
 
     Example:
         >>> import ravine as rv
@@ -63,7 +63,7 @@ def _checked(n: int) -> int:
 
 
 def cpu_info() -> dict[str, Any]:
-    """The processor, its caches in bytes, and the instruction set the kernels use ("isa") and could use ("isas").
+    """The processor, its caches in bytes, the instruction set in use ("isa") and those it has ("isas").
 
     Example:
         >>> import ravine as rv

@@ -25,7 +25,7 @@ _WIDENED = {"float16": "float32", "int8": "int32", "int16": "int32", "uint16": "
 
 
 class Trace:
-    """One recording: its graph, the names of the state in it, and the buffers that `forward` assigned so far."""
+    """One recording: its graph, the names of the state in it, the buffers that `forward` assigned so far."""
 
     __slots__ = ("_pending", "check_nan", "draws", "eager", "graph", "names", "observer", "used")
 
@@ -47,7 +47,7 @@ class Trace:
         self._pending: dict[int, tuple[_core.Array, _core.Value]] = {}
 
     def state(self, array: _core.Array) -> _core.Value:
-        """The value of a parameter or buffer as this recording sees it: what was assigned last, else what is stored."""
+        """The value of a parameter or buffer in this recording: as assigned last, else as stored."""
         self.used.add(id(array))
         assigned = self._pending.get(id(array))
         return assigned[1] if assigned else self.graph.state(array, self.names.get(id(array), ""))
@@ -56,7 +56,7 @@ class Trace:
         self._pending[id(array)] = (array, value)
 
     def finish(self) -> None:
-        """Makes the assignments effects of the graph; after this nothing of `forward` is recorded any more."""
+        """Makes the assignments effects of the graph; nothing of `forward` is recorded after this."""
         for array, value in self._pending.values():
             self.graph.assign(array, value)
         self._pending.clear()
@@ -114,9 +114,10 @@ class recording:
 class eager:
     """Context in which every operation runs as soon as it is recorded.
 
-    Inside, tensors in `forward` print their values, `float(tensor)` and `tensor.numpy()` work, a debugger can look at
-    them, and an error or a NaN is raised at the line that made it. The kernels are the same as in a compiled program;
-    there is no fusion and no promise of speed. A module called on arrays still returns arrays.
+    Inside, tensors in `forward` print their values, `float(tensor)` and `tensor.numpy()` work, a debugger can
+    look at them, and an error or a NaN is raised at the line that made it. The kernels are the same as in a
+    compiled program; there is no fusion and no promise of speed. A module called on arrays still returns
+    arrays.
 
     Args:
         check_nan: raise `FloatingPointError` at the operation whose output holds a NaN.
@@ -144,8 +145,8 @@ class eager:
 def array_dtype(dtype: np.dtype[Any], floating: str | None, what: str) -> str:
     """The dtype under which an array of NumPy's `dtype` enters a graph.
 
-    Floating arrays take the dtype `floating` where it is given. Raises TypeError for object, complex, string and date
-    arrays and for integers that do not fit.
+    Floating arrays take the dtype `floating` where it is given. Raises TypeError for object, complex, string
+    and date arrays and for integers that do not fit.
     """
     name = dtype.name
     if dtype.kind == "f":
@@ -157,13 +158,13 @@ def array_dtype(dtype: np.dtype[Any], floating: str | None, what: str) -> str:
     if name in DTYPES:
         return name
     raise TypeError(
-        f"{what}: an array of dtype {dtype.name} cannot be used, expected floating point, integer (up to 64 bits, "
-        f"signed), uint8 or bool"
+        f"{what}: an array of dtype {dtype.name} cannot be used, expected floating point, signed integers, "
+        f"uint8 or bool"
     )
 
 
 def as_array(data: Any, what: str = "input") -> np.ndarray:
-    """An array of one of our dtypes from an array, a number or nested lists; lists of floats become float32."""
+    """An array of one of our dtypes from an array, a number or nested lists; lists of floats give float32."""
     if isinstance(data, np.ndarray | np.generic):
         array = np.asarray(data)
         dtype = array_dtype(array.dtype, None, what)

@@ -126,7 +126,7 @@ def eye_(tensor: S) -> S:
     """
     if tensor.ndim != 2:
         raise ValueError(f"eye_: a matrix is needed, got shape {tensor.shape}")
-    _view(tensor)[...] = np.eye(*tensor.shape)
+    _view(tensor)[...] = np.eye(tensor.shape[0], tensor.shape[1])
     return tensor
 
 

@@ -18,13 +18,15 @@ class Conv2d(Module):
     """Convolution (cross-correlation) of images, `y[n, o] = b[o] + Σ_i w[o, i] ⋆ x[n, i]`.
 
     Shapes: [N, in_channels, H, W] to [N, out_channels, oh, ow] with
-    `oh = (H + 2·padding - dilation·(kh - 1) - 1) // stride + 1`; weight [out_channels, in_channels / groups, kh, kw].
+    `oh = (H + 2·padding - dilation·(kh - 1) - 1) // stride + 1`; weight [out_channels, in_channels / groups,
+    kh, kw].
 
     Args:
         in_channels, out_channels: numbers of channels; multiples of groups.
         kernel_size: of the filters in pixels, a number or (height, width).
         stride: step of the window in pixels.
-        padding: zeros on each side in pixels, or "valid" (none) or "same" (the output keeps the size; stride 1).
+        padding: zeros on each side in pixels, or "valid" (none) or "same" (the output keeps the size;
+            stride 1).
         dilation: distance between the taps of a filter in pixels.
         groups: groups of channels that do not see each other; in_channels makes the convolution depthwise.
         bias: whether there is a bias.

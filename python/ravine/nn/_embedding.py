@@ -16,8 +16,8 @@ from ._module import Module
 class Embedding(Module):
     """A trainable vector for each of a number of things, looked up by index.
 
-    Shapes: integers [...] to [..., embedding_dim]; weight [num_embeddings, embedding_dim], initialised normally with
-    mean 0 and variance 1.
+    Shapes: integers [...] to [..., embedding_dim]; weight [num_embeddings, embedding_dim], initialised
+    normally with mean 0 and variance 1.
 
     Args:
         num_embeddings: number of vectors.

@@ -1,4 +1,4 @@
-"""What of a model a compiled program depends on: structure, modes, simple attributes, which arrays are its state."""
+"""What a compiled program depends on: a model's structure, modes, attributes, and the arrays of its state."""
 
 from __future__ import annotations
 
@@ -67,6 +67,6 @@ class _Reader:
 
 
 def fingerprint(root: Module) -> tuple[Hashable, bool]:
-    """A value that differs whenever a program of `root` may differ, and whether only assignments can change it."""
+    """A value that differs where programs of `root` may differ, and whether only assignments change it."""
     reader = _Reader()
     return reader.module(root), not reader.mutable

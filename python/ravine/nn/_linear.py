@@ -49,7 +49,8 @@ class Identity(Module):
 class Linear(Module):
     """Affine map of the last dimension, `y = x Wᵀ + b`.
 
-    Shapes: [..., in_features] to [..., out_features]; weight [out_features, in_features], bias [out_features].
+    Shapes: [..., in_features] to [..., out_features]; weight [out_features, in_features], bias
+    [out_features].
 
     Args:
         in_features: size of the input's last dimension.

@@ -29,14 +29,14 @@ class IncompatibleKeys(NamedTuple):
 class Module:
     """Base class of layers and models.
 
-    A subclass makes its parts in `__init__`, after `super().__init__()`, and says in `forward` how they compute.
-    Parameters, buffers and modules assigned to attributes are registered under the attribute's name; names of nested
-    parts are joined by dots ("layer1.0.weight").
+    A subclass makes its parts in `__init__`, after `super().__init__()`, and says in `forward` how they
+    compute. Parameters, buffers and modules assigned to attributes are registered under the attribute's name;
+    names of nested parts are joined by dots ("layer1.0.weight").
 
-    Called on arrays, a module runs as a compiled program: `forward` is recorded once for each combination of input
-    shapes, dtypes, mode and attribute values, and the program kept. Python control flow in `forward` therefore runs
-    when it is recorded, not in every call. Called in another module's `forward`, it becomes part of that recording.
-    Floating arrays take the model's dtype; integers, uint8 and bool stay.
+    Called on arrays, a module runs as a compiled program: `forward` is recorded once for each combination of
+    input shapes, dtypes, mode and attribute values, and the program kept. Python control flow in `forward`
+    therefore runs when it is recorded, not in every call. Called in another module's `forward`, it becomes
+    part of that recording. Floating arrays take the model's dtype; integers, uint8 and bool stay.
 
     Example:
         >>> import numpy as np, ravine as rv
@@ -124,7 +124,7 @@ class Module:
     # --- what programs depend on
 
     def _fingerprint(self) -> int:
-        """A number for everything but the inputs that a program depends on. One comparison while nothing changes."""
+        """A number for all but the inputs that a program depends on; one comparison while nothing changes."""
         count = changes.count
         stamp = self._stamp
         if stamp[0] == count:
@@ -157,7 +157,7 @@ class Module:
         if "_parameters" not in fields:
             if isinstance(value, State | Module):
                 raise AttributeError(
-                    f"{type(self).__name__}: call super().__init__() before assigning parameters, buffers and modules"
+                    f"{type(self).__name__}: call super().__init__() before assigning parameters, modules"
                 )
             object.__setattr__(self, name, value)
             return
@@ -185,8 +185,8 @@ class Module:
             if name in table:
                 if value is not None:
                     raise TypeError(
-                        f"{type(self).__name__}.{name} is registered state; assign a Parameter, Buffer, Module or "
-                        f"None, or write into its .data, instead of {type(value).__name__}"
+                        f"{type(self).__name__}.{name} is registered state; assign a Parameter, Buffer, Module "
+                        f"or None, or write into its .data, instead of {type(value).__name__}"
                     )
                 table[name] = None
                 return
@@ -246,7 +246,7 @@ class Module:
     # --- iteration
 
     def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with their paths; a module that occurs twice comes once, unless asked."""
+        """This module and all below it, with their paths; one that occurs twice comes once by default."""
         seen: set[int] = set()
 
         def walk(module: Module, path: str) -> Iterator[tuple[str, Module]]:

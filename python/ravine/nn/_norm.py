@@ -88,9 +88,9 @@ class _BatchNorm(_ChannelNorm):
 class BatchNorm1d(_BatchNorm):
     """Batch normalisation of each channel over the batch (and the length).
 
-    In training: `y = (x - mean) / sqrt(var + eps) · weight + bias` with the batch's mean and biased variance, while
-    the running statistics follow: `running = (1 - momentum) · running + momentum · batch`, the variance unbiased.
-    In evaluation the running statistics take the batch's place.
+    In training: `y = (x - mean) / sqrt(var + eps) · weight + bias` with the batch's mean and biased variance,
+    while the running statistics follow: `running = (1 - momentum) · running + momentum · batch`, the variance
+    unbiased. In evaluation the running statistics take the batch's place.
 
     Shapes: [N, C] or [N, C, L], the same out.
 
@@ -186,7 +186,9 @@ class InstanceNorm2d(_ChannelNorm):
 
 
 class LayerNorm(Module):
-    """Normalisation of each sample over its last dimensions, `y = (x - mean) / sqrt(var + eps) · weight + bias`.
+    """Normalisation of each sample over its last dimensions.
+
+    `y = (x - mean) / sqrt(var + eps) · weight + bias`.
 
     Shapes: [..., *normalized_shape], the same out.
 

@@ -50,7 +50,8 @@ class MaxPool2d(Module):
         )
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}"
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}"
+        return f"{window}, padding={self.padding}, dilation={self.dilation}"
 
 
 class AvgPool2d(Module):

@@ -1,7 +1,7 @@
 """Functional operations on tensors, with torch's names and arguments.
 
-Inside a module's `forward` they record; called on arrays outside of one they run at once and return tensors that
-hold their numbers.
+Inside a module's `forward` they record; called on arrays outside of one they run at once and return tensors
+that hold their numbers.
 """
 
 from ._activation import (

@@ -149,7 +149,7 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     scaled = x if beta == 1 else x * beta
     y = apply("softplus", scaled)
     y = y if beta == 1 else y / beta
-    # Above 20 the two agree to the last bit of float32, so the comparison is only needed for other thresholds.
+    # Above 20 the two agree to the last bit of float32: no comparison needed.
     return y if threshold == 20 and x.dtype == "float32" else apply("where", scaled > threshold, x, y)
 
 

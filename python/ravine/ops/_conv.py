@@ -24,8 +24,8 @@ def conv2d(
         weight: [O, C / groups, kh, kw].
         bias: [O], or None.
         stride: step of the window in pixels, a number or (vertical, horizontal).
-        padding: zeros added on each side, a number or (vertical, horizontal); "valid" means 0, "same" keeps the
-            size (stride 1 only; the odd pixel of an even kernel goes to the bottom and the right).
+        padding: zeros added on each side, a number or (vertical, horizontal); "valid" means 0, "same"
+            keeps the size (stride 1 only; the odd pixel of an even kernel goes to the bottom and the right).
         dilation: distance between the taps of a filter in pixels.
         groups: the channels fall into that many groups, which do not see each other; C means depthwise.
 
@@ -45,8 +45,8 @@ def conv2d(
     strides, dilations = pair(stride, "stride", "conv2d", 1), pair(dilation, "dilation", "conv2d", 1)
     if groups < 1 or w.shape[0] % groups or x.shape[1] != w.shape[1] * groups:
         raise ValueError(
-            f"conv2d: input of shape {x.shape} has {x.shape[1]} channels; weight of shape {w.shape} in {groups} groups "
-            f"expects {w.shape[1] * groups} channels and a multiple of {groups} filters"
+            f"conv2d: input of shape {x.shape} has {x.shape[1]} channels; weight of shape {w.shape} in "
+            f"{groups} groups expects {w.shape[1] * groups} channels and a multiple of {groups} filters"
         )
     if isinstance(padding, str):
         x, pads = _named_padding(x, w.shape[2:], padding, strides, dilations)

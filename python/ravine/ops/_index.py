@@ -41,7 +41,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
 
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
-    """Picks whole slices along `dim`; the result has the index's shape in place of that dimension (numpy.take).
+    """Picks whole slices along `dim`, as numpy.take: the index's shape replaces that dimension.
 
     Example:
         >>> import ravine as rv

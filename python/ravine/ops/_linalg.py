@@ -10,7 +10,7 @@ from .._tensor import Tensor, as_tensor
 
 
 def matmul(input: Any, other: Any) -> Tensor:
-    """Matrix product with NumPy's rules: [..., n, k] times [..., k, m] is [..., n, m], leading dimensions broadcast.
+    """Matrix product: [..., n, k] times [..., k, m] is [..., n, m], leading dimensions broadcast.
 
     A vector stands for a row on the left and for a column on the right.
 
@@ -44,7 +44,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         raise ValueError(f"linear: weight must be [out_features, in_features], got shape {w.shape}")
     if x.ndim < 1 or x.shape[-1] != w.shape[1]:
         raise ValueError(
-            f"linear: input of shape {x.shape} must end in {w.shape[1]} features, as weight of shape {w.shape} expects"
+            f"linear: input of shape {x.shape} must end in {w.shape[1]} features, as weight {w.shape} expects"
         )
     leading = x.shape[:-1]
     rows = x if x.ndim == 2 else x.reshape((math.prod(leading), w.shape[1]))

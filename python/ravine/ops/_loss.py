@@ -53,7 +53,7 @@ def _class_rows(op: str, x: Operand, t: Operand, weight: Any) -> tuple[Tensor | 
         )
     if not indices and t.shape != x.shape:
         raise ValueError(
-            f"{op}: target for input of shape {x.shape} must be class indices of shape {index_shape} or class "
+            f"{op}: target for input of shape {x.shape} must be class indices of shape {index_shape} or "
             f"probabilities of shape {x.shape}, got shape {t.shape}"
         )
     if not indices and t.dtype not in FLOATING:
@@ -81,7 +81,8 @@ def cross_entropy(
 
     Args:
         input: logits, [N, C], [N, C, d1, ...] or [C].
-        target: class indices [N, d1, ...] (int32, int64 or uint8) in [0, C), or probabilities of the input's shape.
+        target: class indices [N, d1, ...] (int32, int64 or uint8) in [0, C), or probabilities of the
+            input's shape.
         weight: one weight for each class, [C].
         ignore_index: rows with this target count nothing.
         reduction: "mean" (for indices weighted by `weight`, over rows that are not ignored), "sum" or "none".
@@ -89,8 +90,8 @@ def cross_entropy(
 
     Returns: a scalar, or the shape of the indices for reduction "none".
 
-    Raises ValueError for shapes that do not fit, TypeError for a wrong dtype of the target, IndexError (when it runs)
-    for a class out of range.
+    Raises ValueError for shapes that do not fit, TypeError for a wrong dtype of the target, IndexError (when
+    it runs) for a class out of range.
 
     Source of label smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567.
 
@@ -231,7 +232,7 @@ def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
 
 
 def _huber(error: Tensor, delta: float) -> Tensor:
-    """`e²/2` up to delta, then the line `delta · (e - delta/2)`, as one expression: c · (e - c/2), c = min(e, delta)."""
+    """`e²/2` up to delta, then `delta · (e - delta/2)`: as one, c · (e - c/2) for c = min(e, delta)."""
     size = apply("abs", error)
     inner = clip(size, None, delta)
     return inner * (size - inner * 0.5)
@@ -275,7 +276,8 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     Args:
         input: log-probabilities, any shape.
         target: probabilities of the same shape, or their logarithms with `log_target`.
-        reduction: "batchmean" (the sum divided by the first dimension: the divergence itself), "mean", "sum", "none".
+        reduction: "batchmean" (the sum divided by the first dimension: the divergence itself), "mean",
+            "sum", "none".
         log_target: whether the target holds logarithms.
 
     Example:

@@ -41,8 +41,8 @@ def batch_norm(
     """Batch normalisation of each channel, `y = (x - mean) / sqrt(var + eps) · weight + bias`.
 
     In training, mean and (biased) variance are those of the batch, over all dimensions but 1, and the running
-    statistics move: `running = (1 - momentum) · running + momentum · batch`, the variance with Bessel's correction.
-    Otherwise they are the running ones.
+    statistics move: `running = (1 - momentum) · running + momentum · batch`, the variance with Bessel's
+    correction. Otherwise they are the running ones.
 
     Args:
         input: [N, C, ...], rank 2 to 5.

@@ -38,7 +38,8 @@ def max_pool2d(
         stride: step of the window in pixels; None means kernel_size.
         padding: pixels of minus infinity on each side, at most half of kernel_size.
         dilation: distance between the pixels of a window.
-        return_indices: also return where each maximum lies, as an index (int64) into the flattened H x W plane.
+        return_indices: also return where each maximum lies, as an index (int64) into the flattened H x W
+            plane.
 
     Returns: [N, C, oh, ow] with `oh = (H + 2·padding - dilation·(kernel - 1) - 1) // stride + 1`.
 

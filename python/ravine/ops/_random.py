@@ -58,7 +58,7 @@ def _drop(x: Operand, p: float, mask_shape: Sequence[int]) -> Tensor:
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
-    """Sets each element to 0 with probability p and scales the others by 1 / (1 - p); identity when not training.
+    """Sets elements to 0 with probability p, scales the others by 1 / (1 - p); identity when not training.
 
     Source: Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html.
 

@@ -216,7 +216,8 @@ def pad(input: Any, pad: Sequence[int], value: float = 0.0) -> Tensor:
 
     Args:
         input: any shape.
-        pad: (before, after) of the last dimension, then of the one before it, and so on, as in torch; not negative.
+        pad: (before, after) of the last dimension, then of the one before it, and so on, as in torch; not
+            negative.
         value: what to fill in.
 
     Example:

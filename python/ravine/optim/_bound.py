@@ -40,7 +40,7 @@ class BoundOptimizer:
         self._lr: float | None = None
 
     def bind(self, parameters: Sequence[tuple[str, Parameter]]) -> bool:
-        """Makes these the trained parameters. True where that changes anything: older programs must go then."""
+        """Makes these the trained parameters. True where that changes anything: older programs must go."""
         hyper = self.description.hyper()
         structure = tuple(name for name, value in hyper.items() if value)  # decides which slots there are
         signature = (structure, [(name, id(parameter.array)) for name, parameter in parameters])
@@ -81,7 +81,7 @@ class BoundOptimizer:
             graph.optimizer_step(group.optimizer, [gradients[name] for name in group.names])
 
     def before_run(self) -> float:
-        """Hands changed hyperparameters and the learning rate to the engine. Raises before anything changes."""
+        """Hands changed hyperparameters and learning rate to the engine. Raises before anything changes."""
         lr = self.description.lr_at(self.steps)
         if self.description._version != self._seen_version:
             for name, value in self.description.hyper().items():
@@ -118,7 +118,7 @@ class BoundOptimizer:
         return result
 
     def load_state_dict(self, state_dict: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Takes what `state_dict` returned. `shapes` are those of the model's parameters. Nothing changes on error.
+        """Takes what `state_dict` returned; `shapes` are the parameters'. Nothing changes on an error.
 
         The next `bind` puts the state in place.
         """

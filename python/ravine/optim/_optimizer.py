@@ -23,8 +23,8 @@ def _finite(owner: str, name: str, value: Any, low: float = 0.0, below: float = 
 class Optimizer:
     """Base of the optimizers: a rule of the engine, its hyperparameters, and a learning rate.
 
-    An optimizer holds no state; each `TrainStep` keeps the state of its parameters. Attributes may be changed between
-    steps and hold from the next step on.
+    An optimizer holds no state; each `TrainStep` keeps the state of its parameters. Attributes may be changed
+    between steps and hold from the next step on.
     """
 
     rule: ClassVar[str]
@@ -54,7 +54,7 @@ class Optimizer:
         raise NotImplementedError
 
     def lr_at(self, step: int) -> float:
-        """The learning rate of a step, counted from 0. Raises ValueError where it is NaN, infinite or negative."""
+        """The learning rate of a step, from 0. Raises ValueError where it is NaN, infinite or negative."""
         rate = self.lr
         return _finite(type(self).__name__, f"lr in step {step}", rate(step)) if callable(rate) else rate
 
@@ -129,7 +129,7 @@ class SGD(Optimizer):
     def _check_nesterov(self, momentum: float, dampening: float, nesterov: bool) -> None:
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError(
-                f"SGD: nesterov needs momentum > 0 and dampening = 0, got momentum={momentum}, dampening={dampening}"
+                f"SGD: nesterov needs momentum > 0 and dampening = 0, got {momentum} and {dampening}"
             )
 
     def hyper(self) -> dict[str, float]:
@@ -211,7 +211,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: `w -= lr · weight_decay · w` beside Adam's step, not through the gradient.
+    """Adam with decoupled weight decay: `w -= lr · weight_decay · w` beside Adam's step.
 
     Args:
         lr: learning rate, or a function of the step (from 0) that gives it.
