@@ -147,7 +147,6 @@ void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
 
 void lower_step(Lowering& lowering, const Node& node) {
   for (const DType dtype : {DType::float32, DType::float64}) lower_step_of(lowering, node, dtype);
-  lowering.target(node.target);
 }
 
 }  // namespace
