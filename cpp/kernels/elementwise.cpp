@@ -57,7 +57,12 @@ void choose_tiles(const TileProgram& program, Layout& layout, std::int64_t capac
   bool any_transposed = false;
   for (int i = 0; i < program.n_inputs; ++i) any_transposed |= transposed(layout.inputs[i]);
   for (int i = 0; i < program.n_outputs; ++i) any_transposed |= transposed(layout.outputs[i]);
-  layout.dense = layout.rows > 1 && layout.columns < dense_below;
+  // As one long row a tile's elements must be numbered on end, which those of a block within wider rows are
+  // not.
+  bool numbers_matter = false;
+  if (layout.element_stride != layout.columns)
+    for (int s = 0; s < program.n_steps; ++s) numbers_matter |= program.steps[s].op == TileOp::uniform;
+  layout.dense = layout.rows > 1 && layout.columns < dense_below && !numbers_matter;
   if (layout.dense) {
     layout.tile_columns = layout.pitch = layout.columns;
     layout.tile_rows = capacity / layout.columns;

@@ -49,8 +49,7 @@ RAVINE_INLINE Vec<T> polynomial(Vec<T> x, std::type_identity_t<T> c0, std::type_
   return polynomial<T>(x, c1, rest...) * x + c0;
 }
 
-// ---- exact operations
-// ---------------------------------------------------------------------------------------------
+// ---- exact operations ---------------------------------------------------------------------------
 
 template <class T>
 RAVINE_INLINE Vec<T> absolute(Vec<T> x) {
@@ -111,8 +110,7 @@ RAVINE_INLINE Vec<double> product_error(Vec<double> a, Vec<double> b, Vec<double
 #endif
 }
 
-// ---- exponential
-// ----------------------------------------------------------------------------------------------------
+// ---- exponential --------------------------------------------------------------------------------
 
 // x = n ln 2 + r with |r| <= ln 2 / 2: Cody and Waite's reduction, n ln2_high is exact.
 template <class T>
@@ -180,8 +178,7 @@ RAVINE_INLINE Vec<T> expm1(Vec<T> x) {
   return x == T(0) ? x : half_result + half_result;
 }
 
-// ---- logarithm
-// ------------------------------------------------------------------------------------------------------
+// ---- logarithm ----------------------------------------------------------------------------------
 
 // P with log(1 + f) = 2s + s z P(z), s = f / (2 + f), z = s^2, for 1 + f in [sqrt(1/2), sqrt(2)] (the form of
 // fdlibm).
@@ -249,8 +246,7 @@ RAVINE_INLINE Vec<T> log1p(Vec<T> x) {
   return x == T(0) ? x : with_log_limits<T>(u, value);
 }
 
-// ---- power
-// ----------------------------------------------------------------------------------------------------------
+// ---- power --------------------------------------------------------------------------------------
 
 // |x|^y for |x| > 0, by exp(y log |x|) with more digits than the result has.
 RAVINE_INLINE Vec<double> positive_power(Vec<double> x, Vec<double> y) {
@@ -301,8 +297,7 @@ RAVINE_INLINE Vec<T> pow(Vec<T> x, Vec<T> y) {
   return ((y == T(0)) | (x == T(1))) ? splat<T>(1) : result;
 }
 
-// ---- functions of the exponential
-// -------------------------------------------------------------------------------------
+// ---- functions of the exponential ---------------------------------------------------------------
 
 template <class T>
 RAVINE_INLINE Vec<T> tanh(Vec<T> x) {
@@ -320,8 +315,7 @@ RAVINE_INLINE Vec<T> softplus(Vec<T> x) {
   return (x < T(0) ? Vec<T>{} : x) + log1p<T>(exp<T>(-absolute<T>(x)));
 }
 
-// ---- error function
-// ---------------------------------------------------------------------------------------------------
+// ---- error function -----------------------------------------------------------------------------
 
 template <class T>
 RAVINE_INLINE Vec<T> erf(Vec<T> x) {
@@ -352,8 +346,7 @@ RAVINE_INLINE Vec<T> erf(Vec<T> x) {
   return size < T(1) ? x * small + x : (x == x ? large : x);
 }
 
-// ---- sine and cosine
-// --------------------------------------------------------------------------------------------------
+// ---- sine and cosine ----------------------------------------------------------------------------
 
 // Beyond this the reduction below loses digits; the C library serves (such arguments are rare).
 inline constexpr double trigonometric_limit = 8e5;

@@ -128,8 +128,7 @@ RAVINE_INLINE void store(T* to, Vec<T> value, std::int64_t n) {
   std::memcpy(to, &value, static_cast<std::size_t>(n) * sizeof(T));
 }
 
-// ---- selection
-// ----------------------------------------------------------------------------------------------------
+// ---- selection ----------------------------------------------------------------------------------
 
 template <class T>
 RAVINE_INLINE Vec<T> select(Mask<T> mask, std::type_identity_t<Vec<T>> yes, std::type_identity_t<Vec<T>> no) {
@@ -153,8 +152,7 @@ RAVINE_INLINE Vec<T> lane_numbers() {
   return numbers;
 }
 
-// ---- conversion
-// ---------------------------------------------------------------------------------------------------
+// ---- conversion ---------------------------------------------------------------------------------
 
 // As C++ converts, lane by lane; the result has as many lanes.
 template <class To, class V>
@@ -193,8 +191,7 @@ RAVINE_INLINE Vec<float> narrow(Vec<double> low, Vec<double> high) {
   return join<Vec<float>>(convert<float>(low), convert<float>(high));
 }
 
-// ---- reductions over lanes, in a fixed order: halves against halves
-// -------------------------------------------------
+// ---- reductions over lanes, in a fixed order: halves against halves -----------------------------
 
 template <class T, int n = lanes<T>, class Combine>
 RAVINE_INLINE T reduce_lanes(VecN<T, n> value, Combine combine) {
