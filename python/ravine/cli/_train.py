@@ -53,7 +53,7 @@ def run_train(options: argparse.Namespace) -> int:
         f"data   {options.data}: {len(x)} training, {len(split.x_test)} validation and "
         f"{len(dataset.x_test)} test examples, {classes} classes, each example {list(x.shape[1:])} {x.dtype}"
     )
-    print(f"model  {options.model}: {sum(p.size for p in model.parameters()):,} parameters")
+    print(f"model  {options.model}: {sum(math.prod(p.shape) for p in model.parameters()):,} parameters")
     print(
         f"train  {options.optimizer}, lr {lr:g} falling to 0, "
         f"{epochs} epochs of {updates} updates, batch size {batch_size}, seed {options.seed}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -48,14 +48,14 @@ def accuracy(output: np.ndarray, target: np.ndarray) -> float:
 _KNOWN: dict[str, Metric] = {"accuracy": accuracy}
 
 
-def named_metrics(metrics: Iterable[str | Metric] | Mapping[str, Metric]) -> dict[str, Metric]:
+def named_metrics(metrics: Sequence[str | Metric] | Mapping[str, Metric]) -> dict[str, Metric]:
     """Metrics by the name under which the history lists them; "loss" is always there and dropped here."""
-    if isinstance(metrics, Mapping):
-        named = dict(metrics)
-    elif isinstance(metrics, str):
+    if isinstance(metrics, str):
         raise TypeError(f"metrics={metrics!r}: expected a list such as [{metrics!r}]")
+    named: dict[str, Metric] = {}
+    if isinstance(metrics, Mapping):
+        named.update(metrics)
     else:
-        named = {}
         for metric in metrics:
             if metric == "loss":
                 continue

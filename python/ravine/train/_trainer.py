@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -67,7 +67,7 @@ class Trainer:
         model: nn.Module,
         loss: Callable[[Tensor, Tensor], Tensor],
         optimizer: optim.Optimizer,
-        metrics: Iterable[str | Metric] | Mapping[str, Metric] = (),
+        metrics: Sequence[str | Metric] | Mapping[str, Metric] = (),
     ) -> None:
         self.model = model
         self.loss = loss
@@ -123,15 +123,15 @@ class Trainer:
         x, y = _examples("fit", x, y)
         if epochs < 0:
             raise ValueError(f"fit: epochs={epochs}, expected at least 0")
-        seed = _core.draw_seed() if seed is None else seed
+        order_seed = _core.draw_seed() if seed is None else seed
         if validation_split != 0.0:
             if validation_data is not None:
                 raise ValueError("fit: give validation_data or validation_split, not both")
-            split = train_test_split(x, y, float(validation_split), seed=seed)
+            split = train_test_split(x, y, float(validation_split), seed=order_seed)
             x, y, validation_data = split.x_train, split.y_train, (split.x_test, split.y_test)
         if validation_data is not None:
             validation_data = _examples("fit: validation_data", *validation_data)
-        batches = Batches(x, y, batch_size=batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last)
+        batches = Batches(x, y, batch_size=batch_size, shuffle=shuffle, seed=order_seed, drop_last=drop_last)
         if len(batches) == 0:
             raise ValueError(
                 f"fit: {len(x)} examples are no full mini-batch of {batch_size}, and drop_last is set"
