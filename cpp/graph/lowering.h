@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "graph/program.h"
 
 namespace ravine {
@@ -156,6 +157,7 @@ class Call {
 
 template <class Args>
 Call<Args> Lowering::call(const char* kernel, kernels::Kernel<Args> function) {
+  check<RuntimeError>(function != nullptr, "lowering: there is no kernel '", kernel, "' for these types");
   auto args = std::make_shared<Args>();
   const int index = add_call(kernel, args, reinterpret_cast<const void*>(function),
                              [](const void* called, const void* arguments, const Team& team) {

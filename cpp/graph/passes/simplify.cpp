@@ -2,6 +2,7 @@
 // now.
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "graph/eager.h"
 #include "graph/passes/rewrite.h"
@@ -78,6 +79,23 @@ Values merge_views(Graph& to, const Node& node, const Values& inputs) {
   return {};
 }
 
+// (A B)^T = B^T A^T: the product is then written in the order in which it is wanted. The gradient of a linear
+// layer's weight, stored [out, in], has this form.
+Values transpose_product(Graph& to, const Node& node, const Values& inputs, const std::vector<int>& uses) {
+  if (std::string_view(node.op->name) != "transpose" || node.outputs[0].shape.rank() != 2) return {};
+  const Node& product = *inputs[0].node;
+  const bool only_use = uses[node.inputs[0].node->id] == 1;
+  if (std::string_view(product.op->name) != "matmul" || !only_use || node.attrs.dims("axes")[0] != 1)
+    return {};
+  if (product.inputs[0].rank() != 2 || product.inputs[1].rank() != 2) return {};
+  const auto swapped = [&](const Value& matrix) -> Value {
+    const bool undoes = matrix.node->op == node.op && matrix.node->attrs == node.attrs;
+    return undoes ? matrix.node->inputs[0] : to.apply(*node.op, {matrix}, node.attrs)[0];
+  };
+  const Value a = swapped(product.inputs[1]), b = swapped(product.inputs[0]);
+  return to.apply(*product.op, {a, b}, product.attrs);
+}
+
 Values fold_constants(Graph& to, const Node& node, const Values& inputs) {
   const bool computes = node.op->kind == OpKind::compute || node.op->kind == OpKind::tile;
   if (!computes || node.op->random || inputs.empty()) return {};
@@ -97,8 +115,13 @@ Values fold_constants(Graph& to, const Node& node, const Values& inputs) {
 }  // namespace
 
 Unit simplify(const Unit& unit) {
-  return rewrite(*unit.graph, unit.outputs, [](Graph& to, const Node& node, const Values& inputs) -> Values {
+  std::vector<int> uses(unit.graph->nodes().size(), 0);  // by node id; a wanted output counts as a use
+  for (const Node* node : live_nodes(*unit.graph, unit.outputs))
+    for (const Value& input : node->inputs) ++uses[input.node->id];
+  for (const Value& output : unit.outputs) ++uses[output.node->id];
+  return rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
     if (node.op->kind == OpKind::effect) return {};
+    if (Values product = transpose_product(to, node, inputs, uses); !product.empty()) return product;
     if (Values kept = remove_neutral(node, inputs); !kept.empty()) return kept;
     if (Values merged = merge_views(to, node, inputs); !merged.empty()) return merged;
     return fold_constants(to, node, inputs);
