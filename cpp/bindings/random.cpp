@@ -4,6 +4,7 @@
 
 #include "bindings/bindings.h"
 #include "core/error.h"
+#include "core/linalg.h"
 #include "kernels/tile.h"
 
 namespace ravine::bindings {
@@ -29,6 +30,16 @@ py::array permutation(std::int64_t n, std::uint64_t seed) {
   return result;
 }
 
+py::array orthogonal(std::int64_t rows, std::int64_t columns, std::uint64_t seed) {
+  check<ValueError>(rows >= 1 && columns >= 1, "orthogonal: got ", rows, " rows and ", columns,
+                    " columns, expected at least one of each");
+  py::array result = new_array(DType::float64, Shape{rows, columns});
+  const std::span<double> matrix(static_cast<double*>(result.mutable_data()), static_cast<std::size_t>(rows * columns));
+  Generator(seed).fill_normal(matrix, 0, 1);
+  orthonormalize(matrix, rows, columns);
+  return result;
+}
+
 }  // namespace
 
 void bind_random(py::module_& module) {
@@ -42,6 +53,7 @@ void bind_random(py::module_& module) {
 
   module.def("seed", [](std::uint64_t seed) { default_generator().seed(seed); }, py::arg("seed"));
   module.def("draw_seed", [] { return default_generator().draw_seed(); });
+  module.def("orthogonal", &orthogonal, py::arg("rows"), py::arg("columns"), py::arg("seed"));
   module.def("permutation", &permutation, py::arg("n"), py::arg("seed"));
   module.def(
       "fill_uniform",

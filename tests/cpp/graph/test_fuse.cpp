@@ -1,0 +1,113 @@
+// What the compiler makes of small graphs: which kernels run, and that the numbers stay right.
+#include "graph_test.h"
+
+namespace ravine::testing {
+namespace {
+
+using Names = std::vector<std::string>;
+
+TEST(Fuse, ElementwiseChainIsOneCall) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {2, 3}}), y = graph.input({DType::float32, {3}});
+  const Value result = ops::relu(x * 2.0 + y);
+  auto program = compile(graph, std::span(&result, 1));
+  EXPECT_EQ(kernels_of(*program), Names{"elementwise + mul, add, relu"});
+  const auto values = run(*program, {array_of({2, 3}, {1, -2, 3, -4, 5, -6}), array_of({3}, {1, 2, 3})});
+  EXPECT_EQ(values[0], (std::vector<float>{3, 0, 9, 0, 12, 0}));
+}
+
+TEST(Fuse, AValueThatIsReadOutsideIsAnOutputOfTheGroup) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {4}});
+  const Value inner = ops::exp(x), outer = inner * inner;
+  const Values outputs{inner, outer};
+  auto program = compile(graph, outputs);
+  EXPECT_EQ(program->calls().size(), 1u);
+  const auto values = run(*program, {array_of({4}, {0, 0, 0, 0})});
+  EXPECT_EQ(values[0], (std::vector<float>{1, 1, 1, 1}));
+  EXPECT_EQ(values[1], (std::vector<float>{1, 1, 1, 1}));
+}
+
+TEST(Fuse, BiasAndActivationRunInsideTheProduct) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {2, 2}}), w = graph.input({DType::float32, {2, 2}});
+  const Value bias = graph.input({DType::float32, {2}});
+  const Value result = ops::relu(ops::matmul(x, w) + bias);
+  auto program = compile(graph, std::span(&result, 1));
+  EXPECT_EQ(kernels_of(*program), Names{"gemm + add, relu"});
+  const auto values =
+      run(*program, {array_of({2, 2}, {1, 2, 3, 4}), array_of({2, 2}, {1, 0, 0, -1}), array_of({2}, {1, 1})});
+  EXPECT_EQ(values[0], (std::vector<float>{2, 0, 4, 0}));
+}
+
+TEST(Fuse, TheRawProductIsKeptWhenTheBackwardPassNeedsIt) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {2, 2}}), w = graph.input({DType::float32, {2, 2}});
+  const Value product = ops::matmul(x, w);
+  const Values outputs{product, ops::relu(product)};
+  auto program = compile(graph, outputs);
+  EXPECT_EQ(program->calls().size(), 1u);
+  const auto values = run(*program, {array_of({2, 2}, {1, 2, 3, 4}), array_of({2, 2}, {1, 0, 0, -1})});
+  EXPECT_EQ(values[0], (std::vector<float>{1, -2, 3, -4}));
+  EXPECT_EQ(values[1], (std::vector<float>{1, 0, 3, 0}));
+}
+
+// exp(x) and exp(x) * f(exp(x)) must not fuse around f when f is no elementwise operation.
+TEST(Fuse, NeverFusesAroundAnOperationInBetween) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {2, 2}});
+  const Value inner = ops::exp(x);
+  const Value result = inner + ops::matmul(inner, inner);
+  auto program = compile(graph, std::span(&result, 1));
+  const auto values = run(*program, {array_of({2, 2}, {0, 0, 0, 0})});
+  EXPECT_EQ(values[0], (std::vector<float>{3, 3, 3, 3}));
+}
+
+TEST(Fuse, RandomNumbersAreComputedAgainNotStored) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {64}});
+  const Value mask = ops::less(ops::uniform(graph, {64}, DType::float32), ops::scalar_like(x, 0.5));
+  const Value kept = ops::where(mask, x, ops::scalar_like(x, 0));
+  const Value total = ops::sum(kept);
+  const Values outputs{kept, ops::where(mask, x * total, ops::scalar_like(x, 0))};
+  auto program = compile(graph, outputs);
+  const auto values = run(*program, {array_of({64}, std::vector<float>(64, 1.0f))});
+  float sum = 0;
+  for (const float value : values[0]) sum += value;
+  EXPECT_GT(sum, 10);
+  EXPECT_LT(sum, 54);
+  for (std::size_t i = 0; i < 64; ++i) EXPECT_EQ(values[1][i], values[0][i] * sum);
+  const auto again = run(*program, {array_of({64}, std::vector<float>(64, 1.0f))});
+  EXPECT_NE(values[0], again[0]);  // the next step draws other numbers
+}
+
+TEST(Simplify, RemovesWhatDoesNothingAndFoldsConstants) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {2, 3}});
+  const Value twice = ops::transpose(ops::transpose(x, {1, 0}), {1, 0});
+  const Value six = graph.scalar(2, DType::float32) * graph.scalar(3, DType::float32);
+  const Value result = (twice + 0.0) * 1.0 + six;
+  auto program = compile(graph, std::span(&result, 1));
+  EXPECT_EQ(kernels_of(*program), Names{"elementwise + add"});
+  EXPECT_EQ(run(*program, {array_of({2, 3}, {0, 1, 2, 3, 4, 5})})[0],
+            (std::vector<float>{6, 7, 8, 9, 10, 11}));
+}
+
+TEST(CommonSubexpressions, EqualNodesAreComputedOnce) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {3, 3}});
+  const Value result = ops::matmul(x, x) + ops::matmul(x, x);
+  auto program = compile(graph, std::span(&result, 1));
+  EXPECT_EQ(program->calls().size(), 1u);
+}
+
+TEST(InPlace, AChainThroughSumsReusesItsMemory) {
+  Graph graph(op_table());
+  Value x = graph.input({DType::float32, {1024}});
+  for (int i = 0; i < 4; ++i) x = x * ops::sum(ops::exp(x));  // four groups of 4 KiB each
+  auto program = compile(graph, std::span(&x, 1));
+  EXPECT_LE(program->arena_bytes(), 3 * 4096);
+}
+
+}  // namespace
+}  // namespace ravine::testing
