@@ -50,9 +50,7 @@ def train_test_split(
     """
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
-        raise ValueError(
-            f"train_test_split: x of shape {x.shape} and y of shape {y.shape} differ in length"
-        )
+        raise ValueError(f"train_test_split: x of shape {x.shape} and y of shape {y.shape} differ in length")
     n_test = _test_count(len(x), test_size)
     order = _core.permutation(len(x), seed)
     if stratify:
