@@ -76,9 +76,9 @@ struct PatchRun {
 // buffer.
 inline constexpr std::int64_t max_merged_run = 64;
 
-// The run that begins at element `from` of a patch and ends before `to`.
+// The run that begins at element `from` of a patch and ends before `to`; over several taps only if `merge`.
 template <class T>
-PatchRun run_at(const Patches<T>& patches, std::int64_t from, std::int64_t to) {
+PatchRun run_at(const Patches<T>& patches, std::int64_t from, std::int64_t to, bool merge = true) {
   const std::int64_t tap = from / patches.channels;
   PatchRun run;
   run.channel = from - tap * patches.channels;
@@ -86,7 +86,7 @@ PatchRun run_at(const Patches<T>& patches, std::int64_t from, std::int64_t to) {
   run.tap_x = tap - run.tap_y * patches.taps_x;
   run.taps = 1;
   run.size = smaller(patches.channels - run.channel, to - from);
-  if (patches.adjacent_taps()) {
+  if (merge && patches.adjacent_taps()) {
     const std::int64_t merged =
         smaller((patches.taps_x - run.tap_x) * patches.channels - run.channel, to - from);
     if (merged <= max_merged_run) {
@@ -115,30 +115,79 @@ const T* elements_of(const Patches<T>& patches, const PatchRun& run, const Patch
   return buffer;
 }
 
+// The positions of one panel's rows, side by side so that the tests for the border are vector instructions.
+template <class T>
+struct PanelPositions {
+  const T* origin[panel_rows];  // of tap (0, 0), even where that is outside of the image
+  std::int64_t y[panel_rows], x[panel_rows];
+
+  PanelPositions(const Patches<T>& patches, std::int64_t first, int rows) {
+    PatchPosition<T> at(patches, first);
+    for (int i = 0; i < panel_rows; ++i) {
+      y[i] = i < rows ? at.y
+                      : -patches.taps_y * larger(patches.tap_y_step, 1) - patches.height;  // always outside
+      x[i] = at.x;
+      origin[i] = at.image + (at.y * patches.width + at.x) * patches.image_channels;
+      if (i + 1 < rows) at.advance(patches);
+    }
+  }
+  // Addresses of a run that lies within one tap.
+  RAVINE_INLINE void point(const Patches<T>& patches, const PatchRun& run, const T** to) const {
+    const std::int64_t dy = run.tap_y * patches.tap_y_step, dx = run.tap_x * patches.tap_x_step;
+    const std::int64_t offset = (dy * patches.width + dx) * patches.image_channels + run.channel;
+    const auto height = static_cast<std::uint64_t>(patches.height),
+               width = static_cast<std::uint64_t>(patches.width);
+    for (int i = 0; i < panel_rows; ++i) {
+      const bool inside =
+          (static_cast<std::uint64_t>(y[i] + dy) < height) & (static_cast<std::uint64_t>(x[i] + dx) < width);
+      to[i] = inside ? origin[i] + offset : zeros<T>;
+    }
+  }
+};
+
 // A [positions, patch].
 template <class T>
 struct PatchesA {
   Patches<T> patches;
 
-  bool in_place() const { return false; }
-  void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
-    T buffers[panel_rows][max_merged_run];
-    const T* row[panel_rows];
-    std::int64_t step[panel_rows];
-    for (int i = rows; i < panel_rows; ++i) {
-      row[i] = zero_vector<T>;
-      step[i] = 0;
+  // Runs of few channels are better put together while packing.
+  AAccess access() const { return patches.channels >= min_run ? AAccess::by_rows : AAccess::packed; }
+  std::int64_t point(const T** to, std::int64_t* run_depths, std::int64_t first_row, int rows,
+                     Range depth) const {
+    const PanelPositions<T> positions(patches, first_row, rows);
+    std::int64_t runs = 0;
+    for (std::int64_t p = depth.begin; p < depth.end; ++runs) {
+      const PatchRun run = run_at(patches, p, depth.end, false);
+      positions.point(patches, run, to + runs * panel_rows);
+      run_depths[runs] = run.size;
+      p += run.size;
     }
+    return runs;
+  }
+  void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
+    if (depth.size() <= 0) return;
+    const T* row[panel_rows];
+    if (patches.channels >= min_run) {
+      const PanelPositions<T> positions(patches, first_row, rows);
+      for (std::int64_t p = depth.begin; p < depth.end;) {
+        const PatchRun run = run_at(patches, p, depth.end, false);
+        positions.point(patches, run, row);
+        pack_a_rows<T>(to + (p - depth.begin) * panel_rows, row, run.size);
+        p += run.size;
+      }
+      return;
+    }
+    T buffers[panel_rows][max_merged_run];
+    for (int i = rows; i < panel_rows; ++i) row[i] = zeros<T>;
     for (std::int64_t p = depth.begin; p < depth.end;) {
       const PatchRun run = run_at(patches, p, depth.end);
       PatchPosition<T> at(patches, first_row);
       for (int i = 0; i < rows; ++i) {
         const T* const from = elements_of(patches, run, at, buffers[i]);
-        row[i] = from != nullptr ? from : zero_vector<T>;
-        step[i] = from != nullptr;
+        row[i] = from != nullptr ? from : zeros<T>;
         at.advance(patches);
       }
-      pack_a_rows<T>(to + (p - depth.begin) * panel_rows, row, step, run.size);
+      pack_a_rows<T>(to + (p - depth.begin) * panel_rows, row, run.size);
       p += run.size;
     }
   }

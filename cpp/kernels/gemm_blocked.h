@@ -31,7 +31,7 @@ inline constexpr std::int64_t block_columns =
 // So few rows read B too seldom to pay for packing it, where whole vectors of it can be read in place.
 inline constexpr std::int64_t rows_to_pack_b = 2 * micro_rows + 1;
 // So few panels of columns read A too seldom to pay for packing it.
-inline constexpr std::int64_t panels_to_pack_a = 5;
+inline constexpr std::int64_t panels_in_place_a = 4;
 
 template <class T>
 inline constexpr std::int64_t a_capacity =
@@ -58,17 +58,72 @@ struct MatrixC {
   }
 };
 
-// ---- one thread's rectangle
-// ------------------------------------------------------------------------------------ C[rows, columns] =
-// A[rows, depth] B[depth, columns] (+ C), by one thread. C has row(i) and complete(rows, columns).
+// ---- one thread's rectangle ----------------------------------------------------------------------------
+// A block of A as the micro-kernels will read it: packed, or in place.
+template <class T, class A>
+class BlockOfA {
+ public:
+  BlockOfA(const A& a, AAccess access, std::byte* memory)
+      : a_(a),
+        access_(access),
+        packed_(reinterpret_cast<T*>(memory)),
+        addresses_(reinterpret_cast<const T**>(memory)) {}
+
+  void prepare(Range rows, Range depth) {
+    first_row_ = rows.begin;
+    depth_ = depth;
+    if (access_ == AAccess::adjacent) return;
+    for (std::int64_t i = rows.begin; i < rows.end; i += micro_rows) {
+      const std::int64_t panel = (i - first_row_) / micro_rows;
+      const int height = static_cast<int>(smaller(micro_rows, rows.end - i));
+      if (access_ == AAccess::packed) {
+        a_.pack(packed_ + panel * panel_rows * depth.size(), i, height, depth);
+      } else {  // every panel has the same runs
+        runs_ = a_.point(addresses_ + panel * panel_rows * runs_, run_depths_, i, height, depth);
+      }
+    }
+  }
+
+  // Multiplies the panel that begins at row i; args lacks only what concerns A.
+  void multiply(MicroArgs<T>& args, std::int64_t i, std::int64_t height, std::int64_t vectors) const {
+    const std::int64_t panel = (i - first_row_) / micro_rows;
+    if (access_ == AAccess::by_rows) {
+      args.a_rows = addresses_ + panel * panel_rows * runs_;
+      args.run_depths = run_depths_;
+      args.runs = runs_;
+      micro_kernels<T, ALayout::by_rows>.of[height - 1][vectors - 1](args);
+      return;
+    }
+    args.a = packed_ + panel * panel_rows * depth_.size();
+    args.a_step = panel_rows;
+    args.depth = depth_.size();
+    if constexpr (requires { a_.at(i, i); }) {
+      if (access_ == AAccess::adjacent) {
+        args.a = a_.at(i, depth_.begin);
+        args.a_step = a_.step();
+      }
+    }
+    micro_kernels<T, ALayout::adjacent>.of[height - 1][vectors - 1](args);
+  }
+
+ private:
+  const A& a_;
+  AAccess access_;
+  T* packed_;
+  const T** addresses_;
+  std::int64_t first_row_ = 0, runs_ = 0;
+  Range depth_{0, 0};
+  std::int64_t run_depths_[max_block_depth / min_run + 2];
+};
+
+// C[rows, columns] = A[rows, depth] B[depth, columns] (+ C), by one thread. C has row(i) and complete(rows,
+// columns).
 template <class T, class A, class B, class C>
 void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Range depth, bool accumulate,
               std::byte* scratch) {
   constexpr std::int64_t n_lanes = lanes<T>;
   if (rows.size() <= 0 || columns.size() <= 0) return;
   T* const packed_b = reinterpret_cast<T*>(scratch);
-  T* const packed_a = packed_b + b_capacity<T>;
-
   const std::int64_t strip_columns = smaller(columns.size(), block_columns<T>);
   // Deep strips of B spare C the way to memory and back: as deep as the capacity allows.
   const std::int64_t strip_depth =
@@ -77,8 +132,8 @@ void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Ran
 
   for (std::int64_t j0 = columns.begin; j0 < columns.end; j0 += strip_columns) {
     const Range strip{j0, smaller(j0 + strip_columns, columns.end)};
-    const bool a_in_place =
-        a.in_place() && strip.size() < panels_to_pack_a * panel_columns<T> && depth.size() > 0;
+    const bool pack_a = strip.size() > panels_in_place_a * panel_columns<T> || depth.size() == 0;
+    BlockOfA<T, A> block_of_a(a, pack_a ? AAccess::packed : a.access(), scratch + b_capacity<T> * sizeof(T));
     std::int64_t q0 = depth.begin;
     do {  // once even where depth is empty: C must become 0
       const Range deep{q0, smaller(q0 + strip_depth, depth.end)};
@@ -97,48 +152,26 @@ void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Ran
         std::int64_t p0 = deep.begin;
         do {
           const Range run{p0, smaller(p0 + block_depth<T>, deep.end)};
-          if (!a_in_place) {
-            for (std::int64_t i = block.begin; i < block.end; i += micro_rows) {
-              a.pack(packed_a + (i - block.begin) / micro_rows * panel_rows * run.size(), i,
-                     static_cast<int>(smaller(micro_rows, block.end - i)), run);
-            }
-          }
-          for (std::int64_t j = strip.begin; j < strip.end; j += panel_columns<T>) {
-            const std::int64_t count = smaller(panel_columns<T>, strip.end - j);
-            const std::int64_t vectors = divide_up(count, n_lanes);
+          block_of_a.prepare(block, run);
+          for_each_panel<T>(strip, [&](std::int64_t j, std::int64_t count, std::int64_t width) {
+            const std::int64_t vectors = width / n_lanes;
             MicroArgs<T> args;
-            args.depth = run.size();
             args.column = j;
             args.last = count - (vectors - 1) * n_lanes;
             args.accumulate = accumulate || run.begin > depth.begin;
-            args.b_step = vectors * n_lanes;
-            args.b = packed_b + (j - strip.begin) * deep.size() + (run.begin - deep.begin) * args.b_step;
+            args.b = packed_b + (j - strip.begin) * deep.size() + (run.begin - deep.begin) * width;
+            args.b_step = width;
             if constexpr (requires { b.at(p0, j); }) {
-              if (b_in_place && count % n_lanes == 0) {
+              if (b_in_place && count == width) {
                 args.b = b.at(run.begin, j);
                 args.b_step = b.step();
               }
             }
             for (std::int64_t i = block.begin; i < block.end; i += micro_rows) {
-              const std::int64_t height = smaller(micro_rows, block.end - i);
               args.c_rows = c_rows + (i - block.begin);
-              ALayout layout = ALayout::rows_adjacent;
-              args.a = packed_a + (i - block.begin) / micro_rows * panel_rows * run.size();
-              args.a_step = panel_rows;
-              if constexpr (requires { a.at(i, p0); }) {
-                if (a_in_place) {
-                  layout = a.layout();
-                  args.a = a.at(i, run.begin);
-                  args.a_step = a.step();
-                }
-              }
-              if (layout == ALayout::rows_adjacent) {
-                micro_kernels<T, ALayout::rows_adjacent>.of[height - 1][vectors - 1](args);
-              } else {
-                micro_kernels<T, ALayout::depth_adjacent>.of[height - 1][vectors - 1](args);
-              }
+              block_of_a.multiply(args, i, smaller(micro_rows, block.end - i), vectors);
             }
-          }
+          });
           p0 = run.end;
         } while (p0 < deep.end);
         if (deep.end == depth.end) c.complete(block, strip);
@@ -148,9 +181,9 @@ void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Ran
   }
 }
 
-// ---- the team's division
-// --------------------------------------------------------------------------------------- This thread's share
-// of `count` products, each m x n: a range of products and a rectangle of micro-tiles in them.
+// ---- the team's division -------------------------------------------------------------------------------
+// This thread's share of `count` products, each m x n: a range of products and a rectangle of micro-tiles in
+// them.
 struct Share {
   Range products, rows, columns;
 };

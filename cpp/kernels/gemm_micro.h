@@ -24,24 +24,44 @@ inline constexpr int panel_rows = micro_rows == 6 ? 8 : micro_rows;
 template <class T>
 inline constexpr int panel_columns = micro_vectors* lanes<T>;
 
-// Where a micro-kernel reads A: element (i, p) is a[i * row_step + p * depth_step].
+// How a micro-kernel reads A.
 enum class ALayout {
-  rows_adjacent,   // row_step 1: a packed panel, or a transposed matrix in place
-  depth_adjacent,  // depth_step 1: a row-major matrix in place
+  adjacent,  // the rows of one p side by side: a packed panel, or a transposed matrix in place
+  by_rows,   // an address per row, in one or more runs of p: a matrix or an image in place
 };
 
 template <class T>
 struct MicroArgs {
-  std::int64_t depth;
+  // adjacent: element (i, p) is a[p * a_step + i].
   const T* a;
-  std::int64_t a_step;  // the step of A that is not 1
-  const T* b;           // element (p, j) is b[p * b_step + j]; whole vectors are read
+  std::int64_t a_step;
+  std::int64_t depth;
+  // by_rows: element (i, p) of a run is a_rows[run * panel_rows + i][p], p < run_depths[run].
+  const T* const* a_rows;
+  const std::int64_t* run_depths;
+  std::int64_t runs;
+
+  const T* b;  // element (p, j) is b[p * b_step + j]; whole vectors are read
   std::int64_t b_step;
   T* const* c_rows;     // one address per row of the tile
   std::int64_t column;  // of the tile within these rows
   std::int64_t last;    // columns of the last vector, 1..lanes
   bool accumulate;      // add to what C holds
 };
+
+// sums[i][v] += the products of one p; a_element(i) is a scalar.
+template <class T, int rows, int vectors, class Element>
+RAVINE_INLINE void multiply_add_row(Vec<T> (&sums)[rows][vectors], const T* b, Element a_element) {
+  Vec<T> b_row[vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < vectors; ++v) b_row[v] = load(b + v * lanes<T>);
+#pragma GCC unroll 8
+  for (int i = 0; i < rows; ++i) {
+    const Vec<T> a = splat<T>(a_element(i));
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) sums[i][v] += a * b_row[v];
+  }
+}
 
 template <class T, ALayout layout, int rows, int vectors>
 [[gnu::noinline]] void micro_kernel(const MicroArgs<T>& args) {
@@ -51,21 +71,24 @@ template <class T, ALayout layout, int rows, int vectors>
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sums[i][v] = Vec<T>{};
 
-  const std::int64_t depth = args.depth, a_step = args.a_step, b_step = args.b_step;
-  const T* a = args.a;
+  const std::int64_t b_step = args.b_step;
   const T* b = args.b;
-  for (std::int64_t p = 0; p < depth; ++p) {
-    Vec<T> b_row[vectors];
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) b_row[v] = load(b + v * lanes<T>);
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; ++i) {
-      const Vec<T> a_element = splat(layout == ALayout::rows_adjacent ? a[i] : a[i * a_step]);
-#pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) sums[i][v] += a_element * b_row[v];
+  if constexpr (layout == ALayout::adjacent) {
+    const T* a = args.a;
+    const std::int64_t a_step = args.a_step;
+    for (std::int64_t p = args.depth; p > 0; --p, a += a_step, b += b_step) {
+      multiply_add_row<T>(sums, b, [a](int i) RAVINE_INLINE_LAMBDA { return a[i]; });
     }
-    a += layout == ALayout::rows_adjacent ? a_step : 1;
-    b += b_step;
+  } else {
+    for (std::int64_t run = 0; run < args.runs; ++run) {
+      const T* a[rows];
+#pragma GCC unroll 8
+      for (int i = 0; i < rows; ++i) a[i] = args.a_rows[run * panel_rows + i];
+      const std::int64_t depth = args.run_depths[run];
+      for (std::int64_t p = 0; p < depth; ++p, b += b_step) {
+        multiply_add_row<T>(sums, b, [&a, p](int i) RAVINE_INLINE_LAMBDA { return a[i][p]; });
+      }
+    }
   }
 
 #pragma GCC unroll 8

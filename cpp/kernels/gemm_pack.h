@@ -78,22 +78,25 @@ RAVINE_INLINE void transpose(Vec<T> (&v)[rows]) {
   }
 }
 
-// to[p * panel_rows + i] = row[i][p * step[i]] for p < depth, a step being 1, or 0 for a row of zeros (which
-// must be a whole vector long). May write up to one transposed block beyond: panels are packed in rising
-// order with that slack behind.
+// What a row outside of its image reads.
+inline constexpr std::int64_t max_block_depth = 512;
 template <class T>
-inline void pack_a_rows(T* to, const T* const (&row)[panel_rows], const std::int64_t (&step)[panel_rows],
-                        std::int64_t depth) {
+alignas(64) inline constexpr T zeros[max_block_depth] = {};
+
+// to[p * panel_rows + i] = row[i][p] for p < depth. May write up to one transposed block beyond: panels are
+// packed in rising order with that slack behind the last.
+template <class T>
+inline void pack_a_rows(T* to, const T* const (&row)[panel_rows], std::int64_t depth) {
   constexpr int n = lanes<T>;
   std::int64_t p = 0;
   for (; p < depth; p += n) {
     Vec<T> v[panel_rows];
     if (depth - p >= n) {
 #pragma GCC unroll 8
-      for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p * step[i]);
+      for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p);
     } else {
 #pragma GCC unroll 8
-      for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p * step[i], depth - p);
+      for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p, depth - p);
     }
     transpose<T, panel_rows>(v);
 #pragma GCC unroll 8
@@ -103,9 +106,6 @@ inline void pack_a_rows(T* to, const T* const (&row)[panel_rows], const std::int
 // Elements that pack_a_rows may write behind a panel.
 template <class T>
 inline constexpr std::int64_t pack_slack = std::int64_t{lanes<T>} * panel_rows;
-
-template <class T>
-alignas(64) inline constexpr T zero_vector[lanes<T>] = {};
 
 // to[p * width + i] = row[i][p] for p < depth and one vector of columns i; columns from `count` on are 0.
 template <class T>
@@ -142,26 +142,36 @@ RAVINE_INLINE void copy_padded(T* to, const T* from, std::int64_t count) {
   if (j < count) store(to + j, load(from + j, count - j));
 }
 
+// How a source of A can be read where it lies: step() elements from p to p + 1 (adjacent), or through
+// addresses that point() writes, panel_rows of them for each run of depth (by_rows); packed: it cannot.
+// pack() always can.
+enum class AAccess { adjacent, by_rows, packed };
+// Shortest run, but for the first and last, that a source read by rows has.
+inline constexpr std::int64_t min_run = 8;
+
 // A [m, k] in memory.
 template <class T>
 struct MatrixA {
   const T* data;
   std::int64_t row_stride, column_stride;
 
-  bool in_place() const { return row_stride == 1 || column_stride == 1; }
-  ALayout layout() const { return column_stride == 1 ? ALayout::depth_adjacent : ALayout::rows_adjacent; }
-  std::int64_t step() const { return column_stride == 1 ? row_stride : column_stride; }
+  AAccess access() const {
+    return column_stride == 1 ? AAccess::by_rows : row_stride == 1 ? AAccess::adjacent : AAccess::packed;
+  }
+  std::int64_t step() const { return column_stride; }
   const T* at(std::int64_t i, std::int64_t p) const { return data + i * row_stride + p * column_stride; }
 
+  std::int64_t point(const T** to, std::int64_t* run_depths, std::int64_t first_row, int rows,
+                     Range depth) const {
+    for (int i = 0; i < rows; ++i) to[i] = at(first_row + i, depth.begin);
+    run_depths[0] = depth.size();
+    return 1;
+  }
   void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
     if (column_stride == 1) {
       const T* row[panel_rows];
-      std::int64_t step[panel_rows];
-      for (int i = 0; i < panel_rows; ++i) {
-        row[i] = i < rows ? at(first_row + i, depth.begin) : zero_vector<T>;
-        step[i] = i < rows;
-      }
-      pack_a_rows<T>(to, row, step, depth.size());
+      for (int i = 0; i < panel_rows; ++i) row[i] = i < rows ? at(first_row + i, depth.begin) : zeros<T>;
+      pack_a_rows<T>(to, row, depth.size());
     } else if (row_stride == 1 && rows == micro_rows) {
       const T* from = at(first_row, depth.begin);
       for (std::int64_t p = 0; p < depth.size(); ++p, from += column_stride, to += panel_rows) {
