@@ -102,7 +102,3 @@ def test_the_installed_package_is_small() -> None:
     folder = Path(rv.__file__).parent
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc")
     assert size < 20e6, f"{size / 1e6:.1f} MB unpacked; the wheel, packed, must stay below 5 MB"
-
-
-def test_the_version_stands_alike_in_the_package_and_its_metadata() -> None:
-    assert rv.__version__ == importlib.metadata.version("ravine")
