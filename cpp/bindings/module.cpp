@@ -10,4 +10,5 @@ PYBIND11_MODULE(_core, module) {
   bind_optim(module);
   bind_graph(module);
   bind_program(module);
+  bind_model(module);
 }
