@@ -185,8 +185,8 @@ class Module:
             if name in table:
                 if value is not None:
                     raise TypeError(
-                        f"{type(self).__name__}.{name} is registered state; assign a Parameter, Buffer, Module "
-                        f"or None, or write into its .data, instead of {type(value).__name__}"
+                        f"{type(self).__name__}.{name} is registered state; assign a Parameter, Buffer or Module, "
+                        f"None, or write into its .data, instead of {type(value).__name__}"
                     )
                 table[name] = None
                 return
