@@ -214,21 +214,37 @@ struct PatchesB {
     for (std::int64_t j = first_column; j < first_column + columns; j += runs[n_runs++].size) {
       runs[n_runs] = run_at(patches, j, first_column + columns);
     }
+    // A run writes whole vectors: what is too much the next run overwrites, or it is the panel's padding.
+    std::int64_t j = 0;
+    for (int r = 0; r < n_runs; ++r) {
+      copy_run(to + j, runs[r], width, width - j, depth);
+      j += runs[r].size;
+    }
+  }
+
+  // The run's elements at every position of `depth`, to rows `width` apart of which `room` elements may be
+  // written.
+  void copy_run(T* to, const PatchRun& run, std::int64_t width, std::int64_t room, Range depth) const {
+    constexpr int n = lanes<T>;
+    const std::int64_t dy = run.tap_y * patches.tap_y_step, dx = run.tap_x * patches.tap_x_step;
+    const auto height = static_cast<std::uint64_t>(patches.height);
+    const std::int64_t last_x = patches.width - run.taps;
+    const std::int64_t whole = run.size / n * n, tail = run.size - whole,
+                       tail_room = smaller(room - whole, n);
+    T buffer[max_merged_run];
     PatchPosition<T> at(patches, depth.begin);
     for (std::int64_t p = depth.begin; p < depth.end; ++p, to += width, at.advance(patches)) {
-      // Every run fills whole vectors; what it writes too much the next one overwrites, up to the row's end.
-      std::int64_t j = 0;
-      for (int r = 0; r < n_runs; ++r) {
-        T buffer[max_merged_run];
-        const T* const from = elements_of(patches, runs[r], at, buffer);
-        const std::int64_t size = runs[r].size;
-        for (std::int64_t e = 0; e < size; e += lanes<T>) {
-          const Vec<T> v = from != nullptr ? load(from + e, smaller(size - e, lanes<T>)) : Vec<T>{};
-          store(to + j + e, v, smaller(width - j - e, lanes<T>));
+      const std::int64_t y = at.y + dy, x = at.x + dx;
+      const T* from = zeros<T>;
+      if (static_cast<std::uint64_t>(y) < height) {
+        if (x >= 0 && x <= last_x) {
+          from = at.image + (y * patches.width + x) * patches.image_channels + run.channel;
+        } else if (run.taps > 1) {
+          from = elements_of(patches, run, at, buffer);
         }
-        j += size;
       }
-      if (j < width) store(to + j, Vec<T>{}, width - j);
+      for (std::int64_t e = 0; e < whole; e += n) store(to + e, load(from + e));
+      if (tail > 0) store(to + whole, load(from + whole, tail), tail_room);
     }
   }
 };
