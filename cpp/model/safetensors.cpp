@@ -167,6 +167,32 @@ void check_tensors(std::span<const NamedTensor> tensors) {
 // ---- reading
 // ---------------------------------------------------------------------------------------------------
 
+// The keys of a JSON object in their order, repeated ones too: a parsed object has neither. (The parser's
+// callback could tell, but with it the time is quadratic in the number of keys.)
+struct TopLevelKeys : nlohmann::json_sax<Json> {
+  std::vector<std::string> names;
+  int depth = 0;
+
+  bool key(string_t& name) override {
+    if (depth == 1) names.push_back(name);
+    return true;
+  }
+  bool start_object(std::size_t) override { return ++depth, true; }
+  bool end_object() override { return --depth, true; }
+  bool start_array(std::size_t) override { return ++depth, true; }
+  bool end_array() override { return --depth, true; }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return false;
+  }
+};
+
 class HeaderReader {
  public:
   HeaderReader(const std::string& path, std::uint64_t data_bytes) : path_(path), data_bytes_(data_bytes) {}
@@ -199,16 +225,15 @@ class HeaderReader {
 
   // `names` receives the header's keys in their order.
   Json parse(const char* begin, const char* end, std::vector<std::string>& names) const {
-    std::set<std::string> seen;  // a repeated name would silently hide a tensor
-    const auto watch = [&](int depth, Json::parse_event_t event, Json& value) {
-      if (event != Json::parse_event_t::key || depth != 1) return true;
-      names.push_back(value.get<std::string>());
-      if (!seen.insert(names.back()).second) reject("two tensors are named '", names.back(), "'");
-      return true;
-    };
     try {
-      Json header = Json::parse(begin, end, watch);
+      Json header = Json::parse(begin, end);
       if (!header.is_object()) reject("its header is not a JSON object");
+      TopLevelKeys keys;
+      Json::sax_parse(begin, end, &keys);
+      std::set<std::string> seen;
+      for (const std::string& name : keys.names)
+        if (!seen.insert(name).second) reject("two tensors are named '", name, "'");
+      names = std::move(keys.names);
       return header;
     } catch (const Json::exception& error) {
       reject("its header is not JSON (", error.what(), ")");
@@ -305,7 +330,10 @@ void write_safetensors(const std::string& path, std::span<const NamedTensor> ten
 
   std::string text;
   const auto add_entry = [&](const std::string& name, const Json& entry) {
-    text += (text.empty() ? "{" : ",") + Json(name).dump() + ":" + entry.dump();
+    text += text.empty() ? "{" : ",";
+    text += Json(name).dump();
+    text += ":";
+    text += entry.dump();
   };
   try {
     if (!metadata.empty()) add_entry(metadata_key, metadata);
