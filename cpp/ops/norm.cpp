@@ -149,9 +149,9 @@ void infer_batch_norm(Node& node) {
     expect_shape(node, 1, columns, "gamma");
     expect_shape(node, 2, columns, "beta");
   }
-  check<ValueError>(row_count(shape) > 1,
-                    "batch_norm: needs more than 1 value per channel for batch statistics, got ",
-                    row_count(shape), " (shape ", shape, ")");
+  check<ValueError>(row_count(shape) != 1,
+                    "batch_norm: needs more than 1 value per channel for batch statistics, got shape ",
+                    shape);
   const TensorType statistics{node.input_dtype(0), columns};
   node.outputs = {node.input_type(0), statistics, statistics};
 }
