@@ -13,7 +13,7 @@ typedef std::uint64_t Element8 __attribute__((may_alias));
 template <class E>
 void copy_elements(E* __restrict to, std::int64_t to_row, std::int64_t to_column, const E* __restrict from,
                    std::int64_t from_row, std::int64_t from_column, std::int64_t rows, std::int64_t columns) {
-  if (to_column == 1 && from_column <= 1) {  // 0 or 1
+  if (to_column == 1 && (from_column == 0 || from_column == 1)) {
     for (std::int64_t r = 0; r < rows; ++r) {
       E* __restrict row_to = to + r * to_row;
       const E* __restrict row_from = from + r * from_row;
