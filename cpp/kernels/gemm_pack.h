@@ -156,7 +156,10 @@ struct MatrixA {
   std::int64_t row_stride, column_stride;
 
   AAccess access() const {
-    return column_stride == 1 ? AAccess::by_rows : row_stride == 1 ? AAccess::adjacent : AAccess::packed;
+    if (column_stride == 1) return AAccess::by_rows;
+    // Rows further apart would use too little of the cache lines that a panel touches.
+    constexpr std::int64_t max_step = 128 / sizeof(T);
+    return row_stride == 1 && column_stride <= max_step ? AAccess::adjacent : AAccess::packed;
   }
   std::int64_t step() const { return column_stride; }
   const T* at(std::int64_t i, std::int64_t p) const { return data + i * row_stride + p * column_stride; }
