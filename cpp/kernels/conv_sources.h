@@ -97,22 +97,17 @@ PatchRun run_at(const Patches<T>& patches, std::int64_t from, std::int64_t to, b
   return run;
 }
 
-// The run's elements at a position: in the image, in `buffer` (at the image's left or right border), or null:
-// all zero.
+// The elements of a run whose first pixel, at column x, or last one may lie outside of the image: `from` is
+// where the first would lie. Runs of one tap are then all zero.
 template <class T>
-const T* elements_of(const Patches<T>& patches, const PatchRun& run, const PatchPosition<T>& at,
-                     T (&buffer)[max_merged_run]) {
-  const std::int64_t y = at.y + run.tap_y * patches.tap_y_step, x = at.x + run.tap_x * patches.tap_x_step;
-  if (y < 0 || y >= patches.height) return nullptr;
-  const T* const row = at.image + y * patches.width * patches.image_channels;
-  if (x >= 0 && x + run.taps <= patches.width) return row + x * patches.image_channels + run.channel;
-  if (run.taps == 1) return nullptr;
-  const std::int64_t first = x * patches.channels + run.channel, end = patches.width * patches.channels;
-  for (std::int64_t e = 0; e < run.size; ++e) {
-    const std::int64_t element = first + e;
-    buffer[e] = element >= 0 && element < end ? row[element] : T{0};
-  }
-  return buffer;
+void put_together(const Patches<T>& patches, const PatchRun& run, const T* from, std::int64_t x,
+                  T (&buffer)[max_merged_run]) {
+  const std::int64_t begin = smaller(larger(-x * patches.channels - run.channel, 0), run.size);
+  const std::int64_t end =
+      larger(smaller((patches.width - x) * patches.channels - run.channel, run.size), begin);
+  for (std::int64_t e = 0; e < begin; ++e) buffer[e] = T{0};
+  for (std::int64_t e = begin; e < end; ++e) buffer[e] = from[e];
+  for (std::int64_t e = end; e < run.size; ++e) buffer[e] = T{0};
 }
 
 // The positions of one panel's rows, side by side so that the tests for the border are vector instructions.
@@ -141,6 +136,24 @@ struct PanelPositions {
       const bool inside =
           (static_cast<std::uint64_t>(y[i] + dy) < height) & (static_cast<std::uint64_t>(x[i] + dx) < width);
       to[i] = inside ? origin[i] + offset : zeros<T>;
+    }
+  }
+  // Of any run; where it straddles the image's left or right border, its elements are put together in a
+  // buffer.
+  RAVINE_INLINE void point_merged(const Patches<T>& patches, const PatchRun& run, const T** to,
+                                  T (&buffers)[panel_rows][max_merged_run]) const {
+    const std::int64_t dy = run.tap_y * patches.tap_y_step, dx = run.tap_x * patches.tap_x_step;
+    const std::int64_t offset = (dy * patches.width + dx) * patches.image_channels + run.channel;
+    const auto height = static_cast<std::uint64_t>(patches.height);
+    for (int i = 0; i < panel_rows; ++i) {
+      if (static_cast<std::uint64_t>(y[i] + dy) >= height) {
+        to[i] = zeros<T>;
+      } else if (x[i] + dx >= 0 && x[i] + dx + run.taps <= patches.width) {
+        to[i] = origin[i] + offset;
+      } else {
+        put_together(patches, run, origin[i] + offset, x[i] + dx, buffers[i]);
+        to[i] = buffers[i];
+      }
     }
   }
 };
@@ -178,15 +191,10 @@ struct PatchesA {
       return;
     }
     T buffers[panel_rows][max_merged_run];
-    for (int i = rows; i < panel_rows; ++i) row[i] = zeros<T>;
+    const PanelPositions<T> positions(patches, first_row, rows);
     for (std::int64_t p = depth.begin; p < depth.end;) {
       const PatchRun run = run_at(patches, p, depth.end);
-      PatchPosition<T> at(patches, first_row);
-      for (int i = 0; i < rows; ++i) {
-        const T* const from = elements_of(patches, run, at, buffers[i]);
-        row[i] = from != nullptr ? from : zeros<T>;
-        at.advance(patches);
-      }
+      positions.point_merged(patches, run, row, buffers);
       pack_a_rows<T>(to + (p - depth.begin) * panel_rows, row, run.size);
       p += run.size;
     }
@@ -237,10 +245,12 @@ struct PatchesB {
       const std::int64_t y = at.y + dy, x = at.x + dx;
       const T* from = zeros<T>;
       if (static_cast<std::uint64_t>(y) < height) {
+        const T* const inside = at.image + (y * patches.width + x) * patches.image_channels + run.channel;
         if (x >= 0 && x <= last_x) {
-          from = at.image + (y * patches.width + x) * patches.image_channels + run.channel;
+          from = inside;
         } else if (run.taps > 1) {
-          from = elements_of(patches, run, at, buffer);
+          put_together(patches, run, inside, x, buffer);
+          from = buffer;
         }
       }
       for (std::int64_t e = 0; e < whole; e += n) store(to + e, load(from + e));

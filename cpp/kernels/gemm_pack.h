@@ -88,24 +88,27 @@ alignas(64) inline constexpr T zeros[max_block_depth] = {};
 template <class T>
 inline void pack_a_rows(T* to, const T* const (&row)[panel_rows], std::int64_t depth) {
   constexpr int n = lanes<T>;
+  Vec<T> v[panel_rows];
   std::int64_t p = 0;
-  for (; p < depth; p += n) {
-    Vec<T> v[panel_rows];
-    if (depth - p >= n) {
+  for (; p + n <= depth; p += n) {
 #pragma GCC unroll 8
-      for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p);
-    } else {
-#pragma GCC unroll 8
-      for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p, depth - p);
-    }
+    for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p);
     transpose<T, panel_rows>(v);
 #pragma GCC unroll 8
     for (int i = 0; i < panel_rows; ++i) store(to + p * panel_rows + i * n, v[i]);
   }
+  if (p == depth) return;
+#pragma GCC unroll 8
+  for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p, depth - p);
+  transpose<T, panel_rows>(v);
+#pragma GCC unroll 8
+  for (int i = 0; i < panel_rows; ++i) {
+    if (i * n < (depth - p) * panel_rows) store(to + p * panel_rows + i * n, v[i]);
+  }
 }
 // Elements that pack_a_rows may write behind a panel.
 template <class T>
-inline constexpr std::int64_t pack_slack = std::int64_t{lanes<T>} * panel_rows;
+inline constexpr std::int64_t pack_slack = lanes<T>;
 
 // to[p * width + i] = row[i][p] for p < depth and one vector of columns i; columns from `count` on are 0.
 template <class T>
