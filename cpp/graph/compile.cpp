@@ -77,6 +77,7 @@ class ProgramCompiler {
           } else {
             check<RuntimeError>(node->op->lower != nullptr, "lowering: operation '", node->op->name,
                                 "' has no kernel");
+            lowering_.prepare_epilogue(*node);
             node->op->lower(lowering_, *node);
           }
       }

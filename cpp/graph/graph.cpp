@@ -125,6 +125,19 @@ Value Graph::filled(double value, const TensorType& type) {
   return type.shape.empty() ? number : apply1("broadcast_to", {number}, {{"shape", type.shape}});
 }
 
+namespace {
+
+// Sizes and offsets in bytes stay far from overflow, whatever extents a caller asks for.
+void check_addressable(const char* operation, const TensorType& type) {
+  constexpr std::int64_t most = std::int64_t{1} << 48;
+  std::int64_t size = 1;
+  for (const std::int64_t extent : type.shape)
+    if (__builtin_mul_overflow(size, std::max<std::int64_t>(extent, 1), &size) || size > most)
+      fail<ValueError>(operation, ": a result of shape ", type.shape, " is too large");
+}
+
+}  // namespace
+
 Values Graph::apply(const Op& op, Values inputs, Attrs attrs) {
   // Checked before the node is added: an error leaves the graph as it was.
   auto node = std::make_unique<Node>();
@@ -136,6 +149,7 @@ Values Graph::apply(const Op& op, Values inputs, Attrs attrs) {
   node->inputs = std::move(inputs);
   node->attrs = std::move(attrs);
   op.infer(*node);
+  for (const TensorType& type : node->outputs) check_addressable(op.name, type);
   nodes_.push_back(std::move(node));
   Node& added = *nodes_.back();
   if (on_record) on_record(added);

@@ -118,6 +118,29 @@ void Lowering::bind_workspace(int call, void*& field, std::size_t bytes) {
   bind(call, const_cast<const void**>(&field), view, true);
 }
 
+namespace {
+
+// Operand 0 of an epilogue is the kernel's own result; the others are the node's last inputs.
+std::size_t first_epilogue_operand(const Node& node) {
+  return node.inputs.size() - static_cast<std::size_t>(node.expression->n_inputs - 1);
+}
+
+}  // namespace
+
+View Lowering::epilogue_operand(const Node& node, std::size_t i, Layout layout) {
+  const bool whole = node.inputs[i].shape() == node.outputs[0].shape;
+  return dense(node.inputs[i], whole ? layout : Layout::row_major);
+}
+
+void Lowering::prepare_epilogue(const Node& node) {
+  if (!node.expression) return;
+  const Layout layout = node.op->epilogue_axis(node) == node.outputs[0].shape.rank() - 1
+                            ? Layout::row_major
+                            : Layout::channels_last;
+  for (std::size_t i = first_epilogue_operand(node); i < node.inputs.size(); ++i)
+    epilogue_operand(node, i, layout);
+}
+
 View Lowering::bind_output(int call, const kernels::TileProgram*& field, const Node& node, std::int64_t rows,
                            std::int64_t columns, Layout layout) {
   if (!node.expression) return create(node.out(), layout);
@@ -126,10 +149,8 @@ View Lowering::bind_output(int call, const kernels::TileProgram*& field, const N
   const DType raw_dtype = node.input_dtype(0);
   TileCall tile{*this, expression};
   tile.inputs.emplace_back();  // operand 0: the kernel's own result
-  const std::size_t first_operand = node.inputs.size() - static_cast<std::size_t>(expression.n_inputs - 1);
-  for (std::size_t i = first_operand; i < node.inputs.size(); ++i)
-    tile.inputs.push_back(
-        dense(node.inputs[i], node.inputs[i].shape() == shape ? layout : Layout::row_major));
+  for (std::size_t i = first_epilogue_operand(node); i < node.inputs.size(); ++i)
+    tile.inputs.push_back(epilogue_operand(node, i, layout));
   // The raw result lies where it is wanted, else where an output overwrites it in place.
   View block;
   for (std::size_t i = 0; i < expression.outputs.size(); ++i) {

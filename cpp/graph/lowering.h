@@ -40,6 +40,8 @@ class Lowering {
   const View& view(Value value) const;
   // The value without gaps in the given order; copied there once if it lies otherwise.
   View dense(Value value, Layout layout = Layout::row_major);
+  // Makes the dense copies that a node's epilogue reads: they must be made before the call that runs it.
+  void prepare_epilogue(const Node& node);
   // Memory for an output, dense in the given order.
   View create(Value output, Layout layout = Layout::row_major);
   // The output is another name for (part of) existing memory.
@@ -92,6 +94,8 @@ class Lowering {
     }
   };
 
+  // Operand i of a node's epilogue, from node.inputs, as its kernel addresses it.
+  View epilogue_operand(const Node& node, std::size_t i, Layout layout);
   int add_storage(const Storage& storage);
   int add_call(const char* kernel, std::shared_ptr<void> args, const void* function, Invoke invoke);
   void bind(int call, const void** field, const View& view, bool write);

@@ -21,6 +21,32 @@ using GroupId = std::size_t;
 bool is_tile(const Node& node) { return node.op->kind == OpKind::tile; }
 bool is_source(const Node& node) { return is_tile(node) && node.inputs.empty(); }
 
+// One vector instruction or two.
+bool is_cheap(const Node& node) {
+  using kernels::TileOp;
+  switch (node.op->tile) {
+    case TileOp::identity:
+    case TileOp::neg:
+    case TileOp::abs:
+    case TileOp::square:
+    case TileOp::relu:
+    case TileOp::add:
+    case TileOp::sub:
+    case TileOp::mul:
+    case TileOp::maximum:
+    case TileOp::minimum:
+    case TileOp::multiply_add:
+    case TileOp::scale_by_positive:
+    case TileOp::cast:
+      return is_tile(node);
+    default:
+      return false;
+  }
+}
+
+constexpr int max_recomputed_steps = 3;                 // for one value
+constexpr std::int64_t min_recomputed_elements = 1024;  // below this memory does not matter
+
 struct Group {
   std::vector<const Node*> members;  // tile nodes by id; or one other node, then its epilogue
   const Node* anchor = nullptr;      // the node that is not a tile node
@@ -45,6 +71,8 @@ class Fuser {
     for (const Node* node : nodes_)
       if (is_tile(*node) && !is_source(*node)) join_producers(*node);
     for (const Node* node : nodes_) absorb_epilogue(*node);
+    for (GroupId id = 0; id < groups_.size(); ++id)
+      if (groups_[id].alive) recompute_cheap_inputs(id);
     return emit();
   }
 
@@ -54,13 +82,24 @@ class Fuser {
 
   GroupId group_of(const Node* node) const { return group_of_[node->id]; }
 
-  // Groups that a group reads; sources are no dependences of tile nodes, which have their own copies.
+  // Whether the user's group computes the node for itself.
+  bool recomputes(const Node* user, const Node* node) const {
+    return is_tile(*user) && (is_source(*node) || recomputed_.contains({group_of(user), node}));
+  }
+
+  // Groups that a group reads.
   std::set<GroupId> producers(GroupId id) const {
     std::set<GroupId> found;
-    for (const Node* member : groups_[id].members)
-      for (const Value& input : member->inputs)
-        if (group_of(input.node) != id && !(is_source(*input.node) && is_tile(*member)))
+    const std::function<void(const Node*, const Node*)> visit = [&](const Node* user, const Node* node) {
+      for (const Value& input : node->inputs) {
+        if (recomputes(user, input.node)) {
+          visit(user, input.node);
+        } else if (group_of(input.node) != id) {
           found.insert(group_of(input.node));
+        }
+      }
+    };
+    for (const Node* member : groups_[id].members) visit(member, member);
     return found;
   }
 
@@ -101,41 +140,45 @@ class Fuser {
   // ---- what a group needs
   // --------------------------------------------------------------------------------------
 
-  // Values that tile members of the groups read from elsewhere, in order of first use.
-  Values external_inputs(const std::vector<const Node*>& members, const Node* anchor) const {
+  // Values that tile members of a group read from elsewhere, in order of first use. What the group computes
+  // again counts as its member; `again` receives those nodes, each after its own operands.
+  Values external_inputs(const std::vector<const Node*>& members, const Node* anchor,
+                         std::vector<const Node*>* again = nullptr) const {
     Values found;
-    for (const Node* member : members) {
-      if (member == anchor) continue;
-      for (const Value& input : member->inputs) {
-        if (is_source(*input.node)) continue;
-        if (input.node == anchor && input.index == 0) continue;
-        if (std::find(members.begin(), members.end(), input.node) != members.end() && input.node != anchor)
+    std::set<const Node*> seen;
+    const std::function<void(const Node*, const Node*)> visit = [&](const Node* user, const Node* node) {
+      for (const Value& input : node->inputs) {
+        if (recomputes(user, input.node)) {
+          if (!seen.insert(input.node).second) continue;
+          visit(user, input.node);
+          if (again != nullptr) again->push_back(input.node);
+          continue;
+        }
+        if (std::find(members.begin(), members.end(), input.node) != members.end() &&
+            (input.node != anchor || input.index == 0))
           continue;
         if (std::find(found.begin(), found.end(), input) == found.end()) found.push_back(input);
       }
-    }
+    };
+    for (const Node* member : members)
+      if (member != anchor) visit(member, member);
     return found;
   }
 
   bool used_outside(const Node* node, const std::vector<const Node*>& members) const {
     if (wanted_[node->id]) return true;
     return std::any_of(users_[node->id].begin(), users_[node->id].end(), [&](const Node* user) {
-      return std::find(members.begin(), members.end(), user) == members.end();
+      return std::find(members.begin(), members.end(), user) == members.end() && !recomputes(user, node);
     });
   }
 
   bool within_limits(const std::vector<const Node*>& members, const Node* anchor) const {
-    std::set<const Node*> sources;
-    int outputs = 0;
-    for (const Node* member : members) {
-      if (used_outside(member, members)) ++outputs;
-      if (member == anchor) continue;
-      for (const Value& input : member->inputs)
-        if (is_source(*input.node)) sources.insert(input.node);
-    }
-    return static_cast<int>(members.size() + sources.size()) <= kernels::max_tile_steps &&
-           static_cast<int>(external_inputs(members, anchor).size()) + 1 <= kernels::max_tile_inputs &&
-           outputs <= kernels::max_tile_outputs;
+    std::vector<const Node*> again;
+    const std::size_t inputs = external_inputs(members, anchor, &again).size() + 1;
+    const auto outputs = std::count_if(members.begin(), members.end(),
+                                       [&](const Node* member) { return used_outside(member, members); });
+    return members.size() + again.size() <= std::size_t{kernels::max_tile_steps} &&
+           inputs <= std::size_t{kernels::max_tile_inputs} && outputs <= kernels::max_tile_outputs;
   }
 
   std::vector<const Node*> together(GroupId a, GroupId b) const {
@@ -190,6 +233,43 @@ class Fuser {
     }
   }
 
+  // ---- computing again
+  // -----------------------------------------------------------------------------------------
+
+  void recompute_cheap_inputs(GroupId id) {
+    const Group& group = groups_[id];
+    if (group.anchor != nullptr) return;
+    for (const Value& value : external_inputs(group.members, nullptr)) {
+      std::vector<const Node*> chain;
+      std::set<const Node*> leaves;
+      if (!is_tile(*value.node) || numel(value.shape()) < min_recomputed_elements) continue;
+      if (!collect_chain(*value.node, chain, leaves) || leaves.size() > 1) continue;
+      for (const Node* node : chain) recomputed_.insert({id, node});
+      if (within_limits(group.members, nullptr)) continue;
+      for (const Node* node : chain) recomputed_.erase({id, node});
+    }
+  }
+
+  // The steps from one stored tensor of the same size (and smaller ones) to the node. Reading that tensor
+  // instead of the node's result costs nothing: it lives that long anyway, or then does so in the result's
+  // place.
+  bool collect_chain(const Node& node, std::vector<const Node*>& chain, std::set<const Node*>& leaves) const {
+    if (!is_cheap(node) || chain.size() == max_recomputed_steps) return false;
+    chain.push_back(&node);
+    for (const Value& input : node.inputs) {
+      if (numel(input.shape()) < numel(node.outputs[0].shape)) continue;
+      const bool stored =
+          !is_tile(*input.node) || used_outside(input.node, groups_[group_of(input.node)].members);
+      if (size_of(input.dtype()) > size_of(node.outputs[0].dtype)) return false;
+      if (stored) {
+        leaves.insert(input.node);
+      } else if (is_source(*input.node) || !collect_chain(*input.node, chain, leaves)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   // ---- writing the fused graph
   // ---------------------------------------------------------------------------------
 
@@ -238,43 +318,51 @@ class Fuser {
       for (int i = 0; i < static_cast<int>(anchor->outputs.size()); ++i) map_[anchor->out(i)] = copy.out(i);
       return;
     }
-    if (anchor == nullptr && is_source(*group.members[0]) && !used_outside_sources(group.members[0])) return;
-    emit_fused(group);
+    if (const std::vector<const Node*> members = needed_members(group); !members.empty())
+      emit_fused(group, members);
   }
 
-  // A source is materialised only for users that cannot compute it themselves.
-  bool used_outside_sources(const Node* source) const {
-    return wanted_[source->id] || std::any_of(users_[source->id].begin(), users_[source->id].end(),
-                                              [](const Node* user) { return !is_tile(*user); });
+  // Members that something outside reads, and what they are computed from: others compute the rest for
+  // themselves.
+  std::vector<const Node*> needed_members(const Group& group) const {
+    std::set<const Node*> needed;
+    std::vector<const Node*> members;
+    for (auto place = group.members.rbegin(); place != group.members.rend(); ++place) {
+      const Node* member = *place;
+      if (member != group.anchor && !needed.contains(member) && !used_outside(member, group.members))
+        continue;
+      for (const Value& input : member->inputs) needed.insert(input.node);
+      members.push_back(member);
+    }
+    std::reverse(members.begin(), members.end());
+    return members;
   }
 
   Value new_value(const Value& value) const { return map_.at(value); }
 
-  void emit_fused(const Group& group) {
+  void emit_fused(const Group& group, const std::vector<const Node*>& members) {
     const Node* anchor = group.anchor;
     auto expression = std::make_shared<TileExpression>();
+    std::vector<const Node*> again;
+    const Values operands = external_inputs(members, anchor, &again);
+    const int own_result = anchor != nullptr ? 1 : 0;  // operand 0 of an epilogue
+    expression->n_inputs = static_cast<int>(operands.size()) + own_result;
     std::unordered_map<const Node*, int> numbers;
-    const Values operands = external_inputs(group.members, anchor);
-    expression->n_inputs = static_cast<int>(operands.size()) + (anchor != nullptr ? 1 : 0);
     if (anchor != nullptr) numbers[anchor] = 0;
-    const auto add_step = [&](const Node* node, std::vector<int> numbers_of_operands) {
-      numbers[node] = expression->n_inputs + static_cast<int>(expression->steps.size());
-      expression->steps.push_back(
-          {node->op, std::move(numbers_of_operands), node->attrs, node->outputs[0].dtype});
-    };
     const auto number_of = [&](const Value& value) {
       const auto place = std::find(operands.begin(), operands.end(), value);
-      if (place != operands.end())
-        return static_cast<int>(place - operands.begin()) + (anchor != nullptr ? 1 : 0);
-      if (is_source(*value.node) && !numbers.contains(value.node)) add_step(value.node, {});
-      return numbers.at(value.node);
+      return place == operands.end() ? numbers.at(value.node)
+                                     : static_cast<int>(place - operands.begin()) + own_result;
     };
-    for (const Node* member : group.members) {
-      if (member == anchor) continue;
+    const auto add_step = [&](const Node* node) {
       std::vector<int> of_operands;
-      for (const Value& input : member->inputs) of_operands.push_back(number_of(input));
-      add_step(member, std::move(of_operands));
-    }
+      for (const Value& input : node->inputs) of_operands.push_back(number_of(input));
+      numbers[node] = expression->n_inputs + static_cast<int>(expression->steps.size());
+      expression->steps.push_back({node->op, std::move(of_operands), node->attrs, node->outputs[0].dtype});
+    };
+    for (const Node* node : again) add_step(node);
+    for (const Node* member : members)
+      if (member != anchor) add_step(member);
 
     Values inputs;
     if (anchor != nullptr)
@@ -282,7 +370,7 @@ class Fuser {
     for (const Value& operand : operands) inputs.push_back(new_value(operand));
     Node& fused = to_->copy(anchor != nullptr ? *anchor : empty_fused_node(), std::move(inputs));
     fused.outputs.clear();
-    for (const Node* member : group.members) {
+    for (const Node* member : members) {
       if (!used_outside(member, group.members)) continue;
       map_[member->out()] = fused.out(static_cast<int>(fused.outputs.size()));
       expression->outputs.push_back(numbers.at(member));
@@ -314,9 +402,10 @@ class Fuser {
   const Unit& unit_;
   std::vector<const Node*> nodes_;
   std::vector<Group> groups_;
-  std::vector<GroupId> group_of_;                // by node id
-  std::vector<std::vector<const Node*>> users_;  // by node id
-  std::vector<bool> wanted_;                     // by node id: an output of the unit
+  std::vector<GroupId> group_of_;                         // by node id
+  std::vector<std::vector<const Node*>> users_;           // by node id
+  std::vector<bool> wanted_;                              // by node id: an output of the unit
+  std::set<std::pair<GroupId, const Node*>> recomputed_;  // nodes that a group computes for itself
   Graph* to_ = nullptr;
   std::unordered_map<Value, Value, ValueHash> map_;  // values of the old graph in the new one
 };

@@ -81,6 +81,25 @@ TEST(Fuse, RandomNumbersAreComputedAgainNotStored) {
   EXPECT_NE(values[0], again[0]);  // the next step draws other numbers
 }
 
+// (x - m) is read by a later group; that group computes it from x, so that it is never stored.
+TEST(Fuse, CheapStepsAreComputedAgainNotStored) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {64, 64}}), m = graph.input({DType::float32, {64}});
+  const Value centred = x - m;
+  const Value squares = ops::square(centred);
+  const Value total = ops::sum(ops::matmul(squares, squares), {0});
+  const Values outputs{squares, centred * total};
+  auto program = compile(graph, outputs);
+  std::size_t stored = 0;
+  for (const KernelCall& call : program->calls())
+    if (call.kernel == "elementwise") stored += call.writes.size();
+  EXPECT_EQ(stored, 2u) << program->describe();
+  const auto values = run(*program, {array_of({64, 64}, std::vector<float>(64 * 64, 3.0f)),
+                                     array_of({64}, std::vector<float>(64, 2.0f))});
+  EXPECT_EQ(values[0][0], 1.0f);
+  EXPECT_EQ(values[1][17], 64.0f * 64.0f);
+}
+
 TEST(Simplify, RemovesWhatDoesNothingAndFoldsConstants) {
   Graph graph(op_table());
   const Value x = graph.input({DType::float32, {2, 3}});
