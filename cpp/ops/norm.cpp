@@ -231,6 +231,12 @@ Values expand_batch_norm_grad(const Node& node) {
   const Value x = node.inputs[0], dy = node.inputs[1], mean = node.inputs[2], variance = node.inputs[3];
   const bool affine = node.n_inputs() == 5;
   const Shape& shape = x.shape();
+  if (row_count(shape) == 0) {  // there are no statistics; empty sums are 0
+    Values results{dy};
+    const Value zero = node.graph->filled(0, mean.type());
+    if (affine) results.insert(results.end(), {zero, zero});
+    return results;
+  }
   const double share = 1 / static_cast<double>(row_count(shape));
   const Value rstd = ops::rsqrt(variance + eps_of(node));
   const Values sums = node.graph->apply("column_grad_sums", {x, dy, mean, rstd});

@@ -39,7 +39,7 @@ def layer_norm(x, dims, weight=1.0, bias=0.0):
 
 
 def group_norm(x, groups, weight=None, bias=None):
-    y = normalized(x.reshape(x.shape[0], groups, -1), (2,)).reshape(x.shape)
+    y = normalized(x.reshape(len(x), groups, np.prod(x.shape[1:]) // groups), (2,)).reshape(x.shape)
     return y if weight is None else y * per_channel(weight, x) + per_channel(bias, x)
 
 
