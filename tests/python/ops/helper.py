@@ -1,6 +1,6 @@
 """One strong check for every operation; a case is one line.
 
-`check(case)` proves, on every instruction set of the machine and with all temporary memory filled with NaN first:
+On every instruction set of the machine, with temporary memory filled with NaN first, `check(case)` proves:
 
 - forward, float64: agrees with `want`, a function of NumPy or SciPy on float64 arrays;
 - forward, float32: agrees with `want` of the same (rounded) numbers within `tolerance32`;
@@ -35,7 +35,7 @@ STEP = 1e-5
 MAX_DIFFERENCES = 48  # elements per input that are differentiated numerically
 
 
-# ---- numbers ----------------------------------------------------------------------------------------------------
+# ---- numbers ----
 
 
 def normal(*shape: int, seed: int = 0, scale: float = 1.0, shift: float = 0.0) -> Array:
@@ -70,7 +70,7 @@ def bools(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng([seed, *shape]).random(shape) < 0.5
 
 
-# ---- cases ------------------------------------------------------------------------------------------------------
+# ---- cases ----
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class Case:
 def case(
     name: str, function: Callable[..., Any], want: Callable[..., Any], *arrays: Array, **how: Any
 ) -> Case:
-    return Case(name, function, want, arrays, **how)
+    return Case(name, function, want, tuple(np.asarray(a) for a in arrays), **how)
 
 
-# ---- running ----------------------------------------------------------------------------------------------------
+# ---- running ----
 
 
 def record(function: Callable[..., Any], arrays: Arrays, *, eager: bool = False) -> tuple[Any, list, list]:
@@ -134,8 +134,15 @@ def floating(values: Sequence[Any]) -> list[int]:
     return [i for i, value in enumerate(values) if str(value.dtype).startswith("float")]
 
 
+def run(function: Callable[..., Any], *arrays: Array) -> Any:
+    """function(*tensors) as arrays, for tests of one thing."""
+    graph, _, outputs = record(function, arrays)
+    results = _core.Program(graph, outputs).run(list(arrays))
+    return results[0] if len(results) == 1 else results
+
+
 class Programs:
-    """Forward, gradient and second derivative of a case for inputs of given dtypes, on the active instruction set."""
+    """Forward, gradient and second derivative of a case for inputs of given dtypes."""
 
     def __init__(self, case: Case, arrays: Arrays) -> None:
         self.case, self.arrays = case, list(arrays)
@@ -203,7 +210,7 @@ def poisoned(isa: str) -> Iterator[None]:
         _core.set_isa(before)
 
 
-# ---- the check --------------------------------------------------------------------------------------------------
+# ---- the check ----
 
 
 def check(case: Case) -> None:
@@ -267,7 +274,7 @@ def _check_gradient(case: Case, isa: str) -> None:
     for sign in (1.0, -1.0):
         moved = list(arrays)
         for i, vector in zip(programs.wrt, programs.vectors, strict=True):
-            moved[i] = arrays[i] + sign * STEP * vector
+            moved[i] = np.asarray(arrays[i] + sign * STEP * vector)
         sides.append(gradient_program.run(moved))
     scale = max([float(np.abs(g).max()) for g in gradients if g.size] + [1.0])
     for i, got, ahead, behind in zip(programs.wrt, second, *sides, strict=True):

@@ -1,5 +1,8 @@
 """Activation functions. Softmax has a file of its own."""
 
+# A case is a line, however long it is.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,8 @@
 """Comparisons and logic: results are bool, exactly NumPy's."""
 
+# A case is a line, however long it is.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import numpy as np

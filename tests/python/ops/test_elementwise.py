@@ -1,10 +1,13 @@
 """Arithmetic and mathematical functions with NumPy's broadcasting."""
 
+# A case is a line, however long it is.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from helper import Case, apart, bools, case, check, integers, normal, positive
+from helper import Case, apart, bools, case, check, integers, normal, positive, run
 from scipy import special
 
 import ravine as rv
@@ -109,9 +112,9 @@ DTYPES = ["bool", "uint8", "int32", "int64", "float32", "float64"]
 @pytest.mark.parametrize("b", DTYPES)
 def test_sum_has_the_wider_dtype(a: str, b: str) -> None:
     wider = DTYPES[max(DTYPES.index(a), DTYPES.index(b))]
-    y = ops.add(np.ones(3, a), np.ones(3, b))
+    y = run(ops.add, np.ones(3, a), np.ones(3, b))
     assert y.dtype == ("int64" if wider == "bool" else wider)
-    np.testing.assert_array_equal(y.numpy(), [2, 2, 2])
+    np.testing.assert_array_equal(y, [2, 2, 2])
 
 
 @pytest.mark.parametrize("source", DTYPES)
@@ -165,12 +168,11 @@ BAD = [
     ),
     (lambda: ops.where(np.ones(3), np.ones(3), np.ones(3)), TypeError, "where: the condition must be bool"),
     (lambda: ops.where(bools(2), np.ones(3), np.ones(3)), ValueError, r"where: shapes \(2,\) and \(3,\)"),
-    (lambda: ops.neg(bools(3), 1), TypeError, ""),
     (lambda: ops.clip(np.ones(3), float("nan"), 1), ValueError, "clip: a bound is NaN"),
     (lambda: ops.add(np.array(["a"]), 1), TypeError, "add: an array of dtype"),
     (lambda: ops.exp(np.ones(3, complex)), TypeError, "exp: an array of dtype complex128"),
     (lambda: ops.cast(np.ones(3), "float16"), TypeError, "float16"),
-    (lambda: ops.exp(np.ones((1,) * 9)), ValueError, "at most 8 dimensions"),
+    (lambda: ops.exp(np.ones((1,) * 9)), ValueError, "9 dimensions, at most 8 are supported"),
 ]
 
 

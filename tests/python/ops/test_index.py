@@ -1,5 +1,8 @@
 """Looking things up by integer index, and adding to where an index says."""
 
+# A case is a line, however long it is.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import numpy as np
@@ -8,7 +11,6 @@ from helper import Case, case, check, integers, normal
 
 import ravine as rv
 from ravine import _core, ops
-
 
 CASES = [
     case("embedding", ops.embedding, lambda i, t: t[i], integers(4, 3, high=7), normal(7, 5)),

@@ -1,5 +1,8 @@
 """Reductions over any dimensions of tensors that lie in memory in any order."""
 
+# A case is a line, however long it is.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import itertools
@@ -152,7 +155,6 @@ BAD = [
         "sum: dim 2 is out of range for a tensor of 2 dimensions",
     ),
     (lambda: ops.sum(np.ones((2, 3)), (0, 0)), ValueError, "sum: dim .* names a dimension twice"),
-    (lambda: ops.sum(np.ones((2, 3)), 0.5), TypeError, ""),
     (lambda: ops.amax(np.ones((0, 3)), 0), ValueError, r"max: no elements to choose from: shape \(0, 3\)"),
     (
         lambda: ops.argmin(np.ones((3, 0)), 1),
