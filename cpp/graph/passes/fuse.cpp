@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <set>
 #include <unordered_map>
@@ -60,6 +61,8 @@ class Fuser {
     users_.resize(unit.graph->nodes().size());
     for (const Node* node : nodes_) {
       group_of_[node->id] = groups_.size();
+      position_.push_back(groups_.size());
+      sequence_.push_back(groups_.size());
       groups_.push_back({{node}, is_tile(*node) ? nullptr : node, true});
       for (const Value& input : node->inputs) users_[input.node->id].push_back(node);
     }
@@ -103,38 +106,47 @@ class Fuser {
     return found;
   }
 
-  bool depends(GroupId from, GroupId on) const {
-    std::vector<GroupId> stack{from};
-    std::set<GroupId> seen{from};
-    const std::uint32_t first = groups_[on].members.front()->id;
+  // Groups that the consumer depends on and that come after the producer; nothing where one of them depends
+  // on the producer: then the two cannot be one.
+  std::optional<std::set<GroupId>> groups_between(GroupId producer, GroupId consumer) const {
+    std::set<GroupId> between;
+    std::vector<GroupId> stack{consumer};
     while (!stack.empty()) {
       const GroupId id = stack.back();
       stack.pop_back();
-      if (id == on) return true;
-      if (groups_[id].members.back()->id < first) continue;  // recorded before: cannot depend on it
-      for (const GroupId producer : producers(id))
-        if (seen.insert(producer).second) stack.push_back(producer);
+      for (const GroupId other : producers(id)) {
+        if (other == producer) {
+          if (id != consumer) return std::nullopt;
+        } else if (position_[other] > position_[producer] && between.insert(other).second) {
+          stack.push_back(other);
+        }
+      }
     }
-    return false;
+    return between;
   }
 
-  // Merging is safe when no third group lies between the two.
-  bool adjacent(GroupId producer, GroupId consumer) const {
-    const std::set<GroupId> others = producers(consumer);
-    return std::none_of(others.begin(), others.end(),
-                        [&](GroupId other) { return other != producer && depends(other, producer); });
-  }
-
-  void merge(GroupId into, GroupId from) {
-    Group& target = groups_[into];
-    Group& source = groups_[from];
-    for (const Node* member : source.members) group_of_[member->id] = into;
-    std::vector<const Node*> members;
-    std::merge(target.members.begin(), target.members.end(), source.members.begin(), source.members.end(),
-               std::back_inserter(members), [](const Node* a, const Node* b) { return a->id < b->id; });
-    target.members = std::move(members);
-    source.members.clear();
-    source.alive = false;
+  // The consumer's members join the producer's group, unless a third group lies between the two.
+  bool merge(GroupId producer, GroupId consumer) {
+    const std::optional<std::set<GroupId>> before = groups_between(producer, consumer);
+    if (!before) return false;
+    // The sequence stays topological: what the consumer needs, the group, and then what stood between.
+    std::vector<GroupId> rearranged(before->begin(), before->end());
+    std::sort(rearranged.begin(), rearranged.end(),
+              [&](GroupId a, GroupId b) { return position_[a] < position_[b]; });
+    rearranged.push_back(producer);
+    const std::size_t first = position_[producer], last = position_[consumer];
+    for (std::size_t place = first + 1; place < last; ++place)
+      if (!before->contains(sequence_[place])) rearranged.push_back(sequence_[place]);
+    rearranged.push_back(consumer);  // empty from now on
+    for (std::size_t i = 0; i < rearranged.size(); ++i) {
+      sequence_[first + i] = rearranged[i];
+      position_[rearranged[i]] = first + i;
+    }
+    for (const Node* member : groups_[consumer].members) group_of_[member->id] = producer;
+    groups_[producer].members = together(producer, consumer);
+    groups_[consumer].members.clear();
+    groups_[consumer].alive = false;
+    return true;
   }
 
   // ---- what a group needs
@@ -168,8 +180,18 @@ class Fuser {
   bool used_outside(const Node* node, const std::vector<const Node*>& members) const {
     if (wanted_[node->id]) return true;
     return std::any_of(users_[node->id].begin(), users_[node->id].end(), [&](const Node* user) {
-      return std::find(members.begin(), members.end(), user) == members.end() && !recomputes(user, node);
+      const bool outside = std::find(members.begin(), members.end(), user) == members.end();
+      return (outside && !recomputes(user, node)) || read_where_recomputed(user, node);
     });
+  }
+
+  // A group that computes the user for itself reads the node, unless it computes that one too.
+  bool read_where_recomputed(const Node* user, const Node* node) const {
+    const auto place = recomputed_in_.find(user);
+    return place != recomputed_in_.end() && !is_source(*node) &&
+           std::any_of(place->second.begin(), place->second.end(), [&](GroupId id) {
+             return id != group_of(node) && !recomputed_.contains({id, node});
+           });
   }
 
   bool within_limits(const std::vector<const Node*>& members, const Node* anchor) const {
@@ -197,8 +219,7 @@ class Fuser {
       const GroupId producer = group_of(input.node), own = group_of(&node);
       if (producer == own || groups_[producer].anchor != nullptr || is_source(*input.node)) continue;
       if (input.shape() != node.outputs[0].shape) continue;
-      if (!within_limits(together(producer, own), nullptr) || !adjacent(producer, own)) continue;
-      merge(producer, own);
+      if (within_limits(together(producer, own), nullptr)) merge(producer, own);
     }
   }
 
@@ -227,9 +248,7 @@ class Fuser {
       const bool readable = std::all_of(operands.begin(), operands.end(), [&](const Value& operand) {
         return readable_by_columns(operand, anchor.outputs[0].shape, column_axis);
       });
-      if (!readable || !within_limits(members, &anchor) || !adjacent(own, candidate)) continue;
-      merge(own, candidate);
-      return;
+      if (readable && within_limits(members, &anchor) && merge(own, candidate)) return;
     }
   }
 
@@ -244,9 +263,16 @@ class Fuser {
       std::set<const Node*> leaves;
       if (!is_tile(*value.node) || numel(value.shape()) < min_recomputed_elements) continue;
       if (!collect_chain(*value.node, chain, leaves) || leaves.size() > 1) continue;
-      for (const Node* node : chain) recomputed_.insert({id, node});
+      std::erase_if(chain, [&](const Node* node) { return recomputed_.contains({id, node}); });
+      for (const Node* node : chain) {
+        recomputed_.insert({id, node});
+        recomputed_in_[node].insert(id);
+      }
       if (within_limits(group.members, nullptr)) continue;
-      for (const Node* node : chain) recomputed_.erase({id, node});
+      for (const Node* node : chain) {
+        recomputed_.erase({id, node});
+        recomputed_in_[node].erase(id);
+      }
     }
   }
 
@@ -402,10 +428,13 @@ class Fuser {
   const Unit& unit_;
   std::vector<const Node*> nodes_;
   std::vector<Group> groups_;
+  std::vector<GroupId> sequence_;                         // all groups, each after those that it reads
+  std::vector<std::size_t> position_;                     // of a group in it
   std::vector<GroupId> group_of_;                         // by node id
   std::vector<std::vector<const Node*>> users_;           // by node id
   std::vector<bool> wanted_;                              // by node id: an output of the unit
   std::set<std::pair<GroupId, const Node*>> recomputed_;  // nodes that a group computes for itself
+  std::unordered_map<const Node*, std::set<GroupId>> recomputed_in_;  // the same, by node
   Graph* to_ = nullptr;
   std::unordered_map<Value, Value, ValueHash> map_;  // values of the old graph in the new one
 };
