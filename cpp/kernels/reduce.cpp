@@ -132,12 +132,16 @@ template <class Op, class T>
 T reduce_chunk(const T* x, std::int64_t n) {
   constexpr int width = 8, L = lanes<T>;
   const Vec<T> identity = splat<T>(Op::template identity<T>());
-  Vec<T> running[width];
-  for (Vec<T>& v : running) v = identity;
+  Vec<T> running[width] = {identity, identity, identity, identity, identity, identity, identity, identity};
   std::int64_t i = 0;
   for (; i + width * L <= n; i += width * L)
     for (int k = 0; k < width; ++k) running[k] = Op::apply(running[k], load<T>(x + i + k * L));
-  for (int k = 0; i + L <= n; i += L, ++k) running[k] = Op::apply(running[k], load<T>(x + i));
+#pragma GCC unroll 8
+  for (int k = 0; k < width - 1; ++k) {  // unrolled, so that all of them stay in registers
+    if (i + L > n) break;
+    running[k] = Op::apply(running[k], load<T>(x + i));
+    i += L;
+  }
   if (const std::int64_t rest = n - i; rest > 0) {
     const Vec<T> last = lane_numbers<T>() < static_cast<T>(rest) ? load<T>(x + i, rest) : identity;
     running[width - 1] = Op::apply(running[width - 1], last);
@@ -159,7 +163,7 @@ class Cascade {
   T total() const {
     T result = Op::template identity<T>();
     bool first = true;
-    for (int level = 0; level < cascade_levels; ++level) {
+    for (int level = 0; count_ >> level != 0; ++level) {
       if (!(count_ >> level & 1)) continue;
       result = first ? levels_[level] : Op::apply(levels_[level], result);
       first = false;
@@ -247,7 +251,7 @@ void reduce_columns(T* to, const T* x, std::int64_t stride, std::int64_t rows, s
     copy_block(levels + level * column_block, n, 1, chunk, n, 1, 1, n, sizeof(T));
   }
   bool first = true;
-  for (std::int64_t level = 0; level < cascade_levels; ++level) {
+  for (std::int64_t level = 0; count >> level != 0; ++level) {
     if (!(count >> level & 1)) continue;
     const T* partial = levels + (level + 1) * column_block;
     if (first) copy_block(to, n, 1, partial, n, 1, 1, n, sizeof(T));
@@ -299,14 +303,17 @@ void reduce(const ReduceArgs& args, const Team& team) {
   if (plan.segments == 1) return;
 
   team.barrier();
+  // Pairs of segments, then pairs of pairs, each thread for its share of the results.
   const Pieces results = pieces_of(plan.results(), team);
-  for (std::int64_t i = results.begin; i < results.end; ++i) {
-    Cascade<Op, T> cascade;
-    for (std::int64_t segment = 0; segment < plan.segments; ++segment)
-      cascade.add(partials[segment * plan.results() + i]);
-    output[i] = cascade.total();
-    scale_results(output + i, 1, scale);
-  }
+  const std::int64_t n = results.end - results.begin;
+  const auto segment_at = [&](std::int64_t segment) {
+    return partials + segment * plan.results() + results.begin;
+  };
+  for (std::int64_t distance = 1; distance < plan.segments; distance *= 2)
+    for (std::int64_t segment = 0; segment + distance < plan.segments; segment += 2 * distance)
+      combine_columns<Op, T>(segment_at(segment), segment_at(segment + distance), n);
+  copy_block(output + results.begin, n, 1, segment_at(0), n, 1, 1, n, sizeof(T));
+  scale_results(output + results.begin, n, scale);
 }
 
 // ---- argmax and argmin --------------------------------------------------------------------------

@@ -34,7 +34,12 @@ RAVINE_INLINE T sum_columns(std::int64_t columns, F term) {
   std::int64_t c = 0;
   for (; c + 4 * L <= columns; c += 4 * L)
     for (int k = 0; k < 4; ++k) running[k] += term(c + k * L);
-  for (int k = 0; c + L <= columns; c += L, ++k) running[k] += term(c);
+#pragma GCC unroll 4
+  for (int k = 0; k < 3; ++k) {  // unrolled, so that all of them stay in registers
+    if (c + L > columns) break;
+    running[k] += term(c);
+    c += L;
+  }
   if (c < columns) running[3] += term(c, columns - c);
   return sum_of_lanes<T>((running[0] + running[2]) + (running[1] + running[3]));
 }

@@ -137,11 +137,13 @@ RAVINE_INLINE Vec<T> select(Mask<T> mask, std::type_identity_t<Vec<T>> yes, std:
 
 template <class V>
 RAVINE_INLINE V maximum(V a, V b) {  // a NaN wins, as in NumPy
-  return ((a > b) | (a != a)) ? a : b;
+  const V larger = a > b ? a : b;    // b where either is NaN, as the machine's instruction
+  return a != a ? a : larger;
 }
 template <class V>
 RAVINE_INLINE V minimum(V a, V b) {
-  return ((a < b) | (a != a)) ? a : b;
+  const V smaller = a < b ? a : b;
+  return a != a ? a : smaller;
 }
 
 // Lane i of the result: i.
@@ -164,6 +166,13 @@ RAVINE_INLINE auto convert(V value) {
 template <class Half, class V>
 RAVINE_INLINE void split(V value, Half& low, Half& high) {
   static_assert(2 * sizeof(Half) == sizeof(V));
+#if defined(__AVX512F__)  // GCC 12 goes through memory
+  if constexpr (sizeof(V) == 64) {
+    low = (Half)_mm512_maskz_extracti64x4_epi64(0xf, (__m512i)value, 0);
+    high = (Half)_mm512_maskz_extracti64x4_epi64(0xf, (__m512i)value, 1);
+    return;
+  }
+#endif
   std::memcpy(&low, &value, sizeof(Half));
   std::memcpy(&high, reinterpret_cast<const char*>(&value) + sizeof(Half), sizeof(Half));
 }
