@@ -74,8 +74,8 @@ class Fuser {
     for (const Node* node : nodes_)
       if (is_tile(*node) && !is_source(*node)) join_producers(*node);
     for (const Node* node : nodes_) absorb_epilogue(*node);
-    for (GroupId id = 0; id < groups_.size(); ++id)
-      if (groups_[id].alive) recompute_cheap_inputs(id);
+    for (const Node* node : nodes_)
+      if (is_tile(*node) && !is_source(*node)) recompute_if_cheap(*node);
     return emit();
   }
 
@@ -255,25 +255,31 @@ class Fuser {
   // ---- computing again
   // -----------------------------------------------------------------------------------------
 
-  void recompute_cheap_inputs(GroupId id) {
-    const Group& group = groups_[id];
-    if (group.anchor != nullptr) return;
-    for (const Value& value : external_inputs(group.members, nullptr)) {
-      std::vector<const Node*> chain;
-      std::set<const Node*> leaves;
-      if (!is_tile(*value.node) || numel(value.shape()) < min_recomputed_elements) continue;
-      if (!collect_chain(*value.node, chain, leaves) || leaves.size() > 1) continue;
-      std::erase_if(chain, [&](const Node* node) { return recomputed_.contains({id, node}); });
-      for (const Node* node : chain) {
-        recomputed_.insert({id, node});
-        recomputed_in_[node].insert(id);
-      }
-      if (within_limits(group.members, nullptr)) continue;
-      for (const Node* node : chain) {
-        recomputed_.erase({id, node});
-        recomputed_in_[node].erase(id);
-      }
+  // Worth while only if every reader can do it, so that the value is not stored at all.
+  void recompute_if_cheap(const Node& node) {
+    if (wanted_[node.id] || numel(node.outputs[0].shape) < min_recomputed_elements) return;
+    std::set<GroupId> readers;
+    for (const Node* user : users_[node.id]) {
+      if (group_of(user) == group_of(&node)) continue;
+      if (!is_tile(*user) || groups_[group_of(user)].anchor != nullptr) return;
+      readers.insert(group_of(user));
     }
+    std::vector<const Node*> chain;
+    std::set<const Node*> leaves;
+    if (readers.empty() || !collect_chain(node, chain, leaves) || leaves.size() > 1) return;
+    const auto before = recomputed_;
+    const auto before_in = recomputed_in_;
+    for (const GroupId reader : readers)
+      for (const Node* step : chain) {
+        recomputed_.insert({reader, step});
+        recomputed_in_[step].insert(reader);
+      }
+    const bool fits = std::all_of(readers.begin(), readers.end(), [&](GroupId reader) {
+      return within_limits(groups_[reader].members, nullptr);
+    });
+    if (fits) return;
+    recomputed_ = before;
+    recomputed_in_ = before_in;
   }
 
   // The steps from one stored tensor of the same size (and smaller ones) to the node. Reading that tensor
