@@ -31,9 +31,14 @@ struct Strides2 {
 
 enum class Access : std::uint8_t {
   in_place,   // read where it lies
+  passed_on,  // no step reads it: it is only copied to outputs
   broadcast,  // copied into its register when its address changes
   copied,     // copied for every tile
 };
+
+constexpr bool lies_in_tensor(Access access) {
+  return access == Access::in_place || access == Access::passed_on;
+}
 
 // How a program runs over rows x columns, decided once per call.
 struct Layout {
@@ -118,7 +123,7 @@ void assign_registers(const TileProgram& program, Layout& layout, SameMemory sam
   // An input's own register keeps broadcast values from tile to tile.
   for (int i = 0; i < n_inputs; ++i)
     layout.register_of[i] =
-        static_cast<std::int16_t>(layout.access[i] == Access::in_place ? -1 : layout.registers++);
+        static_cast<std::int16_t>(lies_in_tensor(layout.access[i]) ? -1 : layout.registers++);
 
   // Later outputs may copy an input, so those inputs live to the end.
   for (int o = 0; o < program.n_outputs; ++o)
@@ -128,9 +133,9 @@ void assign_registers(const TileProgram& program, Layout& layout, SameMemory sam
     const int step = output.value - n_inputs;
     layout.stored[o] = true;
     if (step < 0 || !dense_rows(layout, layout.outputs[o]) || layout.output_of[step] >= 0) continue;
-    bool overwrites = false;  // an operand that a later step reads in place
+    bool overwrites = false;  // an input that a later step, or another output, reads where it lies
     for (int i = 0; i < n_inputs; ++i)
-      overwrites |= layout.access[i] == Access::in_place && last_use[i] > step && same_memory(i, o);
+      overwrites |= lies_in_tensor(layout.access[i]) && last_use[i] > step && same_memory(i, o);
     if (overwrites) continue;
     layout.output_of[step] = static_cast<std::int16_t>(o);
     layout.stored[o] = false;
@@ -177,7 +182,11 @@ std::int64_t largest_element(const TileProgram& program) {
 
 void choose_access(const TileProgram& program, Layout& layout) {
   layout.registers = 0;
-  for (int i = 0; i < program.n_inputs; ++i) layout.access[i] = access_of(layout, layout.inputs[i]);
+  for (int i = 0; i < program.n_inputs; ++i) layout.access[i] = Access::passed_on;
+  for (int s = 0; s < program.n_steps; ++s)
+    for (const std::int16_t operand : program.steps[s].operands)
+      if (operand >= 0 && operand < program.n_inputs)
+        layout.access[operand] = access_of(layout, layout.inputs[operand]);
 }
 
 // Runs one tile after the other; remembers what its registers hold.
@@ -199,7 +208,7 @@ class TileRunner {
       const Access access = layout_.access[i];
       address[i] = inputs[i];
       stride[i] = from.row;
-      if (access == Access::in_place) continue;
+      if (lies_in_tensor(access)) continue;
       std::byte* held = register_at(layout_.register_of[i]);
       address[i] = held;
       stride[i] = pitch;
@@ -242,7 +251,9 @@ class TileRunner {
         if (!layout_.stored[o] || (value < program_.n_inputs) != of_input) continue;
         if (address[value] == outputs[o]) continue;
         const Strides2& to = layout_.outputs[o];
-        copy_block(outputs[o], to.row, to.column, address[value], stride[value], 1, rows, columns,
+        const bool passed_on = of_input && layout_.access[value] == Access::passed_on;
+        copy_block(outputs[o], to.row, to.column, address[value], stride[value],
+                   passed_on ? layout_.inputs[value].column : 1, rows, columns,
                    bytes_of(program_.outputs[o].tensor.dtype));
       }
   }
