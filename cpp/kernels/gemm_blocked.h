@@ -134,6 +134,10 @@ void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Ran
     const Range strip{j0, smaller(j0 + strip_columns, columns.end)};
     const bool pack_a = strip.size() > panels_in_place_a * panel_columns<T> || depth.size() == 0;
     BlockOfA<T, A> block_of_a(a, pack_a ? AAccess::packed : a.access(), scratch + b_capacity<T> * sizeof(T));
+    // What is read in place and does not stay in the caches comes along strided rows, which the hardware does
+    // not foresee.
+    const bool prefetch_a =
+        !pack_a && rows.size() * depth.size() * static_cast<std::int64_t>(sizeof(T)) > l2_bytes;
     std::int64_t q0 = depth.begin;
     do {  // once even where depth is empty: C must become 0
       const Range deep{q0, smaller(q0 + strip_depth, depth.end)};
@@ -169,6 +173,9 @@ void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Ran
             }
             for (std::int64_t i = block.begin; i < block.end; i += micro_rows) {
               args.c_rows = c_rows + (i - block.begin);
+              if constexpr (requires { a.prefetch_panel(i, run); }) {
+                if (prefetch_a && j == strip.begin) a.prefetch_panel(i + micro_rows, run);
+              }
               block_of_a.multiply(args, i, smaller(micro_rows, block.end - i), vectors);
             }
           });
