@@ -56,19 +56,16 @@ Promotion promotion_of(TileOp tile) {
 Promotion promotion_of(const Op& op) {
   if (op.kind == OpKind::tile) return promotion_of(op.tile);
   static const std::pair<const Op*, Promotion> rules[] = {
-      {&sum_op, Promotion::counted},     {&prod_op, Promotion::counted},
-      {&mean_op, Promotion::floating},   {&max_op, Promotion::extreme},
-      {&min_op, Promotion::extreme},     {&argmax_op, Promotion::compared},
-      {&argmin_op, Promotion::compared}, {&concat_op, Promotion::joined},
-      {&gather_op, Promotion::indexed},  {&gather_rows_op, Promotion::indexed},
-      {&one_hot_op, Promotion::one_hot},
+      {&sum_op, Promotion::counted},           {&prod_op, Promotion::counted},
+      {&mean_op, Promotion::floating},         {&max_op, Promotion::extreme},
+      {&min_op, Promotion::extreme},           {&argmax_op, Promotion::compared},
+      {&argmin_op, Promotion::compared},       {&concat_op, Promotion::joined},
+      {&gather_op, Promotion::indexed},        {&gather_rows_op, Promotion::indexed},
+      {&one_hot_op, Promotion::one_hot},       {&matmul_op, Promotion::joined},
+      {&cross_entropy_op, Promotion::indexed},
   };
   for (const auto& [listed, rule] : rules)
     if (listed == &op) return rule;
-  // By name: operations that this family of files does not define.
-  const std::string_view name = op.name;
-  if (name == "matmul") return Promotion::joined;
-  if (name == "cross_entropy") return Promotion::indexed;
   return Promotion::none;
 }
 
