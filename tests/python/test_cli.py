@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -80,7 +81,8 @@ def test_the_learning_curve_is_a_picture(ravine, points: Path, tmp_path: Path) -
 def test_without_matplotlib_it_says_so(ravine, points: Path, tmp_path: Path) -> None:
     (tmp_path / "blocked").mkdir()
     (tmp_path / "blocked" / "matplotlib.py").write_text("raise ModuleNotFoundError('no matplotlib')")
-    done = ravine("train", "--data", str(points), "--epochs", "2", PYTHONPATH=str(tmp_path / "blocked"))
+    path = os.pathsep.join([str(tmp_path / "blocked"), os.environ.get("PYTHONPATH", "")])
+    done = ravine("train", "--data", str(points), "--epochs", "2", PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     assert "matplotlib is not installed (pip install 'ravine[demo]')" in done.stdout
     assert accuracy_of(done.stdout) > 0.9

@@ -17,17 +17,19 @@ HEAVY = (
     "unittest",
 )
 
+# Processor time: what else runs on this machine must not decide a test.
 TIMED_IMPORT = """
 import time
 import numpy
-started = time.perf_counter()
+started = time.thread_time()
 import ravine
-print(time.perf_counter() - started)
+print(time.thread_time() - started)
 """
 
 
 def test_import_takes_at_most_20_ms_above_numpy(run_python) -> None:
-    """The machine may be busy: the median of 7 processes, and three tries."""
+    """The median of 7 processes, after one that may have to write byte code; three tries."""
+    run_python("-c", TIMED_IMPORT)
     medians = []
     for _ in range(3):
         runs = [run_python("-c", TIMED_IMPORT) for _ in range(7)]
@@ -35,7 +37,8 @@ def test_import_takes_at_most_20_ms_above_numpy(run_python) -> None:
         medians.append(statistics.median(float(run.stdout) for run in runs))
         if medians[-1] <= BUDGET_SECONDS:
             return
-    raise AssertionError(f"import ravine took {[f'{1e3 * median:.1f} ms' for median in medians]} above NumPy")
+    taken = ", ".join(f"{1e3 * median:.1f} ms" for median in medians)
+    raise AssertionError(f"import ravine took {taken} above NumPy")
 
 
 def test_import_loads_nothing_heavy(run_python) -> None:

@@ -301,7 +301,7 @@ def test_a_terminal_gets_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.Monke
     x, y = blobs(40)
     classifier().fit(x, y, epochs=2, batch_size=8)
     assert "░" in terminal.text
-    shown = [line.split("\x1b[K")[-1] for line in terminal.text.splitlines()]
+    shown = [line.split("\x1b[K")[-1] for line in terminal.text.split("\n")]
     assert [line.split("  ")[0] for line in shown if line] == ["epoch 1/2", "epoch 2/2"]
     assert "█" not in "".join(shown)
 
