@@ -46,45 +46,47 @@ class Inputs(NamedTuple):
     rebuild: Callable[[Sequence[Any]], Any]
 
 
-def split_inputs(arguments: Any) -> Inputs:
-    """Takes the arrays out of nested tuples, lists and dicts; numbers are constants, lists of them arrays."""
-    if type(arguments) is tuple and all(type(x) is np.ndarray for x in arguments):  # the common case, quickly
+def split_inputs(arguments: Any, levels: int = 1) -> Inputs:
+    """Takes the arrays out of nested tuples, lists and dicts.
+
+    Numbers are constants. Lists of numbers are arrays, and so are tuples of numbers below the first `levels`
+    levels, which are arguments of a call.
+    """
+    if type(arguments) is tuple and all(type(x) is np.ndarray for x in arguments):  # quickly
         key = tuple([(x.shape, x.dtype) for x in arguments])
         return Inputs(list(arguments), key, tuple)
     arrays: list[np.ndarray] = []
-    key, rebuild = _split(arguments, arrays)
+    key, rebuild = _split(arguments, arrays, levels)
     return Inputs(arrays, key, lambda tensors: rebuild(iter(tensors)))
 
 
-def _split(x: Any, arrays: list[np.ndarray]) -> tuple[Hashable, Callable[[Any], Any]]:
+def _split(x: Any, arrays: list[np.ndarray], levels: int) -> tuple[Hashable, Callable[[Any], Any]]:
     if x is None or isinstance(x, str | bool | int | float):
         return (type(x), x), lambda _: x
-    if isinstance(x, tuple | list) and any(_holds_arrays(item) for item in x):
-        parts = [_split(item, arrays) for item in x]
+    if isinstance(x, tuple | list) and (levels > 0 or _is_structure(x)):
+        parts = [_split(item, arrays, levels - 1) for item in x]
         kind = tuple if isinstance(x, tuple) else list
-        return (kind, *(key for key, _ in parts)), lambda tensors: kind(
-            [rebuild(tensors) for _, rebuild in parts]
-        )
+        key = (kind, *(part[0] for part in parts))
+        return key, lambda tensors: kind([rebuild(tensors) for _, rebuild in parts])
     if isinstance(x, dict):
-        named = {name: _split(item, arrays) for name, item in x.items()}
+        named = {name: _split(item, arrays, levels - 1) for name, item in x.items()}
         key = (dict, *((name, part[0]) for name, part in named.items()))
         return key, lambda tensors: {name: rebuild(tensors) for name, (_, rebuild) in named.items()}
-    if isinstance(x, tuple) and not x:
-        return tuple, lambda _: ()
-    array = (
-        x.numpy()
-        if isinstance(x, Operand)
-        else np.asarray(x)
-        if hasattr(x, "__array__")
-        else _trace.as_array(x)
-    )
+    if isinstance(x, Operand):
+        array = x.numpy()
+    else:
+        array = np.asarray(x) if hasattr(x, "__array__") else _trace.as_array(x)
     arrays.append(array)
     return (array.shape, array.dtype), next
 
 
-def _holds_arrays(x: Any) -> bool:
-    return not isinstance(x, bool | int | float | list | tuple) or (
-        isinstance(x, list | tuple) and any(_holds_arrays(item) for item in x)
+def _is_structure(x: tuple[Any, ...] | list[Any]) -> bool:
+    """Whether a sequence holds arrays, rather than being one in nested lists of numbers."""
+    if isinstance(x, tuple):
+        return any(not isinstance(item, bool | int | float) for item in x)
+    return any(
+        _is_structure(item) if isinstance(item, tuple | list) else not isinstance(item, bool | int | float)
+        for item in x
     )
 
 

@@ -120,7 +120,7 @@ class _ValueAndGrad(_Differentiated):
     def _of_argument(self, args: tuple[Any, ...]) -> Any:
         if not args:
             raise TypeError(f"{self._what}: the function needs an argument to differentiate with respect to")
-        first, rest = split_inputs(args[0]), split_inputs(args[1:])
+        first, rest = split_inputs(args[0], levels=0), split_inputs(args[1:])
         n = len(first.arrays)
         if n == 0:
             raise TypeError(

@@ -6,12 +6,13 @@ from . import _core
 
 
 class _Epoch:
-    """Counts calls of `seed`, so that streams drawn before it start anew."""
+    """The newest seed and how many there were, so that streams drawn before it start anew."""
 
-    __slots__ = ("count",)
+    __slots__ = ("count", "seed")
 
     def __init__(self) -> None:
         self.count = 0
+        self.seed = 0
 
 
 _epoch = _Epoch()
@@ -41,30 +42,50 @@ def seed(n: int) -> None:
     if not 0 <= number < 2**63:
         raise ValueError(f"seed: an integer from 0 to 2**63 - 1 is expected, got {number}")
     _core.seed(number)
+    _epoch.seed = number
     _epoch.count += 1
 
 
-class RandomStream:
-    """The random state of one model or training step, drawn when it is first needed."""
+def _mixed(seed: int, origin: int) -> int:
+    """A 64-bit number of both (the finaliser of SplitMix64, Steele et al. 2014)."""
+    mask = (1 << 64) - 1
+    x = (origin + (seed + 1) * 0x9E3779B97F4A7C15) & mask
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+    return x ^ (x >> 31)
 
-    __slots__ = ("_epoch", "state")
+
+class RandomStream:
+    """The random state of one model or training step.
+
+    It is a function of the seed and of the stream's origin, which is drawn once: a seed set later starts the stream
+    anew, whichever stream is used first then.
+    """
+
+    __slots__ = ("_epoch", "_origin", "state")
 
     def __init__(self) -> None:
         self.state: _core.RandomState | None = None
+        self._origin: int | None = None
         self._epoch = -1
+
+    def draw(self) -> int:
+        """The origin, drawn from the process's generator when this is first asked for."""
+        if self._origin is None:
+            self._origin = _core.draw_seed()
+        return self._origin
 
     def get(self) -> _core.RandomState:
         """The state, started anew if `seed` was called since."""
-        if self.state is None:
-            self.state = _core.RandomState(_core.draw_seed())
-        elif self._epoch != _epoch.count:
-            self.state.seed, self.state.step = _core.draw_seed(), 0
-        self._epoch = _epoch.count
+        if self.state is None or self._epoch != _epoch.count:
+            seed = _mixed(_epoch.seed, self.draw())
+            if self.state is None:
+                self.state = _core.RandomState(seed)
+            self.state.seed, self.state.step = seed, 0
+            self._epoch = _epoch.count
         return self.state
 
     def set(self, seed: int, step: int) -> None:
         """Continues the stream that was at `step` of `seed`."""
-        state = self.state or _core.RandomState(seed)
+        state = self.get()
         state.seed, state.step = seed, step
-        self.state = state
-        self._epoch = _epoch.count

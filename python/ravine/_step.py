@@ -47,7 +47,7 @@ class TrainStep:
         >>> from ravine import nn, optim
         >>> rv.seed(0)
         >>> model = nn.Linear(3, 1)
-        >>> step = rv.TrainStep(model, nn.MSELoss(), optim.SGD(lr=0.1))
+        >>> step = rv.TrainStep(model, nn.MSELoss(), optim.SGD(lr=0.5))
         >>> x = np.eye(3); y = np.array([[1.0], [2.0], [3.0]])
         >>> losses = [step(x, y) for _ in range(200)]
         >>> losses[-1] < 1e-3 < losses[0]
@@ -68,7 +68,7 @@ class TrainStep:
         self.optimizer = optimizer
         self._bound = BoundOptimizer(optimizer)
         self._stream = RandomStream()
-        self._stream.get()  # now, so that threads that train at once draw in the order of construction
+        self._stream.draw()  # now, so that threads that train at once draw in the order of construction
         self._programs = ProgramCache()
         self._lock = threading.RLock()
 
@@ -95,8 +95,8 @@ class TrainStep:
                 self._programs.clear()
             if _trace.eager_mode():
                 recording = self._record(inputs, with_output, eager=True)
-                lr = self._bound.before_run()
-                result = self._finish(recording)
+                lr = self._add_update(recording)  # which takes effect at once
+                result = eager_result(recording, "TrainStep")
             else:
                 fingerprint = self.model._fingerprint()
                 of_loss = self.loss._fingerprint() if isinstance(self.loss, Module) else id(self.loss)
@@ -127,8 +127,8 @@ class TrainStep:
             )
         return used
 
-    def _add_update(self, recording: Recording) -> None:
-        """Records gradients and update behind the forward pass."""
+    def _add_update(self, recording: Recording) -> float:
+        """Records gradients and update behind the forward pass. Returns the learning rate."""
         trace = recording.trace
         parameters = self._trained(trace)
         loss = recording.result[0] if isinstance(recording.result, tuple) else recording.result
@@ -136,18 +136,15 @@ class TrainStep:
         gradients = trace.graph.gradients(loss._as_value(trace), states)
         if self._bound.bind(parameters):
             self._programs.clear()  # they update the optimizers of before
-        named = zip([name for name, _ in parameters], gradients, strict=True)
+        lr = self._bound.before_run()
         trace.finish()
-        self._bound.record(trace.graph, dict(named))
+        self._bound.record(trace.graph, {name: g for (name, _), g in zip(parameters, gradients, strict=True)})
+        return lr
 
     def _compile(self, inputs: Inputs, with_output: bool) -> Compiled:
         recording = self._record(inputs, with_output, eager=False)
         self._add_update(recording)
         return compile_recording(recording, "TrainStep", self._stream)
-
-    def _finish(self, recording: Recording) -> Any:
-        self._add_update(recording)
-        return eager_result(recording, "TrainStep")
 
     @property
     def steps(self) -> int:

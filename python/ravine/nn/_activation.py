@@ -56,6 +56,9 @@ class SELU(Module):
         array([0.      , 1.050701], dtype=float32)
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
+
     def forward(self, input: Any) -> Any:
         return ops.selu(input)
 
@@ -86,6 +89,9 @@ class Mish(Module):
         >>> nn.Mish()([0.0])
         array([0.], dtype=float32)
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
 
     def forward(self, input: Any) -> Any:
         return ops.mish(input)
@@ -165,6 +171,9 @@ class Hardsigmoid(Module):
         array([0. , 0.5], dtype=float32)
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
+
     def forward(self, input: Any) -> Any:
         return ops.hardsigmoid(input)
 
@@ -179,6 +188,9 @@ class Hardswish(Module):
         >>> nn.Hardswish()([0.0])
         array([0.], dtype=float32)
     """
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
 
     def forward(self, input: Any) -> Any:
         return ops.hardswish(input)
@@ -196,8 +208,8 @@ class LeakyReLU(Module):
         array([-0.01,  2.  ], dtype=float32)
     """
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        super().__init__()
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
+        super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
         self.negative_slope = negative_slope
 
     def forward(self, input: Any) -> Any:
@@ -221,8 +233,8 @@ class ELU(Module):
         array([0., 2.], dtype=float32)
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
         self.alpha = alpha
 
     def forward(self, input: Any) -> Any:
@@ -294,8 +306,8 @@ class Hardtanh(Module):
         array([-1. ,  0.5], dtype=float32)
     """
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
-        super().__init__()
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
         self.min_val, self.max_val = min_val, max_val
 
     def forward(self, input: Any) -> Any:

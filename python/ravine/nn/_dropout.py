@@ -25,8 +25,8 @@ class Dropout(Module):
         array([1., 2.], dtype=float32)
     """
 
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
         if not 0.0 <= p <= 1.0:
             raise ValueError(f"{type(self).__name__}: p must be a probability in [0, 1], got {p}")
         self.p = p
@@ -35,7 +35,7 @@ class Dropout(Module):
         return ops.dropout(input, self.p, self.training)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}"
+        return f"p={self.p}, inplace=False"
 
 
 class Dropout2d(Dropout):

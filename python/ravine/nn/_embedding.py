@@ -25,7 +25,7 @@ class Embedding(Module):
         padding_idx: an index whose vector starts as zeros and is not trained.
         dtype: float32 or float64.
 
-    Raises TypeError for indices that are no integers, IndexError for indices out of range.
+    Raises TypeError for indices that are no integers, ValueError for indices out of range.
 
     Example:
         >>> import numpy as np

@@ -102,7 +102,7 @@ class Module:
             if trace.observer is not None:
                 trace.observer(self, result)
             return result
-        inputs = split_inputs((args, kwargs) if kwargs else args)
+        inputs = split_inputs((args, kwargs), levels=2) if kwargs else split_inputs(args)
         what = f"{type(self).__name__}.forward"
 
         def call(arguments: Any) -> Any:
@@ -185,8 +185,8 @@ class Module:
             if name in table:
                 if value is not None:
                     raise TypeError(
-                        f"{type(self).__name__}.{name} is registered state; assign a Parameter, Buffer or Module, "
-                        f"None, or write into its .data, instead of {type(value).__name__}"
+                        f"{type(self).__name__}.{name} is registered state; assign a Parameter, a Buffer, "
+                        f"a Module or None, or write into its .data, instead of {type(value).__name__}"
                     )
                 table[name] = None
                 return
@@ -459,10 +459,10 @@ class Module:
         Example:
             >>> from ravine import nn
             >>> print(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).summary((4,)))
-            Layer         Output shape  Parameters
-            0  (Linear)   [N, 8]                40
-            1  (ReLU)     [N, 8]                 0
-            2  (Linear)   [N, 2]                18
+            Layer        Output shape  Parameters
+            0  (Linear)  [N, 8]                40
+            1  (ReLU)    [N, 8]                 0
+            2  (Linear)  [N, 2]                18
             58 parameters, 58 trainable, 232 bytes
         """
         from ._summary import summary  # it needs modules, which need this one

@@ -28,6 +28,7 @@ class _ChannelNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         *,
+        bias: bool = True,
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
@@ -38,7 +39,7 @@ class _ChannelNorm(Module):
         self.affine, self.track_running_stats = affine, track_running_stats
         name = dtype_name(dtype)
         self.register_parameter("weight", Parameter(np.ones(num_features, name)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(num_features, name)) if affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(num_features, name)) if affine and bias else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", np.zeros(num_features, name) if tracked else None)
         self.register_buffer("running_var", np.ones(num_features, name) if tracked else None)
@@ -55,6 +56,7 @@ class _ChannelNorm(Module):
         self.reset_running_stats()
         if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def _check(self, x: Any) -> None:
@@ -65,7 +67,7 @@ class _ChannelNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 
@@ -100,6 +102,7 @@ class BatchNorm1d(_BatchNorm):
         momentum: weight of the newest batch; None means the plain average over all batches.
         affine: whether there are weight and bias, [C].
         track_running_stats: whether running statistics are kept; without them the batch's are always used.
+        bias: whether there is a bias beside the weight.
         dtype: float32 or float64.
 
     Raises ValueError in training when a channel has a single value.
@@ -142,6 +145,7 @@ class InstanceNorm2d(_ChannelNorm):
         momentum: weight of the newest batch in the running statistics.
         affine: whether there are weight and bias; not by default, as in torch.
         track_running_stats: keep running statistics and use them in evaluation; not by default.
+        bias: whether there is a bias beside the weight.
         dtype: float32 or float64.
 
     Source: Ulyanov et al. 2016, https://arxiv.org/abs/1607.08022.
@@ -163,9 +167,10 @@ class InstanceNorm2d(_ChannelNorm):
         affine: bool = False,
         track_running_stats: bool = False,
         *,
+        bias: bool = True,
         dtype: Any = "float32",
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype=dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias, dtype=dtype)
 
     def forward(self, input: Any) -> Any:
         x = as_tensor(input)
@@ -237,7 +242,8 @@ class LayerNorm(Module):
         return ops.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
 
 class GroupNorm(Module):
@@ -250,6 +256,7 @@ class GroupNorm(Module):
         num_channels: number of channels C.
         eps: added to the variance.
         affine: whether there are weight and bias, [C].
+        bias: whether there is a bias beside the weight.
         dtype: float32 or float64.
 
     Source: Wu and He 2018, https://arxiv.org/abs/1803.08494.
@@ -268,6 +275,7 @@ class GroupNorm(Module):
         eps: float = 1e-5,
         affine: bool = True,
         *,
+        bias: bool = True,
         dtype: Any = "float32",
     ) -> None:
         super().__init__()
@@ -279,11 +287,12 @@ class GroupNorm(Module):
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         name = dtype_name(dtype)
         self.register_parameter("weight", Parameter(np.ones(num_channels, name)) if affine else None)
-        self.register_parameter("bias", Parameter(np.zeros(num_channels, name)) if affine else None)
+        self.register_parameter("bias", Parameter(np.zeros(num_channels, name)) if affine and bias else None)
 
     def reset_parameters(self) -> None:
         if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Any) -> Any:
@@ -293,4 +302,5 @@ class GroupNorm(Module):
         return ops.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        affine = f"affine={self.affine}, bias={self.bias is not None}"
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, {affine}"

@@ -293,7 +293,7 @@ def sin(input: Any) -> Tensor:
     Example:
         >>> import ravine as rv
         >>> rv.ops.sin([0.0, 0.5])
-        tensor([0.       , 0.4794255], dtype=float32)
+        tensor([0.        , 0.47942555], dtype=float32)
     """
     return apply("sin", input)
 
@@ -304,7 +304,7 @@ def cos(input: Any) -> Tensor:
     Example:
         >>> import ravine as rv
         >>> rv.ops.cos([0.0, 0.5])
-        tensor([1.       , 0.8775826], dtype=float32)
+        tensor([1.        , 0.87758255], dtype=float32)
     """
     return apply("cos", input)
 

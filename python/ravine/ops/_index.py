@@ -66,7 +66,7 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
 
     Returns: [*input.shape, features].
 
-    Raises TypeError where the indices are no integers, IndexError where one is out of range.
+    Raises TypeError where the indices are no integers, ValueError where one is out of range.
 
     Example:
         >>> import ravine as rv

@@ -112,7 +112,7 @@ def cross_entropy(
             logits.shape
         )
     operands = [logits, rows] if weight is None else [logits, rows, weight]
-    losses, row_weights = apply_all(
+    losses, row_weights, *_ = apply_all(
         "cross_entropy", operands, label_smoothing=float(label_smoothing), ignore_index=int(ignore_index)
     )
     if reduction == "none":

@@ -158,7 +158,7 @@ def logsumexp(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
     Example:
         >>> import ravine as rv
         >>> rv.ops.logsumexp([1000.0, 1000.0])
-        tensor(1000.69312, dtype=float32)
+        tensor(1000.6932, dtype=float32)
     """
     x = as_tensor(input)
     axes = axes_of(dim, x.ndim, "logsumexp") or None
