@@ -59,6 +59,10 @@ CASES = [
     ],
     case("prelu", ops.prelu, lambda x, w: np.where(x > 0, x, w * x), apart(4, 9), normal(1, scale=0.2)),
     case("prelu, per channel", ops.prelu, lambda x, w: np.where(x > 0, x, w[:, None] * x), apart(2, 3, 5), normal(3)),
+    case("softmin", ops.softmin, lambda x: special.softmax(-x, -1), normal(4, 9)),
+    case("softmin, first dimension", lambda x: ops.softmin(x, 0), lambda x: special.softmax(-x, 0), normal(4, 9)),
+    case("normalize", ops.normalize, lambda x: x / np.linalg.norm(x, axis=1, keepdims=True), normal(4, 9)),
+    case("normalize, sum of magnitudes", lambda x: ops.normalize(x, 1, 0), lambda x: x / np.abs(x).sum(0), apart(4, 9)),
     case("glu", ops.glu, lambda x: x[:, :3] * special.expit(x[:, 3:]), normal(5, 6)),
     case("glu, first dimension", lambda x: ops.glu(x, 0), lambda x: x[:2] * special.expit(x[2:]), normal(4, 3)),
 ]  # fmt: skip

@@ -19,6 +19,14 @@ COMPARISONS = {
     "greater": (ops.greater, np.greater),
     "greater_equal": (ops.greater_equal, np.greater_equal),
 }
+ALIASES = {
+    "eq": (ops.eq, np.equal),
+    "ne": (ops.ne, np.not_equal),
+    "lt": (ops.lt, np.less),
+    "le": (ops.le, np.less_equal),
+    "gt": (ops.gt, np.greater),
+    "ge": (ops.ge, np.greater_equal),
+}
 OPERATORS = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
@@ -46,6 +54,7 @@ CASES = [
         for name, (f, want) in COMPARISONS.items()
         for a, b in PAIRS
     ],
+    *[case(name, f, want, halves(33), halves(33, seed=1), gradient=False) for name, (f, want) in ALIASES.items()],
     *[
         case(sign, f, f, integers(5, 9, high=3), integers(9, high=3, seed=1), gradient=False)
         for sign, f in OPERATORS.items()

@@ -76,6 +76,7 @@ CASES = [
     case("pow, number to tensor", lambda x: 2**x, lambda x: 2.0**x, normal(3, 4)),
     case("same input twice", lambda x: x * x + x, lambda x: x * x + x, normal(3, 4)),
     case("stop_gradient", lambda x: ops.stop_gradient(x) * 2, lambda x: x * 2, normal(3), gradient=False),
+    case("detach", lambda x: ops.detach(x) + 1, lambda x: x + 1, normal(3), gradient=False),
     case("chain", lambda x, y: ops.tanh(x * y + ops.exp(x)) / y, lambda x, y: np.tanh(x * y + np.exp(x)) / y,
          normal(3, 37), positive(37)),
 ]  # fmt: skip
