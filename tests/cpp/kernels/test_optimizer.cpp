@@ -102,14 +102,16 @@ struct Model {
   }
 };
 
-// Runs `steps` steps on every ISA and team size; set_hyper(t) gives the hyperparameters of step t = 1, 2, ...
+// Runs `steps` steps on every ISA and on teams of these sizes; set_hyper(t) gives the hyperparameters of step
+// t = 1, 2, ...
 template <class T, class SetHyper, class Hyper>
-void check_trajectory(Kernel<OptimizerArgs> kernels::FloatKernels::*kernel, int n_slots, bool poisoned_slots,
-                      SetHyper set_hyper, double (*reference)(const Hyper&, double, double, double*)) {
+void check_trajectory(Kernel<OptimizerArgs> kernels::FloatKernels::*kernel, std::span<const int> teams,
+                      int n_slots, bool poisoned_slots, SetHyper set_hyper,
+                      double (*reference)(const Hyper&, double, double, double*)) {
   constexpr int steps = 4;
   on_every_isa([&](const KernelTable& table) {
     std::vector<T> first;
-    for (const int threads : team_sizes) {
+    for (const int threads : teams) {
       Model<T> model(n_slots, poisoned_slots);
       for (int t = 1; t <= steps; ++t) {
         const Hyper hyper = set_hyper(t);
@@ -118,7 +120,7 @@ void check_trajectory(Kernel<OptimizerArgs> kernels::FloatKernels::*kernel, int 
         run(table, table.of(dtype_of<T>).*kernel, args, threads);
         model.step_reference(reference, hyper);
       }
-      if (threads == 1) first = model.values();
+      if (first.empty()) first = model.values();
       else EXPECT_EQ(model.values(), first) << "other bits on " << threads << " threads";
       const double tolerance = sizeof(T) == 4 ? 2e-6 : 2e-14;
       for (std::size_t i = 0; i < model.tensors.size(); ++i)
@@ -128,10 +130,13 @@ void check_trajectory(Kernel<OptimizerArgs> kernels::FloatKernels::*kernel, int 
   });
 }
 
+// The division among threads is the same for all hyperparameters, so one test has all team sizes.
+constexpr int one_thread[] = {1};
+
 template <class T>
-void check_sgd(const SgdHyper& hyper) {
+void check_sgd(const SgdHyper& hyper, std::span<const int> teams) {
   check_trajectory<T>(
-      &kernels::FloatKernels::sgd, hyper.momentum != 0 ? 1 : 0, /*poisoned_slots=*/true,
+      &kernels::FloatKernels::sgd, teams, hyper.momentum != 0 ? 1 : 0, /*poisoned_slots=*/true,
       [&](int t) {
         SgdHyper now = hyper;
         now.lr = hyper.lr / t;
@@ -139,6 +144,19 @@ void check_sgd(const SgdHyper& hyper) {
         return now;
       },
       sgd_reference);
+}
+
+template <class T>
+void check_adam(const AdamHyper& hyper, std::span<const int> teams) {
+  check_trajectory<T>(
+      &kernels::FloatKernels::adam, teams, hyper.amsgrad != 0 ? 3 : 2, /*poisoned_slots=*/false,
+      [&](int t) {
+        AdamHyper now = hyper;
+        now.bias_correction1 = 1 - std::pow(hyper.beta1, t);
+        now.bias_correction2 = 1 - std::pow(hyper.beta2, t);
+        return now;
+      },
+      adam_reference);
 }
 
 TEST(Optimizer, Sgd) {
@@ -149,9 +167,18 @@ TEST(Optimizer, Sgd) {
           SCOPED_TRACE(::testing::Message() << "momentum " << momentum << " nesterov " << nesterov
                                             << " decay " << weight_decay << " maximize " << maximize);
           const double dampening = nesterov != 0 ? 0 : 0.25;
-          check_sgd<float>({0.1, momentum, dampening, weight_decay, nesterov, maximize, 0});
-          check_sgd<double>({0.1, momentum, dampening, weight_decay, nesterov, maximize, 0});
+          check_sgd<float>({0.1, momentum, dampening, weight_decay, nesterov, maximize, 0}, one_thread);
+          check_sgd<double>({0.1, momentum, dampening, weight_decay, nesterov, maximize, 0}, one_thread);
         }
+}
+
+TEST(Optimizer, SameBitsOnEveryTeam) {
+  const SgdHyper sgd{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1};
+  check_sgd<float>(sgd, team_sizes);
+  check_sgd<double>(sgd, team_sizes);
+  const AdamHyper adam{.lr = 1e-2, .beta2 = 0.99, .eps = 1e-3, .weight_decay = 0.1, .amsgrad = 1};
+  check_adam<float>(adam, team_sizes);
+  check_adam<double>(adam, team_sizes);
 }
 
 TEST(Optimizer, SgdWithoutMomentumTouchesNoSlot) {
@@ -164,31 +191,29 @@ TEST(Optimizer, SgdWithoutMomentumTouchesNoSlot) {
   });
 }
 
-template <class T>
-void check_adam(const AdamHyper& hyper) {
-  check_trajectory<T>(
-      &kernels::FloatKernels::adam, hyper.amsgrad != 0 ? 3 : 2, /*poisoned_slots=*/false,
-      [&](int t) {
-        AdamHyper now = hyper;
-        now.bias_correction1 = 1 - std::pow(hyper.beta1, t);
-        now.bias_correction2 = 1 - std::pow(hyper.beta2, t);
-        return now;
-      },
-      adam_reference);
-}
-
 TEST(Optimizer, Adam) {
+  const auto check = [](const AdamHyper& hyper) {
+    SCOPED_TRACE(::testing::Message()
+                 << "decoupled " << hyper.decoupled << " decay " << hyper.weight_decay << " maximize "
+                 << hyper.maximize << " amsgrad " << hyper.amsgrad << " beta1 " << hyper.beta1);
+    check_adam<float>(hyper, one_thread);
+    check_adam<double>(hyper, one_thread);
+  };
+  const AdamHyper usual{.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-3};
   for (const double decoupled : {0.0, 1.0})
     for (const double weight_decay : {0.0, 0.1})
       for (const double maximize : {0.0, 1.0})
-        for (const double amsgrad : {0.0, 1.0})
-          for (const double beta1 : {0.0, 0.3, 0.9}) {
-            SCOPED_TRACE(::testing::Message()
-                         << "decoupled " << decoupled << " decay " << weight_decay << " maximize " << maximize
-                         << " amsgrad " << amsgrad << " beta1 " << beta1);
-            check_adam<float>({1e-2, beta1, 0.99, 1e-3, weight_decay, decoupled, maximize, amsgrad, 1, 1});
-            check_adam<double>({1e-2, beta1, 0.99, 1e-3, weight_decay, decoupled, maximize, amsgrad, 1, 1});
-          }
+        for (const double amsgrad : {0.0, 1.0}) {
+          AdamHyper hyper = usual;
+          hyper.decoupled = decoupled, hyper.weight_decay = weight_decay;
+          hyper.maximize = maximize, hyper.amsgrad = amsgrad;
+          check(hyper);
+        }
+  for (const double beta1 : {0.0, 0.3}) {  // the gradient weighs more than the average
+    AdamHyper hyper = usual;
+    hyper.beta1 = beta1;
+    check(hyper);
+  }
 }
 
 TEST(Optimizer, AmsgradKeepsNaN) {
