@@ -58,8 +58,8 @@ def _mixed(seed: int, origin: int) -> int:
 class RandomStream:
     """The random state of one model or training step.
 
-    It is a function of the seed and of the stream's origin, which is drawn once: a seed set later starts the stream
-    anew, whichever stream is used first then.
+    It is a function of the seed and of the stream's origin, which is drawn once: a seed set later starts all
+    streams anew, whichever is used first then.
     """
 
     __slots__ = ("_epoch", "_origin", "state")

@@ -139,6 +139,10 @@ class Module:
             self.__dict__["_stamp"] = (count if only_assignments else -1, number)
             return number
 
+    def _unchanged_since(self, count: int) -> bool:
+        """Whether the fingerprint is that of `count` changes, and can only change by another counted one."""
+        return self._stamp[0] == count
+
     def _floating_dtype(self) -> str:
         for state in itertools.chain(self.parameters(), self.buffers()):
             if state.dtype in _trace.FLOATING:

@@ -97,7 +97,7 @@ class BoundOptimizer:
 
     def after_run(self, lr: float) -> None:
         self.steps += 1
-        self.description._last_lr = lr
+        self.description.__dict__["_last_lr"] = lr  # no change of the description
 
     def _all_states(self) -> dict[str, _State]:
         states = dict(self._states)
