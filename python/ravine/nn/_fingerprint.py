@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class _Reader:
             content = zlib.crc32(np.ascontiguousarray(x).tobytes()) if x.nbytes <= _HASHED_BYTES else id(x)
             return (x.shape, x.dtype.str, content)
         if hasattr(x, "_parameters"):  # a module kept in a plain list: not registered, but part of forward
-            return self.module(x)
+            return self.module(cast("Module", x))
         return (type(x), id(x), self.key(getattr(x, "__dict__", None), depth - 1))
 
     def module(self, root: Module) -> Hashable:

@@ -59,10 +59,10 @@ class Module:
     training: bool
 
     # Attributes that are bookkeeping: no part of the fingerprint, and `training` only through assignment.
-    _INTERNAL: ClassVar[frozenset[str]] = frozenset((
-        "_parameters", "_buffers", "_modules", "_programs", "_stream", "_recent", "_stamp", "_fingerprints", "_ids",
-        "_lock",
-    ))  # fmt: skip
+    _INTERNAL: ClassVar[frozenset[str]] = frozenset(
+        ("_parameters", "_buffers", "_modules", "_programs", "_stream", "_recent", "_stamp", "_fingerprints")
+        + ("_ids", "_lock")
+    )
 
     def __init__(self) -> None:
         fields = self.__dict__

@@ -1,0 +1,182 @@
+"""
+Ravine's engine: graphs, programs, kernels. The package `ravine` is its public face.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "Array",
+    "Graph",
+    "Optimizer",
+    "Program",
+    "RandomState",
+    "Value",
+    "cpu_info",
+    "draw_seed",
+    "fill_normal",
+    "fill_trunc_normal",
+    "fill_uniform",
+    "get_num_threads",
+    "load_safetensors",
+    "op_names",
+    "orthogonal",
+    "permutation",
+    "pop_threads",
+    "push_threads",
+    "safetensors_metadata",
+    "save_safetensors",
+    "seed",
+    "set_isa",
+    "set_num_threads",
+    "set_poison",
+]
+
+class Array:
+    """
+    State that outlives programs: 64-byte aligned memory of a dense tensor.
+    """
+    def __init__(self, array: np.ndarray, channels_last: bool = False) -> None: ...
+    def numpy(self) -> np.ndarray:
+        """
+        A writable view that shares and keeps the memory.
+        """
+    @property
+    def channels_last(self) -> bool: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+class RandomState:
+    """
+    Seed and step of a program's random numbers; every run that draws advances the step.
+    """
+    def __init__(self, seed: int) -> None: ...
+    @property
+    def seed(self) -> int: ...
+    @seed.setter
+    def seed(self, value: int) -> None: ...
+    @property
+    def step(self) -> int: ...
+    @step.setter
+    def step(self, value: int) -> None: ...
+
+class Optimizer:
+    """
+    An update rule bound to parameters.
+    """
+    def __init__(
+        self,
+        rule: str,
+        parameters: collections.abc.Sequence[Array],
+        hyper: collections.abc.Mapping[str, float],
+    ) -> None: ...
+    def set(self, name: str, value: float) -> None: ...
+    @property
+    def hyper(self) -> dict[str, float]: ...
+    @property
+    def slots(self) -> dict[str, list[Array]]: ...
+    @property
+    def step(self) -> int: ...
+    @step.setter
+    def step(self, value: int) -> None: ...
+
+class Value:
+    """
+    A symbolic tensor of a graph.
+    """
+    def numpy(self) -> np.ndarray:
+        """
+        The value, where it is known: constants, and everything in an eager graph.
+        """
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def graph(self) -> Graph: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def op(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+class Graph:
+    """
+    A recording of operations.
+    """
+    def __init__(
+        self, eager: bool = False, check_nan: bool = False, random: RandomState | None = None
+    ) -> None: ...
+    def apply(
+        self, op: str, inputs: collections.abc.Sequence[Value], attrs: dict[str, Any] = {}
+    ) -> list[Value]: ...
+    def assign(self, array: Array, value: Value) -> None: ...
+    def constant(self, array: np.ndarray) -> Value: ...
+    def gradients(self, output: Value, wrt: collections.abc.Sequence[Value]) -> list[Value]: ...
+    def input(
+        self,
+        shape: collections.abc.Sequence[int],
+        dtype: str,
+        name: str = "",
+        value: np.ndarray | None = None,
+    ) -> Value: ...
+    def optimizer_step(self, optimizer: Optimizer, gradients: collections.abc.Sequence[Value]) -> None: ...
+    def state(self, array: Array, name: str = "") -> Value: ...
+    @property
+    def n_nodes(self) -> int: ...
+
+class Program:
+    """
+    A compiled graph.
+    """
+    def __init__(
+        self, graph: Graph, outputs: collections.abc.Sequence[Value], random: RandomState | None = None
+    ) -> None: ...
+    def describe(self) -> str:
+        """
+        The compiled program as a table.
+        """
+    def run(self, inputs: collections.abc.Sequence[np.ndarray]) -> list[np.ndarray]: ...
+    @property
+    def arena_bytes(self) -> int: ...
+    @property
+    def isa(self) -> str: ...
+    @property
+    def kernels(self) -> list[str]: ...
+    @property
+    def n_calls(self) -> int: ...
+
+def cpu_info() -> dict[str, Any]: ...
+def draw_seed() -> int: ...
+def fill_normal(array: Array, mean: float, std: float) -> None: ...
+def fill_trunc_normal(array: Array, mean: float, std: float, low: float, high: float) -> None: ...
+def fill_uniform(array: Array, low: float, high: float) -> None: ...
+def get_num_threads() -> int: ...
+def load_safetensors(path: str) -> dict[str, np.ndarray]: ...
+def op_names() -> list[str]: ...
+def orthogonal(rows: int, columns: int, seed: int) -> np.ndarray: ...
+def permutation(n: int, seed: int) -> np.ndarray: ...
+def pop_threads() -> None: ...
+def push_threads(n: int) -> None: ...
+def safetensors_metadata(path: str) -> dict[str, str]: ...
+def save_safetensors(
+    path: str, tensors: dict[str, np.ndarray], metadata: collections.abc.Mapping[str, str] = {}
+) -> None: ...
+def seed(seed: int) -> None: ...
+def set_isa(isa: str) -> None:
+    """
+    For tests: the instruction set of programs compiled from now on.
+    """
+
+def set_num_threads(n: int) -> None: ...
+def set_poison(on: bool) -> None:
+    """
+    For tests: every run first fills its temporary memory with NaN.
+    """
