@@ -188,8 +188,8 @@ TEST(Conv, StridePaddingDilation) {
   for (std::int64_t channels : {3, 18})
     for (std::int64_t kernel : {1, 3, 4})
       for (std::int64_t stride : {1, 2, 3})
-        for (std::int64_t pad : {0, 1, 2})
-          for (std::int64_t dilation : {1, 2, 3})
+        for (std::int64_t pad : {0, 2})
+          for (std::int64_t dilation : {1, 2})
             shapes.push_back(shape_of(2, 11, 13, channels, 10, 1, {kernel, stride, pad, dilation},
                                       {3, stride, pad, dilation}));
   // Rows and columns unlike each other; padding beyond the kernel; a stride that leaves pixels unread.

@@ -171,9 +171,9 @@ constexpr Order orders[] = {Order::row_major, Order::padded_rows, Order::column_
 
 TEST(Gemm, OddSizes) {
   std::vector<Case> cases;
-  for (std::int64_t m : {1, 3, 7, 9, 17, 65, 101})
-    for (std::int64_t n : {1, 3, 10, 17, 49, 65, 130})
-      for (std::int64_t k : {1, 3, 16, 33, 200}) cases.push_back({m, n, k});
+  for (std::int64_t m : {1, 3, 9, 65})
+    for (std::int64_t n : {1, 7, 17, 65, 130})
+      for (std::int64_t k : {1, 3, 33, 200}) cases.push_back({m, n, k});
   check_both(cases);
 }
 
