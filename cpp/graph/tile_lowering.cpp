@@ -150,7 +150,7 @@ void TileCall::build_matrix(kernels::TileProgram& program, std::int64_t rows, st
   for (std::int64_t product = 1; cut > 0 && product < columns;) product *= iteration.extents[--cut];
   const auto single_stride = [&](const std::vector<std::int64_t>& strides, std::size_t begin,
                                  std::size_t end) {
-    if (begin == end) return std::int64_t{0};
+    if (begin == end || numel(shape) == 0) return std::int64_t{0};
     for (std::size_t i = begin; i + 1 < end; ++i)
       check<RuntimeError>(strides[i] == strides[i + 1] * iteration.extents[i + 1],
                           "epilogue: an operand of shape ", shape,
