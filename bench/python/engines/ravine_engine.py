@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ravine as rv
+from ravine import nn, optim
+
+from ..workloads import Workload
+
+
+def modes(workload: Workload) -> list[str]:
+    return ["default"]
+
+
+def version() -> str:
+    return rv.__version__
+
+
+def build(workload: Workload) -> nn.Module:
+    if workload.net == "resnet18":
+        return rv.models.resnet18(3, 10, width=workload.width)
+    if workload.net == "lenet":
+        return nn.Sequential(
+            *(nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10)),
+        )
+    layers: list[nn.Module] = []
+    for before, after in zip(workload.sizes[:-2], workload.sizes[1:-1], strict=True):
+        layers.append(nn.Linear(before, after))
+        layers += [nn.BatchNorm1d(after)] if workload.batch_norm else []
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers, nn.Linear(*workload.sizes[-2:]))
+
+
+def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
+    rv.set_num_threads(threads)
+    rv.seed(0)
+    if workload.optimizer == "adam":
+        optimizer = optim.Adam(lr=1e-3)
+    else:
+        optimizer = optim.SGD(lr=0.01, momentum=0.9, nesterov=True)
+    step = rv.TrainStep(build(workload), nn.CrossEntropyLoss(), optimizer)
+    x, y = workload.data()
+    return lambda: step(x, y)

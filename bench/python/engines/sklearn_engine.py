@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import sklearn
+from sklearn.neural_network import MLPClassifier
+
+from ..workloads import Workload
+
+
+def modes(workload: Workload) -> list[str]:
+    """It has neither BatchNorm nor convolutions."""
+    return ["partial_fit"] if workload.net == "mlp" and not workload.batch_norm else []
+
+
+def version() -> str:
+    return sklearn.__version__
+
+
+def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
+    options = {"learning_rate_init": 1e-3} if workload.optimizer == "adam" else {"learning_rate_init": 0.01}
+    model = MLPClassifier(
+        workload.sizes[1:-1],
+        solver=workload.optimizer,
+        alpha=0,
+        batch_size=workload.batch,
+        random_state=0,
+        **options,
+    )
+    x, y = workload.data()
+    classes = np.arange(workload.classes)
+
+    def step() -> float:
+        model.partial_fit(x, y, classes)
+        return float(model.loss_)
+
+    return step

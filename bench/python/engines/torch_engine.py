@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from ..workloads import Workload
+
+
+def modes(workload: Workload) -> list[str]:
+    """Fused optimizers in all; "+tcmalloc" is preloaded by the caller of the process."""
+    plain = ["eager", "eager+tcmalloc", "compile"]
+    if not workload.is_convolutional:
+        return plain
+    return [*plain, "channels_last", "channels_last+tcmalloc", "channels_last+tcmalloc+compile"]
+
+
+def version() -> str:
+    return torch.__version__
+
+
+class Block(nn.Module):
+    def __init__(self, before: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, channels, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or before != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(before, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu_(self.bn1(self.conv1(x)))
+        return torch.relu_(self.bn2(self.conv2(y)).add_(self.shortcut(x)))
+
+
+def build(workload: Workload) -> nn.Module:
+    if workload.net == "resnet18":
+        w = workload.width
+        blocks = [Block(w, w, 1), Block(w, w, 1)]
+        for channels in (2 * w, 4 * w, 8 * w):
+            blocks += [Block(channels // 2, channels, 2), Block(channels, channels, 1)]
+        stem = [nn.Conv2d(3, w, 3, 1, 1, bias=False), nn.BatchNorm2d(w), nn.ReLU(inplace=True)]
+        return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * w, 10))
+    if workload.net == "lenet":
+        return nn.Sequential(
+            *(nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(True), nn.MaxPool2d(2)),
+            *(
+                nn.Conv2d(32, 64, 3, padding=1, bias=False),
+                nn.BatchNorm2d(64),
+                nn.ReLU(True),
+                nn.MaxPool2d(2),
+            ),
+            *(nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(True), nn.Linear(128, 10)),
+        )
+    layers: list[nn.Module] = []
+    for before, after in zip(workload.sizes[:-2], workload.sizes[1:-1], strict=True):
+        layers.append(nn.Linear(before, after))
+        layers += [nn.BatchNorm1d(after)] if workload.batch_norm else []
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers, nn.Linear(*workload.sizes[-2:]))
+
+
+def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = build(workload)
+    x, y = (torch.from_numpy(array) for array in workload.data())
+    if "channels_last" in mode:
+        model = model.to(memory_format=torch.channels_last)
+        x = x.to(memory_format=torch.channels_last)
+    parameters = model.parameters()
+    if workload.optimizer == "adam":
+        optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
+    else:
+        optimizer = torch.optim.SGD(parameters, lr=0.01, momentum=0.9, nesterov=True, fused=True)
+    loss_of = nn.CrossEntropyLoss()
+
+    def loss_on_batch() -> torch.Tensor:
+        return loss_of(model(x), y)
+
+    forward = torch.compile(loss_on_batch) if "compile" in mode else loss_on_batch
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        loss = forward()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step

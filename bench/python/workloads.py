@@ -1,0 +1,63 @@
+"""What is timed: whole training steps, described without reference to any engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One network, batch size and optimizer; softmax cross-entropy on random data.
+
+    `net` is "mlp", "lenet" or "resnet18". SGD means momentum 0.9, Nesterov, lr 0.01; Adam means lr 1e-3.
+    """
+
+    name: str
+    net: str
+    batch: int
+    optimizer: str
+    sizes: tuple[int, ...] = ()  # mlp: features of every layer, input first
+    batch_norm: bool = False  # mlp: BatchNorm1d before each ReLU
+    width: int = 64  # resnet18: channels of the first stage
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        if self.net == "mlp":
+            return (self.batch, self.sizes[0])
+        return (self.batch, 1, 28, 28) if self.net == "lenet" else (self.batch, 3, 32, 32)
+
+    @property
+    def classes(self) -> int:
+        return self.sizes[-1] if self.net == "mlp" else 10
+
+    @property
+    def is_convolutional(self) -> bool:
+        return self.net != "mlp"
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """float32 inputs in the NCHW order, int64 labels; the same on every call."""
+        random = np.random.default_rng(0)
+        x = random.standard_normal(self.input_shape, dtype=np.float32)
+        return x, random.integers(0, self.classes, self.batch)
+
+
+WORKLOADS = {
+    workload.name: workload
+    for workload in (
+        Workload("tab", "mlp", 32, "adam", (30, 64, 64, 2)),
+        Workload("mlp32", "mlp", 32, "sgd", (784, 128, 10)),
+        Workload("mlp", "mlp", 128, "adam", (784, 256, 128, 10), batch_norm=True),
+        Workload("wide", "mlp", 32, "adam", (784, 4096, 4096, 10)),
+        Workload("deep", "mlp", 128, "sgd", (2048, 2048, 2048, 2048, 2048, 2048, 10)),
+        Workload("lenet", "lenet", 64, "sgd"),
+        Workload("r18s", "resnet18", 64, "sgd", width=16),
+        Workload("r18", "resnet18", 64, "sgd", width=64),
+    )
+}
+
+
+def dense(width: int, batch: int) -> Workload:
+    """A net of the sweep over dense shapes: two square layers and ten outputs."""
+    return Workload(f"dense{width}x{batch}", "mlp", batch, "sgd", (width, width, width, 10))
