@@ -5,9 +5,9 @@
     python -m bench.python tab mlp --engines ravine torch --rounds 9
     python -m bench.python --sweep              dense nets of widths 8 to 4096 and batches 1 to 1024
 
-Engines run in processes of their own and take turns, round by round, so that all see the same machine; a figure is the
-median over the rounds. Only ratios within one run mean anything on a shared machine. Writes results.json and
-results.md into --out.
+Engines run in processes of their own and take turns, round by round, so that all see the same machine; a
+figure is the median over the rounds. Only ratios within one run mean anything on a shared machine. Writes
+results.json and results.md into --out.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Worker:
 
 
 def tcmalloc() -> str | None:
-    """Its full path, as a preload needs where it lies outside the loader's path; Debian: libtcmalloc-minimal4."""
+    """The name of the library to preload; Debian: libtcmalloc-minimal4."""
     return ctypes.util.find_library("tcmalloc_minimal") or ctypes.util.find_library("tcmalloc")
 
 

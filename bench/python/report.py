@@ -18,7 +18,7 @@ def milliseconds(result: dict | None) -> str:
 
 
 def markdown(report: dict) -> str:
-    """A row a workload: every engine's best mode in milliseconds a step, and the ratio of the best peer to Ravine."""
+    """A row a workload: each engine's best mode in ms a step, and the ratio of the best peer to Ravine."""
     workloads = report["workloads"]
     names = list(dict.fromkeys(r["engine"] for workload in workloads for r in workload["results"]))
     versions = {r["engine"]: r["version"] for workload in workloads for r in workload["results"]}

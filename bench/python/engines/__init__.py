@@ -1,6 +1,7 @@
-"""The engines: each has `modes()` and `prepare(workload, mode, threads)`, which returns one step as a function.
+"""The engines: each has `modes(workload)` and `prepare(workload, mode, threads)`, which returns one step.
 
-A step trains on the same batch and returns its loss as a Python float, so that lazy engines finish their work.
+A step is a function that trains on the same batch and returns its loss as a Python float, so that lazy
+engines finish their work.
 """
 
 from __future__ import annotations

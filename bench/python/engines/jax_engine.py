@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import jax
@@ -71,7 +72,7 @@ def mlp(workload: Workload):
     builder = Builder()
     sizes = workload.sizes
     parameters = {
-        "dense": [builder.dense(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)],
+        "dense": [builder.dense(a, b) for a, b in itertools.pairwise(sizes)],
         "norm": [builder.norm(n) for n in sizes[1:-1]] if workload.batch_norm else [],
     }
 
