@@ -1,7 +1,7 @@
 """Random graphs: whatever the compiler fuses, reorders and keeps in place, the numbers are NumPy's.
 
 Each graph applies random operations to random earlier values and returns several of them. `helper.check`
-compares the values with NumPy and the derivatives with differences, compiled, eager and on every instruction set.
+compares values with NumPy and derivatives with differences, compiled, eager and on every instruction set.
 """
 
 from __future__ import annotations
