@@ -304,8 +304,10 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> T
     """
     x = as_tensor(input)
     if p == 2:
-        norm = apply("sqrt", apply("square", x).sum(dim, True))
-    elif p == 1:
+        # The root of 0 has no derivative, so the floor comes first.
+        floored = apply("maximum", apply("square", x).sum(dim, True), np.asarray(eps * eps, x.dtype))
+        return x / apply("sqrt", floored)
+    if p == 1:
         norm = apply("abs", x).sum(dim, True)
     elif p == math.inf:
         norm = apply("abs", x).amax(dim, True)

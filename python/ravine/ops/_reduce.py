@@ -149,7 +149,10 @@ def std(input: Any, dim: Axes = None, correction: int = 1, keepdim: bool = False
         >>> rv.ops.std([1.0, 3.0], correction=0)
         tensor(1., dtype=float32)
     """
-    return apply("sqrt", var(input, dim, correction, keepdim))
+    variance = var(input, dim, correction, keepdim)
+    constant = apply("equal", variance, 0.0)  # where the root has no derivative; 0 there, as in torch
+    root = apply("sqrt", apply("where", constant, np.ones((), variance.dtype), variance))
+    return apply("where", constant, np.zeros((), variance.dtype), root)
 
 
 def logsumexp(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:

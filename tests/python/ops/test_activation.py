@@ -10,6 +10,7 @@ import pytest
 from helper import Case, apart, case, check, normal
 from scipy import special
 
+import ravine as rv
 from ravine import ops
 
 SHAPES = [(), (0, 3), (7,), (5, 67)]
@@ -90,6 +91,14 @@ def test_relu_of_integers() -> None:
     y = ops.relu(np.array([-2, 0, 3], "int32"))
     assert y.dtype == "int32"
     np.testing.assert_array_equal(y.numpy(), [0, 0, 3])
+
+
+@pytest.mark.parametrize("p", [1, 2, np.inf])
+def test_normalize_of_zeros(p: float) -> None:
+    x = np.zeros((2, 3), "float32")
+    np.testing.assert_array_equal(ops.normalize(x, p).numpy(), x)
+    gradient = rv.value_and_grad(lambda x: ops.sum(ops.normalize(x, p, eps=1e-3)))(x)[1]
+    np.testing.assert_allclose(gradient, np.full((2, 3), 1e3), rtol=1e-5)
 
 
 BAD = [

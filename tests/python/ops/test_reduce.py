@@ -131,6 +131,12 @@ def test_long_float32_sums_stay_accurate() -> None:
     np.testing.assert_allclose(ops.sum(column, 0).numpy(), [x.sum(dtype="float64")] * 3, rtol=2e-7)
 
 
+def test_std_of_equal_numbers_has_gradient_zero() -> None:
+    value, gradient = rv.value_and_grad(lambda x: ops.sum(ops.std(x, 1)))(np.full((2, 3), 7, "float32"))
+    assert value == 0
+    np.testing.assert_array_equal(gradient, np.zeros((2, 3)))
+
+
 def test_nan_wins() -> None:
     x = np.array([[1.0, np.nan, 3.0], [np.nan, 0.0, -1.0]])
     np.testing.assert_array_equal(ops.amax(x, 1).numpy(), [np.nan, np.nan])
