@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import init, nn, ops, optim
+from . import _core, init, nn, ops, optim
 from ._compile import set_program_cache_size
 from ._grad import hvp, value_and_grad
 from ._io import load, save
@@ -54,9 +54,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY_MODULES:
         return import_module(f"{__name__}.{name}")
     if name == "__version__":
-        from importlib.metadata import version
-
-        return version("ravine")
+        return _core.__version__
     if name == "Trainer":
         return import_module(f"{__name__}.train").Trainer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -180,3 +180,5 @@ def set_poison(on: bool) -> None:
     """
     For tests: every run first fills its temporary memory with NaN.
     """
+
+__version__: str = "0.1.0"
