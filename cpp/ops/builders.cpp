@@ -133,5 +133,47 @@ Value one_hot(Value indices, std::int64_t classes, DType dtype) {
 
 Value matmul(Value a, Value b) { return apply("matmul", {a, b}); }
 
+Value conv2d(Value images, Value filters, const ConvOptions& options) {
+  return apply("conv2d", {images, filters},
+               {{"stride", options.stride},
+                {"padding", options.padding},
+                {"dilation", options.dilation},
+                {"groups", options.groups}});
+}
+
+namespace {
+Attrs pool_attrs(const Dims& kernel_size, const PoolOptions& options) {
+  return {{"kernel_size", kernel_size},
+          {"stride", options.stride.empty() ? kernel_size : options.stride},
+          {"padding", options.padding}};
+}
+}  // namespace
+
+Value max_pool2d(Value images, const Dims& kernel_size, const PoolOptions& options) {
+  return apply("max_pool2d", {images}, pool_attrs(kernel_size, options));
+}
+Value avg_pool2d(Value images, const Dims& kernel_size, const PoolOptions& options) {
+  return apply("avg_pool2d", {images}, pool_attrs(kernel_size, options));
+}
+Value adaptive_avg_pool2d(Value images, const Dims& output_size) {
+  return apply("adaptive_avg_pool2d", {images}, {{"output_size", output_size}});
+}
+
+BatchNorm batch_norm(Value x, Value gamma, Value beta, double eps) {
+  const Values results = x.graph().apply("batch_norm", {x, gamma, beta}, {{"eps", eps}});
+  return {results[0], results[1], results[2]};
+}
+Value layer_norm(Value x, Value gamma, Value beta, double eps) {
+  return apply("layer_norm", {x, gamma, beta},
+               {{"normalized_dims", std::int64_t{gamma.rank()}}, {"eps", eps}});
+}
+Value softmax(Value x, int axis) { return apply("softmax", {x}, {{"axis", std::int64_t{axis}}}); }
+Value log_softmax(Value x, int axis) { return apply("log_softmax", {x}, {{"axis", std::int64_t{axis}}}); }
+Value cross_entropy(Value logits, Value target, double label_smoothing) {
+  const Values rows =
+      logits.graph().apply("cross_entropy", {logits, target}, {{"label_smoothing", label_smoothing}});
+  return sum(rows[0]) / sum(rows[1]);
+}
+
 }  // namespace ops
 }  // namespace ravine

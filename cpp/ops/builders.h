@@ -98,5 +98,33 @@ Value one_hot(Value indices, std::int64_t classes, DType dtype);
 // --------------------------------------------------------------------------------------------------
 Value matmul(Value a, Value b);
 
+// ---- images [N, C, H, W]
+// --------------------------------------------------------------------------------------------------
+struct ConvOptions {
+  Dims stride{1, 1}, padding{0, 0}, dilation{1, 1};
+  std::int64_t groups = 1;
+};
+Value conv2d(Value images, Value filters, const ConvOptions& options = {});
+
+struct PoolOptions {
+  Dims stride{};  // empty: the kernel's size
+  Dims padding{0, 0};
+};
+Value max_pool2d(Value images, const Dims& kernel_size, const PoolOptions& options = {});
+Value avg_pool2d(Value images, const Dims& kernel_size, const PoolOptions& options = {});
+Value adaptive_avg_pool2d(Value images, const Dims& output_size);
+
+// ---- normalisation, classes
+// --------------------------------------------------------------------------------------------------
+struct BatchNorm {
+  Value y, mean, variance;  // the batch's statistics; the variance is the biased one
+};
+BatchNorm batch_norm(Value x, Value gamma, Value beta, double eps = 1e-5);
+Value layer_norm(Value x, Value gamma, Value beta, double eps = 1e-5);  // over the axes of gamma
+Value softmax(Value x, int axis = -1);
+Value log_softmax(Value x, int axis = -1);
+// Mean over the rows [rows, classes] of the logits; a target is labels [rows] or probabilities.
+Value cross_entropy(Value logits, Value target, double label_smoothing = 0);
+
 }  // namespace ops
 }  // namespace ravine

@@ -118,7 +118,7 @@ Value row_weights(const CrossEntropy& loss) {
 
 Values decompose_cross_entropy(const Node& node) {
   const CrossEntropy loss(node, node.n_inputs() == 3);
-  const Value log_p = loss.logits.graph().apply1("log_softmax", {loss.logits}, {{"axis", std::int64_t{1}}});
+  const Value log_p = ops::log_softmax(loss.logits);
   const Value losses = -ops::sum(weighted_targets(loss) * log_p, {1});
   // logits - log p is log_sum_exp in every column.
   return {losses, row_weights(loss), ops::mean(loss.logits - log_p, {1})};
@@ -195,7 +195,7 @@ void infer_cross_entropy_grad(Node& node) {
 // log_sum_exp is a function of the logits here, so that a derivative goes through it.
 Values decompose_cross_entropy_grad(const Node& node) {
   const CrossEntropy loss(node, node.n_inputs() == 5);
-  const Value p = loss.logits.graph().apply1("softmax", {loss.logits}, {{"axis", std::int64_t{1}}});
+  const Value p = ops::softmax(loss.logits);
   const Value targets = weighted_targets(loss);
   return {as_column(node.inputs.back()) * (p * ops::sum(targets, {1}, /*keepdims=*/true) - targets)};
 }
