@@ -9,15 +9,6 @@ namespace ravine::kernels::RAVINE_ISA {
 
 namespace {
 
-template <class T>
-RAVINE_INLINE double sum_of_lanes(Vec<T> v) {
-  alignas(64) T part[lanes<T>];
-  store(part, v);
-  for (int width = lanes<T> / 2; width > 0; width /= 2)
-    for (int lane = 0; lane < width; ++lane) part[lane] += part[lane + width];
-  return static_cast<double>(part[0]);
-}
-
 // sums[s] = sum over the row of what term(i, n, out) puts in out[s] for its lanes: in T over chunks, in
 // double over the chunks, so that the error does not grow with the length of the row.
 template <class T, int N, class Term>
@@ -45,7 +36,8 @@ RAVINE_INLINE void row_sums(std::int64_t columns, double (&sums)[N], Term term) 
       for (int s = 0; s < N; ++s) parts[1][s] += terms[s];
     }
     for (int s = 0; s < N; ++s)
-      sums[s] += sum_of_lanes<T>((parts[0][s] + parts[1][s]) + (parts[2][s] + parts[3][s]));
+      sums[s] +=
+          static_cast<double>(sum_of_lanes<T>((parts[0][s] + parts[1][s]) + (parts[2][s] + parts[3][s])));
   }
 }
 

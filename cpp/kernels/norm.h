@@ -5,7 +5,8 @@
 
 namespace ravine::kernels {
 
-// Per column of dense [rows, columns] (BatchNorm over NHWC): mean and biased variance, without cancellation.
+// Per column of dense [rows, columns] (BatchNorm over NHWC): mean and biased variance, without cancellation; NaN where
+// there are no rows.
 struct ColumnMomentsArgs {
   std::int64_t rows = 0, columns = 0;
   const void* input = nullptr;

@@ -4,6 +4,7 @@
 
 #include "kernels/table.h"
 #include "kernels/vector_loop.h"
+#include "simd/math.h"
 #include "simd/vec.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -34,15 +35,6 @@ RAVINE_INLINE void for_each_part(const OptimizerArgs& args, const Team& team, Up
     }
     start += ceil_div(segment.size, granule) * granule;
   }
-}
-
-template <class T>
-RAVINE_INLINE Vec<T> square_root(Vec<T> x) {
-  for (int lane = 0; lane < lanes<T>; ++lane) {
-    if constexpr (sizeof(T) == 4) x[lane] = __builtin_sqrtf(x[lane]);
-    else x[lane] = __builtin_sqrt(x[lane]);
-  }
-  return x;
 }
 
 template <class T>
@@ -121,8 +113,7 @@ void adam(const OptimizerArgs& args, const Team& team) {
       Vec<T> v = beta2 * load(exp_avg_sq + i, n) + intake2 * (g * g);
       store(exp_avg_sq + i, v, n);
       if (amsgrad) {
-        const Vec<T> highest = load(max_exp_avg_sq + i, n);
-        v = highest >= v ? highest : v != v ? v : highest != highest ? highest : v;  // a NaN stays
+        v = maximum(load(max_exp_avg_sq + i, n), v);
         store(max_exp_avg_sq + i, v, n);
       }
       const Vec<T> denominator = square_root<T>(v) * root_scale + eps;
