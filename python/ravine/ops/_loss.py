@@ -90,8 +90,8 @@ def cross_entropy(
 
     Returns: a scalar, or the shape of the indices for reduction "none".
 
-    Raises ValueError for shapes that do not fit, TypeError for a wrong dtype of the target, IndexError (when
-    it runs) for a class out of range.
+    Raises ValueError for shapes that do not fit and (when it runs) for a class out of range, TypeError for a
+    wrong dtype of the target.
 
     Source of label smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567.
 
