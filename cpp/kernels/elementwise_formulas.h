@@ -76,14 +76,14 @@ inline constexpr double gelu_scale = 2 * 0.79788456080286535588, gelu_cubic = 0.
 RAVINE_UNARY(gelu_tanh, x* RAVINE_ISA::sigmoid<T>(T(gelu_scale) * x * (T(gelu_cubic) * x * x + T(1))))
 
 RAVINE_UNARY(identity, x)
-RAVINE_UNARY(neg, -x)
-RAVINE_UNARY(square, (x * x))
+RAVINE_UNARY(neg, (Vec<T>)(-wrapping(x)))
+RAVINE_UNARY(square, wrapped_product(x, x))
 RAVINE_UNARY(relu, x < T(0) ? Vec<T>{} : x)  // a NaN stays
 struct abs {
   template <class T>
   RAVINE_INLINE static Vec<T> of(P<T>, Vec<T> x) {
     if constexpr (std::is_floating_point_v<T>) return absolute<T>(x);
-    else if constexpr (std::is_signed_v<T>) return x < T(0) ? -x : x;
+    else if constexpr (std::is_signed_v<T>) return x < T(0) ? (Vec<T>)(-wrapping(x)) : x;
     else return x;
   }
 };
@@ -106,18 +106,18 @@ struct clip {
 
 // ---- two and three operands ---------------------------------------------------------------------
 
-RAVINE_BINARY(add, a, b, a + b)
-RAVINE_BINARY(sub, a, b, a - b)
-RAVINE_BINARY(mul, a, b, (a * b))
+RAVINE_BINARY(add, a, b, wrapped_sum(a, b))
+RAVINE_BINARY(sub, a, b, wrapped_difference(a, b))
+RAVINE_BINARY(mul, a, b, wrapped_product(a, b))
 RAVINE_BINARY(div, a, b, a / b)
 RAVINE_BINARY(pow, a, b, RAVINE_ISA::pow<T>(a, b))
 RAVINE_BINARY(maximum, a, b, RAVINE_ISA::maximum(a, b))
 RAVINE_BINARY(minimum, a, b, RAVINE_ISA::minimum(a, b))
-RAVINE_BINARY(scale_by_positive, x, dy, x > T(0) ? dy : dy * p.first)
+RAVINE_BINARY(scale_by_positive, x, dy, x > T(0) ? dy : wrapped_product(dy, splat<T>(p.first)))
 struct multiply_add {
   template <class T>
   RAVINE_INLINE static Vec<T> of(P<T>, Vec<T> a, Vec<T> b, Vec<T> c) {
-    return a * b + c;
+    return (Vec<T>)(wrapping(a) * wrapping(b) + wrapping(c));
   }
 };
 

@@ -40,7 +40,7 @@ struct Sum {
   }
   template <class V>
   RAVINE_INLINE static V apply(V a, V b) {
-    return static_cast<V>(a + b);
+    return wrapped_sum(a, b);
   }
 };
 struct Product {
@@ -50,7 +50,7 @@ struct Product {
   }
   template <class V>
   RAVINE_INLINE static V apply(V a, V b) {
-    return static_cast<V>(a * b);
+    return wrapped_product(a, b);
   }
 };
 struct Max {

@@ -202,12 +202,13 @@ RAVINE_INLINE LogReduction<T> reduce_log(Vec<T> x) {
   const auto denormal = x < FloatFormat<T>::min_normal;
   x = denormal ? x * T(IntOf<T>{1} << mantissa_bits) : x;
   const Vec<IntOf<T>> sqrt_half = bits_of<T>(splat<T>(T(0.70710678118654752440)));
-  const Vec<IntOf<T>> e = (bits_of<T>(x) - sqrt_half) >> mantissa_bits;
+  // (A negative x may wrap around; its result is replaced.)
+  const Vec<IntOf<T>> e = wrapped_difference(bits_of<T>(x), sqrt_half) >> mantissa_bits;
   // A small integer as a float: add it to the bits of 1.5 2^mantissa_bits (AVX2 cannot convert 64-bit
   // integers).
   constexpr T shift = T(IntOf<T>{3} << (mantissa_bits - 1));
   const Vec<T> e_float = from_bits<T>(e + bits_of<T>(splat<T>(shift))) - shift;
-  return {from_bits<T>(bits_of<T>(x) - (e << mantissa_bits)) - T(1),
+  return {from_bits<T>(wrapped_difference(bits_of<T>(x), Vec<IntOf<T>>(e << mantissa_bits))) - T(1),
           denormal ? e_float - T(mantissa_bits) : e_float};
 }
 

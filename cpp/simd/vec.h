@@ -154,6 +154,34 @@ RAVINE_INLINE Vec<T> lane_numbers() {
   return numbers;
 }
 
+// ---- integers that wrap around --------------------------------------------------------------------
+
+// Integers, one or a vector, as unsigned ones, whose arithmetic cannot overflow; others as they are.
+template <class V>
+RAVINE_INLINE auto wrapping(V value) {
+  if constexpr (std::is_integral_v<V>) {
+    return static_cast<std::uint64_t>(value);
+  } else if constexpr (std::is_floating_point_v<V>) {
+    return value;
+  } else {
+    using T = std::remove_cvref_t<decltype(value[0])>;
+    if constexpr (std::is_integral_v<T>) return (VecN<std::make_unsigned_t<T>, sizeof(V) / sizeof(T)>)value;
+    else return value;
+  }
+}
+template <class V>
+RAVINE_INLINE V wrapped_sum(V a, V b) {
+  return (V)(wrapping(a) + wrapping(b));
+}
+template <class V>
+RAVINE_INLINE V wrapped_difference(V a, V b) {
+  return (V)(wrapping(a) - wrapping(b));
+}
+template <class V>
+RAVINE_INLINE V wrapped_product(V a, V b) {
+  return (V)(wrapping(a) * wrapping(b));
+}
+
 // ---- conversion ---------------------------------------------------------------------------------
 
 // As C++ converts, lane by lane; the result has as many lanes.
@@ -215,7 +243,7 @@ RAVINE_INLINE T reduce_lanes(VecN<T, n> value, Combine combine) {
 
 template <class T>
 RAVINE_INLINE T sum_of_lanes(std::type_identity_t<Vec<T>> value) {
-  return reduce_lanes<T>(value, [](auto a, auto b) RAVINE_INLINE_LAMBDA { return decltype(a)(a + b); });
+  return reduce_lanes<T>(value, [](auto a, auto b) RAVINE_INLINE_LAMBDA { return wrapped_sum(a, b); });
 }
 template <class T>
 RAVINE_INLINE T max_of_lanes(std::type_identity_t<Vec<T>> value) {  // a NaN wins
