@@ -79,8 +79,8 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
 
     Example:
         >>> import numpy as np, ravine as rv
-        >>> rv.ops.dropout2d(np.ones((2, 3, 4, 4)), p=1.0).numpy().max()
-        np.float64(0.0)
+        >>> float(rv.ops.dropout2d(np.ones((2, 3, 4, 4)), p=1.0).numpy().max())
+        0.0
     """
     _check_probability(p, "dropout2d")
     x = as_tensor(input)
