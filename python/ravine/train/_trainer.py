@@ -104,7 +104,7 @@ class Trainer:
             validation_split: or the share of the examples to set aside for that, drawn by `seed`.
             shuffle: a new order of the examples in every epoch.
             drop_last: leave out the last mini-batch of an epoch if it is short; by default it counts as any
-                other.
+                other. BatchNorm refuses a batch of one example.
             seed: of split and shuffling; None draws one from the process generator (`rv.seed`).
             callbacks: called at the points that `Callback` lists.
             verbose: 0 writes nothing, 1 a line per epoch, and on a terminal a progress bar.
