@@ -177,6 +177,7 @@ class TrainStep:
         gradients = trace.graph.gradients(loss._as_value(trace), states)
         if self._bound.bind(parameters):
             self._programs.clear()  # they update the optimizers of before
+            self._recent = None
         lr = self._bound.before_run()
         trace.finish()
         self._bound.record(trace.graph, {name: g for (name, _), g in zip(parameters, gradients, strict=True)})

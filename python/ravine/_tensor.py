@@ -256,7 +256,8 @@ class Tensor(Operand):
 
     Modules and `ravine.ops` make tensors; users do not. Inside `rv.eager()`, and for an operation called
     outside of any module, a tensor holds its numbers: `tensor.numpy()`, `float(tensor)` and printing show
-    them.
+    them. Operators and indexing mean what they mean in NumPy, methods what the functions of the same name in
+    `ravine.ops` mean.
 
     Example:
         >>> import ravine as rv

@@ -158,7 +158,7 @@ def array_dtype(dtype: np.dtype[Any], floating: str | None, what: str) -> str:
     if name in DTYPES:
         return name
     raise TypeError(
-        f"{what}: an array of dtype {dtype.name} cannot be used, expected floating point, signed integers, "
+        f"{what}: an array of dtype {dtype} cannot be used, expected floating point, signed integers, "
         f"uint8 or bool"
     )
 

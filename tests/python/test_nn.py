@@ -109,6 +109,9 @@ def test_composite_functions() -> None:
     assert [p.shape for p in ops.chunk(X, 4, dim=1)] == [(4, 2)] * 3
     assert_allclose(ops.pad(X, (1, 2, 0, 3), value=7).numpy(), np.pad(X, ((0, 3), (1, 2)), constant_values=7))
     assert_allclose(ops.gather(X, 1, X.argsort(1)).numpy(), np.sort(X, 1))
+    assert_allclose(ops.gather(X, 0, [[3, 1], [0, 2]]).numpy(), [[X[3, 0], X[1, 1]], [X[0, 0], X[2, 1]]])
+    with pytest.raises(ValueError, match="outside dimension 0"):
+        ops.gather(X, 0, np.zeros((1, 7), "int64"))
     assert_allclose(ops.index_select(X, 1, [5, 0]).numpy(), X[:, [5, 0]])
     assert_allclose(ops.expand(X[:, None], -1, 3, -1).numpy(), np.broadcast_to(X[:, None], (4, 3, 6)))
     np.testing.assert_array_equal(ops.one_hot([2, 0], 3).numpy(), np.eye(3, dtype="int64")[[2, 0]])

@@ -148,6 +148,8 @@ def test_a_resumed_run_continues_with_the_same_bits(
         (lambda d: d.pop("optimizer.steps"), "missing key steps"),
         (lambda d: d.pop("optimizer.weight.step"), "missing key weight.step"),
         (lambda d: d.update({"optimizer.weight.momentum_buffer": np.zeros(3)}), r"shape \(3,\)"),
+        (lambda d: d.pop("optimizer.weight.momentum_buffer"), "missing key weight.momentum_buffer"),
+        (lambda d: d.update({"optimizer.weight.exp_avg": np.zeros((2, 3))}), "unexpected key weight.exp_avg"),
         (lambda d: d.update({"optimizer.other.momentum_buffer": np.zeros(3)}), "unexpected key other"),
     ],
 )
@@ -300,6 +302,38 @@ def test_hessian_of_a_quadratic_is_its_matrix() -> None:
     product = rv.hvp(lambda x: 0.5 * (x * ops.matmul(a, x)).sum())
     columns = [product(np.zeros(3), unit) for unit in np.eye(3)]
     np.testing.assert_allclose(np.stack(columns), a, atol=1e-12)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_hessian_vector_product_of_a_convolutional_net_is_a_difference_of_gradients(training: bool) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.GELU(), nn.AvgPool2d(2),
+        nn.Conv2d(4, 4, 3, groups=4), nn.GroupNorm(2, 4), nn.Tanh(), nn.MaxPool2d(2, 1), nn.Flatten(),
+        nn.LayerNorm(4), nn.Linear(4, 3),
+    ).double().train(training)  # fmt: skip
+    generator = np.random.default_rng(0)
+    x, y = generator.standard_normal((5, 2, 8, 8)), np.array([0, 1, 2, 1, 0])
+    vectors = {name: generator.standard_normal(p.shape) for name, p in model.named_parameters()}
+
+    def loss(m: nn.Module, x: Any, y: Any) -> Any:
+        return ops.cross_entropy(m(x), y, label_smoothing=0.1)
+
+    def shifted(h: float) -> dict[str, np.ndarray]:
+        for name, p in model.named_parameters():
+            p.data[...] += h * vectors[name]
+        gradients = gradient(x, y)[1]
+        for name, p in model.named_parameters():
+            p.data[...] -= h * vectors[name]
+        return gradients
+
+    gradient = rv.value_and_grad(loss, model)
+    product = rv.hvp(loss, model)(x, y, vectors)
+    above, below = shifted(1e-5), shifted(-1e-5)
+    for name, actual in product.items():
+        expected = (above[name] - below[name]) / 2e-5
+        np.testing.assert_allclose(
+            actual, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max(), err_msg=name
+        )
 
 
 def test_gradients_keep_the_structure_of_the_first_argument() -> None:

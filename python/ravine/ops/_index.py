@@ -22,7 +22,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     Args:
         input: any shape.
         dim: the dimension the indices count along.
-        index: integers, of the input's rank, in [0, input.shape[dim]).
+        index: integers in [0, input.shape[dim]), of the input's rank; other dimensions at most as large.
 
     Returns: the shape of `index`.
 
@@ -37,7 +37,13 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
         raise ValueError(
             f"gather: index must have the input's rank, got shapes {indices.shape} and {x.shape}"
         )
-    return apply("gather", x, indices, axis=normalise_dim(dim, x.ndim, "gather"))
+    axis = normalise_dim(dim, x.ndim, "gather")
+    outside = [(n, m) for i, (n, m) in enumerate(zip(x.shape, indices.shape, strict=True)) if i != axis]
+    if any(m > n for n, m in outside):
+        raise ValueError(f"gather: index of shape {indices.shape} exceeds {x.shape} outside dimension {dim}")
+    if any(m < n for n, m in outside):
+        x = x[tuple(slice(None) if i == axis else slice(m) for i, m in enumerate(indices.shape))]
+    return apply("gather", x, indices, axis=axis)
 
 
 def index_select(input: Any, dim: int, index: Any) -> Tensor:

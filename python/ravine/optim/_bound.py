@@ -108,6 +108,12 @@ class BoundOptimizer:
                 states[name] = _State(group.optimizer.step, arrays)
         return states
 
+    def _slot_names(self) -> set[str]:
+        hyper = {**self.description.hyper(), "lr": 0.0}
+        return set(
+            _core.Optimizer(self.description.rule, [_core.Array(np.zeros(1, np.float32))], hyper).slots
+        )
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all state: "steps", and for each parameter "<name>.step" and "<name>.<slot>"."""
         result = {"steps": np.asarray(self.steps, np.int64)}
@@ -139,6 +145,11 @@ class BoundOptimizer:
             else:
                 slots.setdefault(name, {})[field] = np.array(array)
         problems += [f"missing key {name}.step" for name in slots if name not in steps]
+        expected = self._slot_names()
+        for name, step in steps.items():
+            found = set(slots.get(name, {}))
+            problems += [f"missing key {name}.{slot}" for slot in sorted(expected - found) if step > 0]
+            problems += [f"unexpected key {name}.{slot}" for slot in sorted(found - expected)]
         if "steps" not in state_dict:
             problems.append("missing key steps")
         if problems:
