@@ -165,8 +165,8 @@ struct PatchesA {
 
   // Runs of few channels are better put together while packing.
   AAccess access() const { return patches.channels >= min_run ? AAccess::by_rows : AAccess::packed; }
-  std::int64_t point(const T** to, std::int64_t* run_depths, std::int64_t first_row, int rows,
-                     Range depth) const {
+  [[gnu::noinline]] std::int64_t point(const T** to, std::int64_t* run_depths, std::int64_t first_row,
+                                       int rows, Range depth) const {
     const PanelPositions<T> positions(patches, first_row, rows);
     std::int64_t runs = 0;
     for (std::int64_t p = depth.begin; p < depth.end; ++runs) {
@@ -177,7 +177,7 @@ struct PatchesA {
     }
     return runs;
   }
-  void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
+  [[gnu::noinline]] void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
     if (depth.size() <= 0) return;
     const T* row[panel_rows];
     if (patches.channels >= min_run) {
@@ -207,7 +207,7 @@ struct PatchesB {
   Patches<T> patches;
 
   bool in_place() const { return false; }
-  void pack(T* to, Range columns, Range depth) const {
+  [[gnu::noinline]] void pack(T* to, Range columns, Range depth) const {
     if (depth.size() <= 0) return;
     for_each_panel<T>(columns, [&](std::int64_t j, std::int64_t count, std::int64_t width) {
       pack_panel(to + (j - columns.begin) * depth.size(), width, j, count, depth);
@@ -232,7 +232,8 @@ struct PatchesB {
 
   // The run's elements at every position of `depth`, to rows `width` apart of which `room` elements may be
   // written.
-  void copy_run(T* to, const PatchRun& run, std::int64_t width, std::int64_t room, Range depth) const {
+  [[gnu::noinline]] void copy_run(T* to, const PatchRun& run, std::int64_t width, std::int64_t room,
+                                  Range depth) const {
     constexpr int n = lanes<T>;
     const std::int64_t dy = run.tap_y * patches.tap_y_step, dx = run.tap_x * patches.tap_x_step;
     const auto height = static_cast<std::uint64_t>(patches.height);
@@ -270,7 +271,7 @@ struct FilterB {
   std::int64_t taps_x, kernel_y_first, kernel_y_step, kernel_x_first, kernel_x_step;
 
   bool in_place() const { return false; }
-  void pack(T* to, Range columns, Range depth) const {
+  [[gnu::noinline]] void pack(T* to, Range columns, Range depth) const {
     const std::int64_t out_stride = kernel_h * kernel_w * channels;
     for (std::int64_t p = depth.begin; p < depth.end;) {
       const std::int64_t tap = p / out_channels, first = p - tap * out_channels;

@@ -10,15 +10,14 @@
 
 namespace ravine::kernels::RAVINE_ISA {
 
-// ---- model of the caches
-// ---------------------------------------------------------------------------------------
+// ---- model of the caches ------------------------------------------------------------------------------
 inline constexpr std::int64_t l1_bytes = 48 << 10, l2_bytes = 1 << 20;
 
 // A panel of B this deep and the panel of A beside it stay in L1 while the panels of A pass by.
 template <class T>
 inline constexpr std::int64_t block_depth =
     smaller(l1_bytes * 7 / 8 / ((panel_columns<T> + panel_rows) * static_cast<std::int64_t>(sizeof(T))),
-            512) /
+            max_block_depth) /
     16 * 16;
 // Rows of a block of A: each panel of B that comes from L2 or L3 is used by this many rows.
 inline constexpr std::int64_t block_rows = 96;
@@ -40,9 +39,8 @@ static_assert((a_capacity<double> + b_capacity<double>)*sizeof(double) <= scratc
 static_assert((a_capacity<float> + b_capacity<float>)*sizeof(float) <= scratch_bytes);
 static_assert(block_rows % micro_rows == 0);
 
-// ---- where C goes
-// ---------------------------------------------------------------------------------------------- Rows at a
-// fixed stride, with an epilogue whose element (epilogue_row, epilogue_column) is C's (0, 0).
+// ---- where C goes -------------------------------------------------------------------------------------
+// Rows at a fixed stride, with an epilogue whose element (epilogue_row, epilogue_column) is C's (0, 0).
 template <class T>
 struct MatrixC {
   T* data;
@@ -226,9 +224,8 @@ Share share(std::int64_t count, std::int64_t m, std::int64_t n, const Team& team
           share_of(n, panel_columns<T>, rank % best[2], best[2])};
 }
 
-// ---- sums over a long k, cut for parallelism
-// ---------------------------------------------------------------------- Into how many parts k is cut: few
-// tiles of C and a long k leave too few pieces for a team. By shape only.
+// ---- sums over a long k ------------------------------------------------------------------------------
+// Into how many parts k is cut: few tiles of C and a long k leave too few pieces for a team. By shape only.
 template <class T>
 std::int64_t depth_splits(std::int64_t count, std::int64_t m, std::int64_t n, std::int64_t k) {
   constexpr std::int64_t enough_tiles = 64, shortest = 512;

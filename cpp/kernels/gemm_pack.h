@@ -86,7 +86,7 @@ alignas(64) inline constexpr T zeros[max_block_depth] = {};
 // to[p * panel_rows + i] = row[i][p] for p < depth. May write up to one transposed block beyond: panels are
 // packed in rising order with that slack behind the last.
 template <class T>
-inline void pack_a_rows(T* to, const T* const (&row)[panel_rows], std::int64_t depth) {
+[[gnu::noinline]] void pack_a_rows(T* to, const T* const (&row)[panel_rows], std::int64_t depth) {
   constexpr int n = lanes<T>;
   Vec<T> v[panel_rows];
   std::int64_t p = 0;
@@ -112,8 +112,8 @@ inline constexpr std::int64_t pack_slack = lanes<T>;
 
 // to[p * width + i] = row[i][p] for p < depth and one vector of columns i; columns from `count` on are 0.
 template <class T>
-inline void pack_b_columns(T* to, std::int64_t width, const T* column, std::int64_t column_stride, int count,
-                           std::int64_t depth) {
+[[gnu::noinline]] void pack_b_columns(T* to, std::int64_t width, const T* column, std::int64_t column_stride,
+                                      int count, std::int64_t depth) {
   constexpr int n = lanes<T>;
   for (std::int64_t p = 0; p < depth; p += n) {
     Vec<T> v[n];
@@ -185,7 +185,7 @@ struct MatrixA {
     run_depths[0] = depth.size();
     return 1;
   }
-  void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
+  [[gnu::noinline]] void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
     if (column_stride == 1) {
       const T* row[panel_rows];
       for (int i = 0; i < panel_rows; ++i) row[i] = i < rows ? at(first_row + i, depth.begin) : zeros<T>;
@@ -224,7 +224,7 @@ struct MatrixB {
   std::int64_t step() const { return row_stride; }
   const T* at(std::int64_t p, std::int64_t j) const { return data + p * row_stride + j * column_stride; }
 
-  void pack(T* to, Range columns, Range depth) const {
+  [[gnu::noinline]] void pack(T* to, Range columns, Range depth) const {
     if (column_stride == 1) {
       // Row by row over all panels: that is how memory streams, where rows lie far apart.
       for (std::int64_t p = 0; p < depth.size(); ++p) {
