@@ -188,8 +188,11 @@ void TileCall::bind(kernels::TileProgram& program, int call) const {
 
 namespace {
 
-// Images keep their channels last once an operation has put them so.
+// Images keep their channels last once an operation has put them so. Random numbers belong to an element's
+// place in row-major order, which forward and backward pass must agree on.
 Layout preferred_layout(const Lowering& lowering, const Node& node, const Shape& shape) {
+  for (const TileExpression::Step& step : node.expression->steps)
+    if (step.op->random) return Layout::row_major;
   for (const Value& input : node.inputs) {
     const View& view = lowering.view(input);
     if (view.shape == shape && shape.rank() >= 3 && is_channels_last(shape, view.strides) &&

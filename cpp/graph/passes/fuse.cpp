@@ -244,7 +244,10 @@ class Fuser {
       const Group& group = groups_[candidate];
       if (group.anchor != nullptr || group.members[0]->outputs[0].shape != anchor.outputs[0].shape) continue;
       const std::vector<const Node*> members = together(own, candidate);
-      const Values operands = external_inputs(members, &anchor);
+      std::vector<const Node*> sources;
+      const Values operands = external_inputs(members, &anchor, &sources);
+      // Random numbers count elements in row-major order; the kernel's columns must then be the last axis.
+      if (!sources.empty() && column_axis != anchor.outputs[0].shape.rank() - 1) continue;
       const bool readable = std::all_of(operands.begin(), operands.end(), [&](const Value& operand) {
         return readable_by_columns(operand, anchor.outputs[0].shape, column_axis);
       });

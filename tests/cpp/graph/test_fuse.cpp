@@ -1,4 +1,5 @@
 // What the compiler makes of small graphs: which kernels run, and that the numbers stay right.
+#include "graph/autodiff.h"
 #include "graph_test.h"
 
 namespace ravine::testing {
@@ -79,6 +80,25 @@ TEST(Fuse, RandomNumbersAreComputedAgainNotStored) {
   for (std::size_t i = 0; i < 64; ++i) EXPECT_EQ(values[1][i], values[0][i] * sum);
   const auto again = run(*program, {array_of({64}, std::vector<float>(64, 1.0f))});
   EXPECT_NE(values[0], again[0]);  // the next step draws other numbers
+}
+
+// The forward pass sees an image with its channels last, the gradient comes in row-major order: one mask all
+// the same.
+TEST(Fuse, ForwardAndBackwardDropTheSameElementsOfAnImage) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {2, 3, 4, 5}}),
+              w = graph.input({DType::float32, {6, 3, 1, 1}});
+  const Value weights = graph.input({DType::float32, {2, 6, 4, 5}});
+  const Value y = graph.apply1("conv2d", {x, w}, {{"stride", Dims{1, 1}}, {"padding", Dims{0, 0}}});
+  const Value mask = ops::less(ops::uniform(graph, y.shape(), DType::float32), ops::scalar_like(y, 0.5));
+  const Value dropped = ops::where(mask, y, ops::scalar_like(y, 0));
+  const Values outputs{dropped, gradients(ops::sum(dropped * weights), std::span(&y, 1))[0]};
+  auto program = compile(graph, outputs);
+  const auto ones = [](const Shape& shape) {
+    return array_of(shape, std::vector<float>(static_cast<std::size_t>(numel(shape)), 1.0f));
+  };
+  const auto values = run(*program, {ones(x.shape()), ones(w.shape()), ones(weights.shape())});
+  for (std::size_t i = 0; i < values[0].size(); ++i) EXPECT_EQ(values[0][i], 3 * values[1][i]) << i;
 }
 
 // (x - m) is read by a later group; that group computes it from x, so that it is never stored.
