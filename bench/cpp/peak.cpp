@@ -6,7 +6,7 @@
 namespace ravine::bench {
 namespace {
 
-// 16 independent chains hide the latency of two FMA units; `sink` keeps the loop alive.
+// 12 independent chains hide the latency of two FMA units; `sink` keeps the loop alive.
 #define RAVINE_PEAK_LOOP(name, bytes)                                                      \
   double name(long rounds, float* sink) {                                                  \
     typedef float Vector __attribute__((vector_size(bytes)));                              \
