@@ -95,7 +95,7 @@ def test_an_npz_file_with_each_optimizer(ravine, points: Path, optimizer: str) -
     )
     assert done.returncode == 0, done.stderr
     assert accuracy_of(done.stdout) > 0.9
-    assert "1 threads" in done.stdout
+    assert ", 1 thread\n" in done.stdout
     assert "saved runs/points-mlp/model.safetensors" in done.stdout
 
 

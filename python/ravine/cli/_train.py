@@ -48,7 +48,8 @@ def run_train(options: argparse.Namespace) -> int:
     updates = len(x) // batch_size if drop_last else -(-len(x) // batch_size)
     optimizer = _optimizer(options.optimizer, _cosine(lr, epochs * updates))
     cpu = rv.cpu_info()
-    print(f"ravine {rv.__version__}  {cpu['model']}, {cpu['isa']}, {rv.get_num_threads()} threads")
+    threads = rv.get_num_threads()
+    print(f"ravine {rv.__version__}  {cpu['model']}, {cpu['isa']}, {threads} thread{'s' * (threads > 1)}")
     print(
         f"data   {options.data}: {len(x)} training, {len(split.x_test)} validation and "
         f"{len(dataset.x_test)} test examples, {classes} classes, each example {list(x.shape[1:])} {x.dtype}"
