@@ -68,7 +68,7 @@ def run_train(options: argparse.Namespace) -> int:
         "lr": lr,
         "epochs": epochs,
         "batch_size": batch_size,
-        "threads": rv.get_num_threads(),
+        "threads": threads,
         "isa": cpu["isa"],
     }
     started = time.perf_counter()
