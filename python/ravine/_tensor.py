@@ -412,10 +412,7 @@ def clip(x: Any, low: Any, high: Any) -> Tensor:
 
 def reduce(op: str, x: Any, dim: Axes, keepdim: bool) -> Tensor:
     x = as_tensor(x)
-    axes = axes_of(dim, x.ndim, op)
-    if not axes:  # no dimensions: the one element is its own sum, mean, ...; a bool still becomes a count
-        axes = ()
-    return apply(op, x, axes=axes, keepdims=bool(keepdim))
+    return apply(op, x, axes=axes_of(dim, x.ndim, op), keepdims=bool(keepdim))
 
 
 def arg_extreme(op: str, x: Any, dim: int | None, keepdim: bool) -> Tensor:

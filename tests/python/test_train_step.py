@@ -58,6 +58,21 @@ def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
         assert_same_bits(results[0], other)
 
 
+def test_numbers_of_threads_nest_and_belong_to_the_thread() -> None:
+    rv.set_num_threads(3)
+    assert rv.get_num_threads() == 3
+    seen: list[int] = []
+    with rv.threads(2):
+        with rv.threads(5):
+            assert rv.get_num_threads() == 5
+            other = threading.Thread(target=lambda: seen.append(rv.get_num_threads()))
+            other.start()
+            other.join()
+        assert rv.get_num_threads() == 2
+    assert rv.get_num_threads() == 3
+    assert seen == [3]
+
+
 def test_the_bits_repeat_from_run_to_run_and_follow_the_seed() -> None:
     assert_same_bits(train(), train())
     assert train(3)["0.weight"].tobytes() != train(4)["0.weight"].tobytes()

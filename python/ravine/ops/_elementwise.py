@@ -93,8 +93,8 @@ def minimum(input: Any, other: Any) -> Tensor:
 def where(condition: Any, input: Any, other: Any) -> Tensor:
     """`input` where `condition` holds, else `other`; the three shapes broadcast.
 
-    The gradient flows to the chosen side only, so an infinity on the other side does no harm to the value; a
-    NaN in the other side's own gradient does, as everywhere.
+    The gradient flows to the chosen side only. Where the other side's own derivative is infinite, its product
+    with 0 is still NaN: give that side a harmless argument, as in `where(x > 0, log(where(x > 0, x, 1)), 0)`.
 
     Example:
         >>> import ravine as rv
