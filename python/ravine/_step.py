@@ -57,8 +57,8 @@ class TrainStep:
 
     A program is compiled for each combination of input shapes, dtypes and mode of the model, and kept.
     Parameters with `requires_grad=False`, and parameters the loss does not depend on, are left as they are.
-    Only the model's parameters are trained, not those of a loss that is a module. Where a call raises, nothing has
-    changed: no parameter, no running statistic, no state of the optimizer.
+    Only the model's parameters are trained, not those of a loss that is a module. Where a call raises,
+    nothing has changed: no parameter, no running statistic, no state of the optimizer.
 
     Args:
         model: the module to train. It is called with x (with several arguments where x is a tuple).

@@ -143,6 +143,24 @@ def test_changes_inside_containers_and_arrays_are_seen() -> None:
     np.testing.assert_array_equal(net(x), [3, 15])
 
 
+def test_a_function_in_place_of_a_dead_one_is_seen() -> None:
+    class Applied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.function = None
+
+        def forward(self, x):
+            return x if self.function is None else self.function(x)
+
+    net = Applied()
+    x = np.ones(1, "float32")
+    for factor in range(50):  # some of them lie where one before them lay
+        net.function = lambda t, factor=factor: t * factor
+        assert net(x) == factor
+        net.function = None
+        assert net(x) == 1
+
+
 def test_the_cache_is_bounded() -> None:
     net = nn.Linear(2, 2)
     rv.set_program_cache_size(3)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 import zlib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -16,6 +17,26 @@ if TYPE_CHECKING:
 
 _HASHED_BYTES = 1 << 16  # larger arrays count by identity: they are taken to be constant
 _DEPTH = 4  # of objects inside objects
+
+
+class _Identity:
+    """Equal to another of the same living object; an address alone may be that of a later object."""
+
+    __slots__ = ("_address", "_object")
+
+    def __init__(self, x: object) -> None:
+        self._address = id(x)
+        try:
+            self._object: Callable[[], object] = weakref.ref(x)
+        except TypeError:  # cannot be referred to weakly: kept alive
+            self._object = lambda: x
+
+    def __hash__(self) -> int:
+        return self._address
+
+    def __eq__(self, other: object) -> bool:
+        mine = self._object()
+        return mine is not None and isinstance(other, _Identity) and other._object() is mine
 
 
 class _Reader:
@@ -34,23 +55,24 @@ class _Reader:
         if isinstance(x, tuple):
             return (type(x), *(self.key(item, depth) for item in x))
         if isinstance(x, State):
-            return (id(x.array), x.requires_grad if isinstance(x, Parameter) else None)
+            return (_Identity(x.array), x.requires_grad if isinstance(x, Parameter) else None)
         if isinstance(x, type) or (callable(x) and not hasattr(x, "_parameters")):
-            return id(x)
+            return _Identity(x)
         self.mutable = True
         if depth == 0:
-            return id(x)
+            return _Identity(x)
         if isinstance(x, list | set | frozenset):
             items = [self.key(item, depth - 1) for item in x]
             return (type(x), frozenset(items) if not isinstance(x, list) else tuple(items))
         if isinstance(x, dict):
             return (dict, *((self.key(k, depth - 1), self.key(v, depth - 1)) for k, v in x.items()))
         if isinstance(x, np.ndarray):
-            content = zlib.crc32(np.ascontiguousarray(x).tobytes()) if x.nbytes <= _HASHED_BYTES else id(x)
+            small = x.nbytes <= _HASHED_BYTES
+            content = zlib.crc32(np.ascontiguousarray(x).tobytes()) if small else _Identity(x)
             return (x.shape, x.dtype.str, content)
         if hasattr(x, "_parameters"):  # a module kept in a plain list: not registered, but part of forward
             return self.module(cast("Module", x))
-        return (type(x), id(x), self.key(getattr(x, "__dict__", None), depth - 1))
+        return (type(x), _Identity(x), self.key(getattr(x, "__dict__", None), depth - 1))
 
     def module(self, root: Module) -> Hashable:
         parts: list[Hashable] = []
