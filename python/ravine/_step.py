@@ -156,6 +156,9 @@ class TrainStep:
             loss = check_scalar(self._loss(output, y), "TrainStep: the loss")
             return (loss, output) if with_output else loss
 
+        shapes = [array.shape for array in inputs.arrays]
+        if any(0 in shape for shape in shapes):
+            raise ValueError(f"TrainStep: there is nothing to learn from empty arrays, got shapes {shapes}")
         names = self._model._state_names()
         return record(call, inputs, self._model._floating_dtype(), names, eager=eager, stream=self._stream)
 

@@ -107,6 +107,8 @@ def trained() -> tuple[nn.Module, rv.TrainStep, np.ndarray, np.ndarray]:
         (lambda x, y: (x[0], y), ValueError),
         (lambda x, y: (x[:1], y[:1]), ValueError),
         (lambda x, y: (x, y[:5]), ValueError),
+        (lambda x, y: (x[:0], y[:0]), ValueError),
+        (lambda x, y: (x[:, :0], y), ValueError),
         (lambda x, y: (x, y + 1), ValueError),
         (lambda x, y: (x, y - 1), ValueError),
         (lambda x, y: (x, np.full_like(y, 2**40)), ValueError),
