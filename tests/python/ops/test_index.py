@@ -103,7 +103,7 @@ BAD = [
     (lambda: ops.embedding(np.ones(3, int), np.ones((4, 2)), padding_idx=4), ValueError, "padding_idx 4 is out of range"),
     (lambda: ops.embedding(np.array([0, 4]), np.ones((4, 2))), (ValueError, IndexError), r"index 4 is outside \[0, 4\)"),
     (lambda: ops.gather(np.ones((3, 2)), 1, np.ones(3, int)), ValueError, "gather: index must have the input's rank"),
-    (lambda: ops.gather(np.ones((3, 2)), 1, np.ones((4, 1), int)), ValueError, r"gather: the indices \(4, 1\)"),
+    (lambda: ops.gather(np.ones((3, 2)), 1, np.ones((4, 1), int)), ValueError, r"gather: index of shape \(4, 1\)"),
     (lambda: ops.gather(np.ones((3, 2)), 1, np.full((3, 1), 2)), (ValueError, IndexError), r"index 2 is outside \[0, 2\)"),
     (lambda: ops.one_hot(np.array([1.5]), 3), TypeError, "one_hot: indices must be integers"),
     (lambda: ops.one_hot(np.array([1]), 0), ValueError, "one_hot: num_classes must be at least 1"),
