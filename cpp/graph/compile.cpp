@@ -48,9 +48,8 @@ class ProgramCompiler {
   }
 
  private:
-  // Waking a sleeping worker costs tens of microseconds, a spinning one less than one: below this a team does
-  // not pay.
-  static constexpr double single_thread_cost = 8000;  // ns
+  // Below this a second thread gains less than its barriers cost, and loses much when the other core is taken.
+  static constexpr double single_thread_cost = 20000;  // ns on one core
 
   // ---- lowering
   // ------------------------------------------------------------------------------------------------

@@ -108,8 +108,8 @@ void Lowering::describe(int call, std::string text) {
 }
 
 void Lowering::set_cost(int call, double flops, double bytes) {
-  // One core, cautiously: 50 GFLOP/s and 20 GB/s, and what a call costs by itself.
-  program_.calls_[static_cast<std::size_t>(call)].cost = 50 + std::max(flops / 50, bytes / 20);
+  // One core: 100 GFLOP/s, 40 GB/s, and what a call costs by itself.
+  program_.calls_[static_cast<std::size_t>(call)].cost = 60 + std::max(flops / 100, bytes / 40);
 }
 
 void Lowering::bind_workspace(int call, void*& field, std::size_t bytes) {
