@@ -106,6 +106,10 @@ for name in (
     "Hardsigmoid", "Hardswish", "LeakyReLU", "ELU", "GELU", "Softplus", "Hardtanh",
 ):  # fmt: skip
     LAYERS[name] = (lambda nn, name=name: getattr(nn, name)(), (4, 33))
+LAYERS["CELU"] = (lambda nn: nn.CELU(0.5), (4, 33))
+LAYERS["Hardshrink"] = (lambda nn: nn.Hardshrink(0.3), (4, 33))
+LAYERS["Softshrink"] = (lambda nn: nn.Softshrink(0.3), (4, 33))
+LAYERS["Threshold"] = (lambda nn: nn.Threshold(0.2, -3.0), (4, 33))
 LAYERS["gelu, tanh"] = (lambda nn: nn.GELU(approximate="tanh"), (4, 33))
 LAYERS["softplus, scaled"] = (lambda nn: nn.Softplus(beta=3, threshold=4), (4, 33))
 

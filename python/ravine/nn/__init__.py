@@ -44,8 +44,10 @@ from ._loss import (
 from ._module import Module
 from ._norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
 from ._pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from ._shrink import CELU, Hardshrink, Softshrink, Threshold
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "GLU",
@@ -64,6 +66,7 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GroupNorm",
+    "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
@@ -95,8 +98,10 @@ __all__ = [
     "Softmax",
     "Softmin",
     "Softplus",
+    "Softshrink",
     "Softsign",
     "Tanh",
     "Tanhshrink",
+    "Threshold",
     "Unflatten",
 ]

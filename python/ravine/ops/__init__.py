@@ -5,9 +5,11 @@ that hold their numbers.
 """
 
 from ._activation import (
+    celu,
     elu,
     gelu,
     glu,
+    hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
@@ -25,8 +27,10 @@ from ._activation import (
     softmax,
     softmin,
     softplus,
+    softshrink,
     softsign,
     tanhshrink,
+    threshold,
 )
 from ._compare import (
     eq,
@@ -134,6 +138,7 @@ __all__ = [
     "cast",
     "cat",
     "ceil",
+    "celu",
     "chunk",
     "clamp",
     "clip",
@@ -164,6 +169,7 @@ __all__ = [
     "greater_equal",
     "group_norm",
     "gt",
+    "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
@@ -228,6 +234,7 @@ __all__ = [
     "softmax",
     "softmin",
     "softplus",
+    "softshrink",
     "softsign",
     "split",
     "sqrt",
@@ -240,6 +247,7 @@ __all__ = [
     "sum",
     "tanh",
     "tanhshrink",
+    "threshold",
     "transpose",
     "unflatten",
     "unsqueeze",

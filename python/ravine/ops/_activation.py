@@ -71,6 +71,21 @@ def elu(input: Any, alpha: float = 1.0) -> Tensor:
     return apply("elu", input, alpha=float(alpha))
 
 
+def celu(input: Any, alpha: float = 1.0) -> Tensor:
+    """`max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0)`, which is smooth for every alpha.
+
+    Source: Barron 2017, https://arxiv.org/abs/1704.07483.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.celu([0.0, 2.0], 2.0)
+        tensor([0., 2.], dtype=float32)
+    """
+    if alpha == 0:
+        raise ValueError("celu: alpha must not be 0")
+    return apply("elu", as_tensor(input) / alpha, alpha=1.0) * alpha
+
+
 def selu(input: Any) -> Tensor:
     """`scale · elu(x, alpha)` with scale 1.0507 and alpha 1.6733, which keep mean 0 and variance 1.
 
@@ -199,6 +214,44 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     if not min_val < max_val:
         raise ValueError(f"hardtanh: max_val must be above min_val, got {min_val} and {max_val}")
     return clip(input, min_val, max_val)
+
+
+def hardshrink(input: Any, lambd: float = 0.5) -> Tensor:
+    """x where `|x| > lambd`, else 0.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.hardshrink([-1.0, 0.25, 1.0])
+        tensor([-1.,  0.,  1.], dtype=float32)
+    """
+    x = as_tensor(input)
+    return apply("where", apply("abs", x) > lambd, x, np.zeros((), x.dtype))
+
+
+def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
+    """x moved towards 0 by `lambd`; 0 where `|x| <= lambd`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.softshrink([-1.0, 0.25, 1.0])
+        tensor([-0.5,  0. ,  0.5], dtype=float32)
+    """
+    if not lambd >= 0:
+        raise ValueError(f"softshrink: lambd must not be negative, got {lambd}")
+    x = as_tensor(input)
+    return apply("relu", x - lambd) - apply("relu", -x - lambd)
+
+
+def threshold(input: Any, threshold: float, value: float) -> Tensor:
+    """x where `x > threshold`, else `value`.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.threshold([-1.0, 1.0], 0.5, 9.0)
+        tensor([9., 1.], dtype=float32)
+    """
+    x = as_tensor(input)
+    return apply("where", x > threshold, x, np.asarray(value, x.dtype))
 
 
 def relu6(input: Any) -> Tensor:
