@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import _trace
+from ._dims import Axes, axes_of, normalise_dim
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from . import _core
-
-Axes: TypeAlias = "int | Sequence[int] | None"
 
 
 class Operand:
@@ -355,25 +354,6 @@ def dtype_name(dtype: Any) -> str:
     if name not in _trace.DTYPES:
         raise TypeError(f"dtype {name} is not supported, expected one of {', '.join(_trace.DTYPES)}")
     return name
-
-
-def normalise_dim(dim: int, ndim: int, op: str) -> int:
-    if not isinstance(dim, int | np.integer):
-        raise TypeError(f"{op}: dim must be an integer, got {dim!r}")
-    if not -ndim <= dim < ndim:
-        raise IndexError(f"{op}: dim {dim} is out of range for a tensor of {ndim} dimensions")
-    return int(dim) % ndim
-
-
-def axes_of(dim: Axes, ndim: int, op: str) -> tuple[int, ...]:
-    """The axes a reduction works over; `None` means all of them."""
-    if dim is None:
-        return tuple(range(ndim))
-    dims = (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
-    axes = tuple(normalise_dim(d, ndim, op) for d in dims)
-    if len(set(axes)) != len(axes):
-        raise ValueError(f"{op}: dim {dims} names a dimension twice")
-    return axes
 
 
 def cast(x: Any, dtype: Any) -> Tensor:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Operand, Tensor, apply, as_tensor, clip, normalise_dim
+from .._dims import normalise_dim
+from .._tensor import Operand, Tensor, apply, as_tensor, clip
 
 # Klambauer et al. 2017; exact to float64.
 SELU_ALPHA = 1.6732632423543772

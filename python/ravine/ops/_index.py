@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name, normalise_dim
+from .._dims import normalise_dim
+from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name
 
 
 def _indices(index: Any, op: str) -> Operand:

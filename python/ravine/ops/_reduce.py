@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import _tensor
-from .._tensor import Axes, Extreme, Tensor, apply, as_tensor, axes_of, reduce
+from .._dims import Axes, axes_of
+from .._tensor import Extreme, Tensor, apply, as_tensor, reduce
 
 
 def sum(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import _tensor
-from .._tensor import Axes, Operand, Tensor, apply, apply_all, as_tensor, axes_of, normalise_dim
+from .._dims import Axes, axes_of, normalise_dim
+from .._tensor import Operand, Tensor, apply, apply_all, as_tensor
 
 
 def reshape(input: Any, shape: Sequence[int]) -> Tensor:
