@@ -30,10 +30,12 @@ def elu(x, alpha=1.0):
 
 # One input; kinks are where the derivative jumps.
 ACTIVATIONS = {
+    "celu": (lambda x: ops.celu(x, 0.6), lambda x: np.where(x > 0, x, 0.6 * np.expm1(np.minimum(x, 0) / 0.6)), [0.0]),
     "elu": (ops.elu, elu, [0.0]),
     "elu 0.7": (lambda x: ops.elu(x, 0.7), lambda x: elu(x, 0.7), [0.0]),
     "gelu": (ops.gelu, lambda x: x * special.ndtr(x), []),
     "gelu tanh": (lambda x: ops.gelu(x, approximate="tanh"), gelu_tanh, []),
+    "hardshrink": (ops.hardshrink, lambda x: np.where(np.abs(x) > 0.5, x, 0), [-0.5, 0.5]),
     "hardsigmoid": (ops.hardsigmoid, lambda x: np.clip(x / 6 + 0.5, 0, 1), [-3.0, 3.0]),
     "hardswish": (ops.hardswish, lambda x: x * np.clip(x / 6 + 0.5, 0, 1), [-3.0, 3.0]),
     "hardtanh": (lambda x: ops.hardtanh(x, -0.5, 0.8), lambda x: np.clip(x, -0.5, 0.8), [-0.5, 0.8]),
@@ -48,8 +50,10 @@ ACTIVATIONS = {
     "silu": (ops.silu, lambda x: x * special.expit(x), []),
     "softplus": (ops.softplus, softplus, []),
     "softplus, beta": (lambda x: ops.softplus(x, beta=2.5), lambda x: softplus(2.5 * x) / 2.5, []),
+    "softshrink": (ops.softshrink, lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.5, 0), [-0.5, 0.5]),
     "softsign": (ops.softsign, lambda x: x / (1 + np.abs(x)), [0.0]),
     "tanhshrink": (ops.tanhshrink, lambda x: x - np.tanh(x), []),
+    "threshold": (lambda x: ops.threshold(x, 0.3, -2), lambda x: np.where(x > 0.3, x, -2), [0.3]),
 }  # fmt: skip
 
 CASES = [
@@ -104,6 +108,8 @@ def test_normalize_of_zeros(p: float) -> None:
 BAD = [
     (lambda: ops.elu(np.ones(3), -1.0), ValueError, "elu: alpha must not be negative, got -1"),
     (lambda: ops.leaky_relu(np.ones(3), float("inf")), ValueError, "leaky_relu: slope must be finite"),
+    (lambda: ops.celu(np.ones(3), 0), ValueError, "celu: alpha must not be 0"),
+    (lambda: ops.softshrink(np.ones(3), -1.0), ValueError, "softshrink: lambd must not be negative, got -1"),
     (lambda: ops.gelu(np.ones(3), approximate="erf"), ValueError, "gelu"),
     (lambda: ops.prelu(np.ones((2, 3)), np.ones(2)), ValueError, r"prelu.*\(2, 3\)"),
     (lambda: ops.glu(np.ones((2, 3))), ValueError, "glu"),
