@@ -34,7 +34,8 @@ py::array orthogonal(std::int64_t rows, std::int64_t columns, std::uint64_t seed
   check<ValueError>(rows >= 1 && columns >= 1, "orthogonal: got ", rows, " rows and ", columns,
                     " columns, expected at least one of each");
   py::array result = new_array(DType::float64, Shape{rows, columns});
-  const std::span<double> matrix(static_cast<double*>(result.mutable_data()), static_cast<std::size_t>(rows * columns));
+  const std::span<double> matrix(static_cast<double*>(result.mutable_data()),
+                                 static_cast<std::size_t>(rows * columns));
   Generator(seed).fill_normal(matrix, 0, 1);
   orthonormalize(matrix, rows, columns);
   return result;
@@ -45,20 +46,25 @@ py::array orthogonal(std::int64_t rows, std::int64_t columns, std::uint64_t seed
 void bind_random(py::module_& module) {
   using kernels::RandomState;
   py::class_<RandomState, std::shared_ptr<RandomState>>(
-      module, "RandomState", "Seed and step of a program's random numbers; every run that draws advances the step.")
-      .def(py::init([](std::uint64_t seed) { return std::make_shared<RandomState>(RandomState{seed, 0}); }),
+      module, "RandomState",
+      "Seed and step of a program's random numbers; every run that draws advances the step.")
+      .def(py::init([](std::uint64_t seed) {
+             return std::make_shared<RandomState>(RandomState{seed, 0});
+           }),
            py::arg("seed"))
       .def_readwrite("seed", &RandomState::seed)
       .def_readwrite("step", &RandomState::step);
 
-  module.def("seed", [](std::uint64_t seed) { default_generator().seed(seed); }, py::arg("seed"));
+  module.def(
+      "seed", [](std::uint64_t seed) { default_generator().seed(seed); }, py::arg("seed"));
   module.def("draw_seed", [] { return default_generator().draw_seed(); });
   module.def("orthogonal", &orthogonal, py::arg("rows"), py::arg("columns"), py::arg("seed"));
   module.def("permutation", &permutation, py::arg("n"), py::arg("seed"));
   module.def(
       "fill_uniform",
       [](const Array& array, double low, double high) {
-        fill(array, "fill_uniform", [&](auto values) { default_generator().fill_uniform(values, low, high); });
+        fill(array, "fill_uniform",
+             [&](auto values) { default_generator().fill_uniform(values, low, high); });
       },
       py::arg("array"), py::arg("low"), py::arg("high"));
   module.def(

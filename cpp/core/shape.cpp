@@ -27,7 +27,9 @@ void Dims::push_back(std::int64_t value) {
 
 bool Dims::contains(std::int64_t value) const { return std::find(begin(), end(), value) != end(); }
 
-bool Dims::operator==(const Dims& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
+bool Dims::operator==(const Dims& other) const {
+  return std::equal(begin(), end(), other.begin(), other.end());
+}
 
 std::int64_t numel(const Shape& shape) {
   std::int64_t count = 1;
@@ -103,8 +105,8 @@ Strides broadcast_strides(const Shape& shape, const Strides& strides, const Shap
 }
 
 int normalize_axis(std::int64_t axis, int rank, const char* operation) {
-  check<ValueError>(axis >= -rank && axis < rank, operation, ": axis ", axis, " is outside a tensor of ", rank,
-                    rank == 1 ? " dimension" : " dimensions");
+  check<ValueError>(axis >= -rank && axis < rank, operation, ": axis ", axis, " is outside a tensor of ",
+                    rank, rank == 1 ? " dimension" : " dimensions");
   return static_cast<int>(axis < 0 ? axis + rank : axis);
 }
 

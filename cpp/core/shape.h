@@ -47,7 +47,8 @@ std::ostream& operator<<(std::ostream& out, const Dims& dims);
 
 // Strides in elements of a dense tensor, last axis fastest.
 Strides row_major_strides(const Shape& shape);
-// Strides of a dense tensor [N, C, ...] whose channels are fastest: NHWC for images, [out, h, w, in] for filters.
+// Strides of a dense tensor [N, C, ...] whose channels are fastest: NHWC for images, [out, h, w, in] for
+// filters.
 Strides channels_last_strides(const Shape& shape);
 // True where the strides address the elements in that order without gaps; axes of extent 1 do not matter.
 bool is_row_major(const Shape& shape, const Strides& strides);

@@ -1,5 +1,5 @@
-// The threads that run a program together. A kernel is an SPMD function: every thread of the team calls it with
-// the same arguments and its own rank.
+// The threads that run a program together. A kernel is an SPMD function: every thread of the team calls it
+// with the same arguments and its own rank.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,13 @@ namespace ravine {
 
 class TeamBarrier;
 
-// One thread's place in the team. Kernels cut work into pieces by shape alone and take pieces by rank, so a result
-// never depends on `size`.
+// One thread's place in the team. Kernels cut work into pieces by shape alone and take pieces by rank, so a
+// result never depends on `size`.
 struct Team {
   int rank = 0;
   int size = 1;
-  std::byte* scratch = nullptr;  // this thread's own workspace, 64-byte aligned, as large as the program asked for
+  std::byte* scratch =
+      nullptr;  // this thread's own workspace, 64-byte aligned, as large as the program asked for
   TeamBarrier* shared = nullptr;
 
   // Returns once every thread of the team has called it; what they wrote before is then visible to all.
@@ -35,12 +36,13 @@ using TeamFunction = void (*)(void* context, const Team& team);
 
 // Runs `function` on a team of at most `threads` threads (this one has rank 0) and returns when all are done.
 // Workers that another call is using are not waited for: the team is then smaller, and the result the same.
-// Every thread has `scratch_bytes` of workspace and runs with denormals flushed to zero; the caller's floating
-// point mode is restored afterwards.
+// Every thread has `scratch_bytes` of workspace and runs with denormals flushed to zero; the caller's
+// floating point mode is restored afterwards.
 void run_on_team(int threads, std::size_t scratch_bytes, TeamFunction function, void* context);
 
-// Threads that a run may use: set_num_threads, else RAVINE_NUM_THREADS, else OMP_NUM_THREADS, else the smallest of
-// affinity, cgroup quota and physical cores. ThreadsScope overrides it for the calling thread while it lives.
+// Threads that a run may use: set_num_threads, else RAVINE_NUM_THREADS, else OMP_NUM_THREADS, else the
+// smallest of affinity, cgroup quota and physical cores. ThreadsScope overrides it for the calling thread
+// while it lives.
 int num_threads();
 void set_num_threads(int threads);  // ValueError outside 1..1024
 

@@ -17,7 +17,8 @@ std::vector<std::string> supported_isas();
 // The table of one ISA by name. ValueError where it is unknown or this CPU lacks it.
 const kernels::KernelTable& kernels_of(std::string_view isa);
 
-// The table that new programs use: the best supported one, or the one named by the environment variable RAVINE_ISA.
+// The table that new programs use: the best supported one, or the one named by the environment variable
+// RAVINE_ISA.
 const kernels::KernelTable& active_kernels();
 std::string active_isa();
 void set_active_isa(std::string_view isa);  // for tests; programs that exist keep theirs

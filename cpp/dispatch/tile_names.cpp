@@ -19,7 +19,10 @@ int arity_of(TileOp op) {
       RAVINE_UNARY_FLOAT_OPS(RAVINE_ONE) RAVINE_UNARY_ARITHMETIC_OPS(RAVINE_ONE) RAVINE_CLIP_OPS(RAVINE_ONE)
           RAVINE_BINARY_FLOAT_OPS(RAVINE_TWO) RAVINE_BINARY_ARITHMETIC_OPS(RAVINE_TWO)
               RAVINE_TERNARY_OPS(RAVINE_THREE) RAVINE_COMPARE_OPS(RAVINE_TWO) RAVINE_LOGICAL_OPS(RAVINE_TWO)
-      /* logical_not, where, cast, uniform */ 1, 3, 1, 0,
+      /* logical_not, where, cast, uniform */ 1,
+      3,
+      1,
+      0,
 #undef RAVINE_ONE
 #undef RAVINE_TWO
 #undef RAVINE_THREE

@@ -48,7 +48,8 @@ class ProgramCompiler {
   }
 
  private:
-  // Below this a second thread gains less than its barriers cost, and loses much when the other core is taken.
+  // Below this a second thread gains less than its barriers cost, and loses much when the other core is
+  // taken.
   static constexpr double single_thread_cost = 20000;  // ns on one core
 
   // ---- lowering

@@ -1,4 +1,5 @@
-// 2-D convolution (cross-correlation), as nn.Conv2d: images NHWC, filters [out][kernel_h][kernel_w][in / groups], dense.
+// 2-D convolution (cross-correlation), as nn.Conv2d: images NHWC, filters [out][kernel_h][kernel_w][in /
+// groups], dense.
 #pragma once
 
 #include "kernels/tile.h"

@@ -5,11 +5,12 @@
 
 namespace ravine::kernels {
 
-// Rows (embedding): output[o, j, :] = input[o, indices[j], :] with indices shared by all o; inner is a row's length.
-// Elements (torch.gather): output[o, j, i] = input[o, indices[o, j, i], i].
-// An index outside [0, axis) sets the fault and yields 0.
+// Rows (embedding): output[o, j, :] = input[o, indices[j], :] with indices shared by all o; inner is a row's
+// length. Elements (torch.gather): output[o, j, i] = input[o, indices[o, j, i], i]. An index outside [0,
+// axis) sets the fault and yields 0.
 struct GatherArgs {
-  std::int64_t outer = 1, axis = 0, inner = 1, count = 0;  // count: indices per outer (rows) or per (outer, inner)
+  std::int64_t outer = 1, axis = 0, inner = 1,
+               count = 0;  // count: indices per outer (rows) or per (outer, inner)
   bool per_element = false;
   const void* input = nullptr;
   const void* indices = nullptr;  // int64 or int32, dense [count] or [outer, count, inner]

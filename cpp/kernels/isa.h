@@ -1,5 +1,5 @@
-// Names the instruction set a kernel file is compiled for. The build compiles every source of this folder once per
-// ISA with RAVINE_ISA set to the namespace below; everything such a file defines lives in
+// Names the instruction set a kernel file is compiled for. The build compiles every source of this folder
+// once per ISA with RAVINE_ISA set to the namespace below; everything such a file defines lives in
 // ravine::kernels::RAVINE_ISA, so that the linker can never merge code of two ISAs.
 #pragma once
 

@@ -5,8 +5,8 @@
 
 namespace ravine::kernels {
 
-// Per column of dense [rows, columns] (BatchNorm over NHWC): mean and biased variance, without cancellation; NaN where
-// there are no rows.
+// Per column of dense [rows, columns] (BatchNorm over NHWC): mean and biased variance, without cancellation;
+// NaN where there are no rows.
 struct ColumnMomentsArgs {
   std::int64_t rows = 0, columns = 0;
   const void* input = nullptr;
@@ -15,7 +15,8 @@ struct ColumnMomentsArgs {
   void* workspace = nullptr;
 };
 
-// Per column: sum_grad = sum dy; sum_grad_xhat = sum dy (x - mean) rstd, with rstd = 1 / sqrt(variance + eps).
+// Per column: sum_grad = sum dy; sum_grad_xhat = sum dy (x - mean) rstd, with rstd = 1 / sqrt(variance +
+// eps).
 struct ColumnGradSumsArgs {
   std::int64_t rows = 0, columns = 0;
   const void* input = nullptr;
@@ -27,7 +28,8 @@ struct ColumnGradSumsArgs {
   void* workspace = nullptr;
 };
 
-// LayerNorm over dense rows: y = (x - mean) rstd gamma + beta; gamma and beta [columns] or null; keeps mean and rstd [rows].
+// LayerNorm over dense rows: y = (x - mean) rstd gamma + beta; gamma and beta [columns] or null; keeps mean
+// and rstd [rows].
 struct LayerNormArgs {
   std::int64_t rows = 0, columns = 0;
   double eps = 1e-5;
@@ -39,7 +41,8 @@ struct LayerNormArgs {
   void* rstd = nullptr;
 };
 
-// dx = rstd (g - mean(g) - xhat mean(g xhat)) with g = dy gamma; dgamma = sum dy xhat and dbeta = sum dy, or null.
+// dx = rstd (g - mean(g) - xhat mean(g xhat)) with g = dy gamma; dgamma = sum dy xhat and dbeta = sum dy, or
+// null.
 struct LayerNormGradArgs {
   std::int64_t rows = 0, columns = 0;
   const void* input = nullptr;

@@ -27,7 +27,7 @@ struct AdamHyper {
   double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   double decoupled = 0;  // 1: AdamW
   double maximize = 0;
-  double amsgrad = 0;                                // 1: slot 2 holds the maximum of the second moment
+  double amsgrad = 0;                                 // 1: slot 2 holds the maximum of the second moment
   double bias_correction1 = 1, bias_correction2 = 1;  // 1 - beta^t
 };
 

@@ -7,7 +7,7 @@ namespace ravine::kernels {
 
 // First fault met by a kernel that reads indices; effects are skipped once `code` is set, and the run raises.
 struct Fault {
-  std::int32_t code = 0;  // 0: none. Set once, atomically (compare and swap from 0 to the node's code).
+  std::int32_t code = 0;   // 0: none. Set once, atomically (compare and swap from 0 to the node's code).
   std::int64_t value = 0;  // the offending index
 };
 
@@ -27,9 +27,10 @@ struct SoftmaxGradArgs {
   bool log = false;
 };
 
-// Row loss: -sum_c t_c w_c log p_c with t = (1 - smoothing) onehot(label) + smoothing / columns (torch's label_smoothing).
-// Either labels or targets is set. Rows with label == ignore_index have loss and weight 0. Row weight: w[label] for
-// labels (1 without class weights), 1 for targets. p = softmax(logits); log_sum_exp is kept for the gradient.
+// Row loss: -sum_c t_c w_c log p_c with t = (1 - smoothing) onehot(label) + smoothing / columns (torch's
+// label_smoothing). Either labels or targets is set. Rows with label == ignore_index have loss and weight 0.
+// Row weight: w[label] for labels (1 without class weights), 1 for targets. p = softmax(logits); log_sum_exp
+// is kept for the gradient.
 struct CrossEntropyArgs {
   std::int64_t rows = 0, columns = 0;
   const void* logits = nullptr;

@@ -39,8 +39,9 @@ constexpr FloatKernels float_kernels() {
 }  // namespace
 
 extern constexpr KernelTable table{
-    RAVINE_TEXT(RAVINE_ISA), vector_bytes,     scratch_bytes,  float_kernels<float>(), float_kernels<double>(), elementwise,
-    tile_function,           reduce_kernel,    reduce_workspace, gather_kernel,
+    RAVINE_TEXT(RAVINE_ISA), vector_bytes,  scratch_bytes, float_kernels<float>(),
+    float_kernels<double>(), elementwise,   tile_function, reduce_kernel,
+    reduce_workspace,        gather_kernel,
 };
 
 }  // namespace ravine::kernels::RAVINE_ISA

@@ -1,4 +1,5 @@
-// All kernels of one ISA. Each family's header describes its arguments; cpp/dispatch picks the table at run time.
+// All kernels of one ISA. Each family's header describes its arguments; cpp/dispatch picks the table at run
+// time.
 #pragma once
 
 #include <cstddef>
@@ -23,35 +24,35 @@ template <class Args>
 using WorkspaceBytes = std::size_t (*)(const Args& args);
 
 // The kernels of one floating dtype. X(member, Args)
-#define RAVINE_FLOAT_KERNELS(X)                                                                                    \
-  X(gemm, GemmArgs)                                                                                                \
-  X(conv_forward, ConvForwardArgs)                                                                                 \
-  X(conv_grad_input, ConvGradInputArgs)                                                                            \
-  X(conv_grad_filter, ConvGradFilterArgs)                                                                          \
-  X(softmax, SoftmaxArgs)                                                                                          \
-  X(softmax_grad, SoftmaxGradArgs)                                                                                 \
-  X(cross_entropy, CrossEntropyArgs)                                                                               \
-  X(cross_entropy_grad, CrossEntropyGradArgs)                                                                      \
-  X(column_moments, ColumnMomentsArgs)                                                                             \
-  X(column_grad_sums, ColumnGradSumsArgs)                                                                          \
-  X(layer_norm, LayerNormArgs)                                                                                     \
-  X(layer_norm_grad, LayerNormGradArgs)                                                                            \
-  X(max_pool, MaxPoolArgs)                                                                                         \
-  X(max_pool_grad, MaxPoolGradArgs)                                                                                \
-  X(avg_pool, AvgPoolArgs)                                                                                         \
-  X(avg_pool_grad, AvgPoolGradArgs)                                                                                \
-  X(scatter_add, ScatterAddArgs)                                                                                   \
-  X(sgd, OptimizerArgs)                                                                                            \
+#define RAVINE_FLOAT_KERNELS(X)               \
+  X(gemm, GemmArgs)                           \
+  X(conv_forward, ConvForwardArgs)            \
+  X(conv_grad_input, ConvGradInputArgs)       \
+  X(conv_grad_filter, ConvGradFilterArgs)     \
+  X(softmax, SoftmaxArgs)                     \
+  X(softmax_grad, SoftmaxGradArgs)            \
+  X(cross_entropy, CrossEntropyArgs)          \
+  X(cross_entropy_grad, CrossEntropyGradArgs) \
+  X(column_moments, ColumnMomentsArgs)        \
+  X(column_grad_sums, ColumnGradSumsArgs)     \
+  X(layer_norm, LayerNormArgs)                \
+  X(layer_norm_grad, LayerNormGradArgs)       \
+  X(max_pool, MaxPoolArgs)                    \
+  X(max_pool_grad, MaxPoolGradArgs)           \
+  X(avg_pool, AvgPoolArgs)                    \
+  X(avg_pool_grad, AvgPoolGradArgs)           \
+  X(scatter_add, ScatterAddArgs)              \
+  X(sgd, OptimizerArgs)                       \
   X(adam, OptimizerArgs)
 
 // Those of them that need a shared workspace.
-#define RAVINE_WORKSPACE_KERNELS(X)                                                                                \
-  X(gemm, GemmArgs)                                                                                                \
-  X(conv_forward, ConvForwardArgs)                                                                                 \
-  X(conv_grad_input, ConvGradInputArgs)                                                                            \
-  X(conv_grad_filter, ConvGradFilterArgs)                                                                          \
-  X(column_moments, ColumnMomentsArgs)                                                                             \
-  X(column_grad_sums, ColumnGradSumsArgs)                                                                          \
+#define RAVINE_WORKSPACE_KERNELS(X)       \
+  X(gemm, GemmArgs)                       \
+  X(conv_forward, ConvForwardArgs)        \
+  X(conv_grad_input, ConvGradInputArgs)   \
+  X(conv_grad_filter, ConvGradFilterArgs) \
+  X(column_moments, ColumnMomentsArgs)    \
+  X(column_grad_sums, ColumnGradSumsArgs) \
   X(layer_norm_grad, LayerNormGradArgs)
 
 struct FloatKernels {
@@ -65,7 +66,7 @@ struct FloatKernels {
 
 struct KernelTable {
   const char* isa;            // its namespace: "x86_64_v4"
-  int vector_bytes;          // 16, 32, 64
+  int vector_bytes;           // 16, 32, 64
   std::size_t scratch_bytes;  // workspace of its own that a thread must have for any kernel of this table
   FloatKernels float32, float64;
 
@@ -83,9 +84,9 @@ struct KernelTable {
 };
 
 // One table per compiled ISA: ravine::kernels::x86_64_v4::table.
-#define RAVINE_DECLARE_TABLE(isa)    \
-  namespace isa {                    \
-  extern const KernelTable table;    \
+#define RAVINE_DECLARE_TABLE(isa) \
+  namespace isa {                 \
+  extern const KernelTable table; \
   }
 RAVINE_ISA_LIST(RAVINE_DECLARE_TABLE)
 #undef RAVINE_DECLARE_TABLE
