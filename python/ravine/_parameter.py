@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,20 @@ if TYPE_CHECKING:
 
 
 class _Changes:
-    """Counts changes to the structure of any model, so that "nothing changed since" is one comparison."""
+    """Counts changes to the structure of any model, so that "nothing changed since" is one comparison.
 
-    __slots__ = ("count",)
+    Numbers come from an iterator, whose step is atomic: threads that change models at once never share one.
+    """
+
+    __slots__ = ("_numbers", "count")
 
     def __init__(self) -> None:
+        self._numbers = itertools.count(1)
         self.count = 0
+
+    def bump(self) -> None:
+        """To be called after the change."""
+        self.count = next(self._numbers)
 
 
 changes = _Changes()
@@ -62,7 +71,7 @@ class State(Operand):
         name = dtype_name(dtype)
         if name != self.dtype:
             self.array = _core.Array(self.data.astype(name), self.array.channels_last)
-            changes.count += 1
+            changes.bump()
 
     def _as_value(self, trace: _trace.Trace) -> _core.Value:
         return trace.state(self.array)
@@ -123,7 +132,7 @@ class Parameter(State):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         self._requires_grad = bool(value)
-        changes.count += 1
+        changes.bump()
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         self.requires_grad = requires_grad

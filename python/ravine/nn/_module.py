@@ -168,7 +168,10 @@ class Module:
     # --- registration
 
     def __setattr__(self, name: str, value: Any) -> None:
-        changes.count += 1
+        self._set(name, value)
+        changes.bump()
+
+    def _set(self, name: str, value: Any) -> None:
         fields = self.__dict__
         if "_parameters" not in fields:
             if isinstance(value, State | Module):
@@ -216,12 +219,12 @@ class Module:
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
-        changes.count += 1
-        for table in (self._parameters, self._buffers, self._modules):
-            if name in table:
-                del table[name]
-                return
-        object.__delattr__(self, name)
+        table = next((t for t in (self._parameters, self._buffers, self._modules) if name in t), None)
+        if table is not None:
+            del table[name]
+        else:
+            object.__delattr__(self, name)
+        changes.bump()
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
@@ -240,14 +243,14 @@ class Module:
                 f"register_parameter: a Parameter or None is expected, got {type(param).__name__}"
             )
         self._parameters[name] = param
-        changes.count += 1
+        changes.bump()
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """Adds a buffer under `name`, from a Buffer or an array; None keeps the name free for one."""
         self._check_name(name)
         is_ready = tensor is None or isinstance(tensor, Buffer)
         self._buffers[name] = tensor if is_ready else Buffer(tensor, persistent)
-        changes.count += 1
+        changes.bump()
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Adds a module under `name`."""
@@ -255,7 +258,7 @@ class Module:
         if not (module is None or isinstance(module, Module)):
             raise TypeError(f"register_module: a Module or None is expected, got {type(module).__name__}")
         self._modules[name] = module
-        changes.count += 1
+        changes.bump()
 
     add_module = register_module
 
