@@ -1,6 +1,7 @@
 #include "core/shape.h"
 
 #include <algorithm>
+#include <limits>
 #include <ostream>
 
 #include "core/error.h"
@@ -32,8 +33,10 @@ bool Dims::operator==(const Dims& other) const {
 }
 
 std::int64_t numel(const Shape& shape) {
+  if (shape.contains(0)) return 0;
   std::int64_t count = 1;
-  for (const std::int64_t extent : shape) count *= extent;
+  for (const std::int64_t extent : shape)
+    if (__builtin_mul_overflow(count, extent, &count)) return std::numeric_limits<std::int64_t>::max();
   return count;
 }
 

@@ -41,7 +41,7 @@ using Shape = Dims;
 using Strides = Dims;
 using Axes = Dims;
 
-std::int64_t numel(const Shape& shape);
+std::int64_t numel(const Shape& shape);   // the largest std::int64_t where that is exceeded
 std::string to_string(const Dims& dims);  // "(64, 3, 28, 28)", "(5,)", "()"
 std::ostream& operator<<(std::ostream& out, const Dims& dims);
 

@@ -19,17 +19,15 @@ void infer_reshape(Node& node) {
   const Shape wanted = node.attrs.dims("shape");
   Shape shape = wanted;
   int unknown = -1;
-  std::int64_t known = 1;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     check<ValueError>(shape[axis] >= -1, "reshape: negative extent in ", wanted);
     if (shape[axis] == -1) {
       check<ValueError>(unknown < 0, "reshape: only one extent may be -1, got ", wanted);
       unknown = axis;
-    } else {
-      known *= shape[axis];
+      shape[axis] = 1;
     }
   }
-  const std::int64_t size = numel(from);
+  const std::int64_t size = numel(from), known = numel(shape);
   if (unknown >= 0) {
     check<ValueError>(known > 0 && size % known == 0, "reshape: cannot reshape ", from, " (", size,
                       " elements) to ", wanted);
@@ -150,16 +148,19 @@ void infer_slice(Node& node) {
   node.attrs.check_known("slice", {"start", "stop", "step"});
   const Shape& from = node.input_shape(0);
   const Dims start = node.attrs.dims("start"), stop = node.attrs.dims("stop"),
-             step = node.attrs.dims("step", Dims::filled(from.rank(), 1));
+             given_step = node.attrs.dims("step", Dims::filled(from.rank(), 1));
+  Dims step = given_step;
   expect_rank(node, "start", start);
   expect_rank(node, "stop", stop);
   expect_rank(node, "step", step);
   Shape shape;
   for (int axis = 0; axis < from.rank(); ++axis) {
-    check<ValueError>(step[axis] >= 1, "slice: steps must be at least 1, got ", step);
+    check<ValueError>(step[axis] >= 1, "slice: steps must be at least 1, got ", given_step);
     check<ValueError>(0 <= start[axis] && start[axis] <= stop[axis] && stop[axis] <= from[axis],
                       "slice: start ", start, ", stop ", stop, " do not fit shape ", from);
-    shape.push_back((stop[axis] - start[axis] + step[axis] - 1) / step[axis]);
+    const std::int64_t length = stop[axis] - start[axis];
+    shape.push_back(length == 0 ? 0 : (length - 1) / step[axis] + 1);
+    if (shape.back() <= 1) step[axis] = 1;  // a step that leads nowhere may be of any size
   }
   node.attrs.set("start", start);
   node.attrs.set("stop", stop);
@@ -202,8 +203,11 @@ void infer_pad(Node& node) {
   expect_rank(node, "before", before);
   expect_rank(node, "after", after);
   expect_rank(node, "step", step);
+  constexpr std::int64_t most = std::int64_t{1} << 48;
   Shape shape;
   for (int axis = 0; axis < from.rank(); ++axis) {
+    check<ValueError>(before[axis] <= most && after[axis] <= most, "pad: before ", before, ", after ", after,
+                      " is too large");
     check<ValueError>(before[axis] >= 0 && after[axis] >= 0, "pad: negative padding: before ", before,
                       ", after ", after, " of shape ", from);
     check<ValueError>(step[axis] >= 1, "pad: steps must be at least 1, got ", step);

@@ -10,6 +10,7 @@ import pytest
 from helper import Case, bools, case, check, integers, normal, run
 
 from ravine import _core, ops
+from ravine._tensor import apply
 
 CASES = [
     case("reshape", lambda x: ops.reshape(x, (5, 12)) ** 2, lambda x: x.reshape(5, 12) ** 2, normal(3, 4, 5)),
@@ -39,6 +40,7 @@ CASES = [
     case("expand", lambda x: ops.expand(x, 4, -1, 5), lambda x: np.broadcast_to(x, (4, 3, 5)), normal(3, 1)),
     case("slice", lambda x: x[1:, 2], lambda x: x[1:, 2], normal(4, 5)),
     case("slice with steps", lambda x: x[::2, 1:9:3] * 3, lambda x: x[::2, 1:9:3] * 3, normal(5, 10)),
+    case("slice with a step beyond the end", lambda x: x[1::2**62], lambda x: x[1::2**62], normal(5)),
     case("slice from the end", lambda x: x[-3:-1, -1], lambda x: x[-3:-1, -1], normal(5, 4)),
     case("slice, ellipsis and new axis", lambda x: x[..., None, 1:2], lambda x: x[..., None, 1:2], normal(3, 4)),
     case("slice to nothing", lambda x: x[2:2], lambda x: x[2:2], normal(5, 4)),
@@ -100,7 +102,8 @@ BAD = [
     (lambda: ops.reshape(np.ones((2, 3)), (-1, -1)), ValueError, "reshape: only one extent may be -1"),
     (lambda: ops.reshape(np.ones((2, 3)), (-2, 3)), ValueError, r"reshape: negative extent in \(-2, 3\)"),
     (lambda: ops.reshape(np.ones((0, 3)), (-1, 0)), ValueError, "reshape: cannot reshape"),
-    (lambda: ops.reshape(np.ones((0, 3)), (2**40, 2**40)), ValueError, r"reshape: .* is too large"),
+    (lambda: ops.reshape(np.ones((0, 3)), (2**40, 2**40)), ValueError, r"reshape: cannot reshape \(0, 3\) .0 elements. to"),
+    (lambda: apply("pad", np.ones(3), before=(2**62,), after=(2**62,)), ValueError, "pad: before .* is too large"),
     (lambda: ops.broadcast_to(np.ones(1), (2**40, 2**40, 3)), ValueError, "broadcast_to: .* is too large"),
     (lambda: ops.broadcast_to(np.ones((2, 3)), (3, 3)), ValueError, r"shape \(2, 3\) does not broadcast to \(3, 3\)"),
     (lambda: ops.broadcast_to(np.ones((2, 3)), (3,)), ValueError, r"shape \(2, 3\) does not broadcast to \(3,\)"),
