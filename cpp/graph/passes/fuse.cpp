@@ -45,6 +45,7 @@ bool is_cheap(const Node& node) {
   }
 }
 
+constexpr std::size_t max_groups_between = 256;
 constexpr int max_recomputed_steps = 3;                 // for one value
 constexpr std::int64_t min_recomputed_elements = 1024;  // below this memory does not matter
 
@@ -107,7 +108,8 @@ class Fuser {
   }
 
   // Groups that the consumer depends on and that come after the producer; nothing where one of them depends
-  // on the producer: then the two cannot be one.
+  // on the producer: then the two cannot be one. Nor are they where too many lie between: their values would
+  // be kept for long, and the search would take time that grows with the square of the graph.
   std::optional<std::set<GroupId>> groups_between(GroupId producer, GroupId consumer) const {
     std::set<GroupId> between;
     std::vector<GroupId> stack{consumer};
@@ -118,6 +120,7 @@ class Fuser {
         if (other == producer) {
           if (id != consumer) return std::nullopt;
         } else if (position_[other] > position_[producer] && between.insert(other).second) {
+          if (between.size() > max_groups_between) return std::nullopt;
           stack.push_back(other);
         }
       }
@@ -270,19 +273,19 @@ class Fuser {
     std::vector<const Node*> chain;
     std::set<const Node*> leaves;
     if (readers.empty() || !collect_chain(node, chain, leaves) || leaves.size() > 1) return;
-    const auto before = recomputed_;
-    const auto before_in = recomputed_in_;
+    std::vector<std::pair<GroupId, const Node*>> added;
     for (const GroupId reader : readers)
-      for (const Node* step : chain) {
-        recomputed_.insert({reader, step});
-        recomputed_in_[step].insert(reader);
-      }
+      for (const Node* step : chain)
+        if (recomputed_.insert({reader, step}).second) added.emplace_back(reader, step);
+    for (const auto& [reader, step] : added) recomputed_in_[step].insert(reader);
     const bool fits = std::all_of(readers.begin(), readers.end(), [&](GroupId reader) {
       return within_limits(groups_[reader].members, nullptr);
     });
     if (fits) return;
-    recomputed_ = before;
-    recomputed_in_ = before_in;
+    for (const auto& [reader, step] : added) {
+      recomputed_.erase({reader, step});
+      recomputed_in_[step].erase(reader);
+    }
   }
 
   // The steps from one stored tensor of the same size (and smaller ones) to the node. Reading that tensor
