@@ -17,7 +17,8 @@ import numpy as np, ravine as rv
 from ravine import nn, optim
 rv.seed(0)
 y = np.arange(64) % 10
-x = np.random.default_rng(0).normal(size=(64, 1, 8, 8)) + np.random.default_rng(1).normal(size=(10, 1, 8, 8))[y]
+rng = np.random.default_rng(0)
+x = rng.normal(size=(64, 1, 8, 8)) + rng.normal(size=(10, 1, 8, 8))[y]
 model = nn.Sequential(
     nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 10))
 step = rv.TrainStep(model, nn.CrossEntropyLoss(), optim.SGD(lr=0.1))
