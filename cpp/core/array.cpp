@@ -32,4 +32,29 @@ Array::Array(DType dtype, const Shape& shape, Layout layout)
   data_ = allocate_bytes(bytes());
 }
 
+Array Array::scalar(double value, DType dtype) {
+  const Array array(dtype, Shape{});
+  switch (dtype) {
+    case DType::float32:
+      *array.as<float>() = static_cast<float>(value);
+      break;
+    case DType::float64:
+      *array.as<double>() = value;
+      break;
+    case DType::int32:
+      *array.as<std::int32_t>() = static_cast<std::int32_t>(value);
+      break;
+    case DType::int64:
+      *array.as<std::int64_t>() = static_cast<std::int64_t>(value);
+      break;
+    case DType::uint8:
+      *array.as<std::uint8_t>() = static_cast<std::uint8_t>(value);
+      break;
+    case DType::boolean:
+      *array.as<bool>() = value != 0;
+      break;
+  }
+  return array;
+}
+
 }  // namespace ravine

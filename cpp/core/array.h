@@ -23,6 +23,8 @@ class Array {
   Array() = default;
   Array(DType dtype, const Shape& shape, Layout layout = Layout::row_major);
 
+  static Array scalar(double value, DType dtype);  // shape (); converted as C++ does, to bool: value != 0
+
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
   const Strides& strides() const { return strides_; }  // in elements

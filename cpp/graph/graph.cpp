@@ -95,30 +95,7 @@ Value Graph::constant(const Array& array) {
   return node.out();
 }
 
-Value Graph::scalar(double value, DType dtype) {
-  const Array array(dtype, Shape{});
-  switch (dtype) {
-    case DType::float32:
-      *array.as<float>() = static_cast<float>(value);
-      break;
-    case DType::float64:
-      *array.as<double>() = value;
-      break;
-    case DType::int32:
-      *array.as<std::int32_t>() = static_cast<std::int32_t>(value);
-      break;
-    case DType::int64:
-      *array.as<std::int64_t>() = static_cast<std::int64_t>(value);
-      break;
-    case DType::uint8:
-      *array.as<std::uint8_t>() = static_cast<std::uint8_t>(value);
-      break;
-    case DType::boolean:
-      *array.as<std::uint8_t>() = value != 0;
-      break;
-  }
-  return constant(array);
-}
+Value Graph::scalar(double value, DType dtype) { return constant(Array::scalar(value, dtype)); }
 
 Value Graph::filled(double value, const TensorType& type) {
   const Value number = scalar(value, type.dtype);

@@ -181,27 +181,6 @@ void Lowering::copy(const View& from, const View& to) {
   tile.emit("copy");
 }
 
-void Lowering::fill(const View& to, double value) {
-  const Array number(to.dtype, Shape{});
-  switch (to.dtype) {
-    case DType::float32:
-      *number.as<float>() = static_cast<float>(value);
-      break;
-    case DType::float64:
-      *number.as<double>() = value;
-      break;
-    case DType::int32:
-      *number.as<std::int32_t>() = static_cast<std::int32_t>(value);
-      break;
-    case DType::int64:
-      *number.as<std::int64_t>() = static_cast<std::int64_t>(value);
-      break;
-    case DType::uint8:
-    case DType::boolean:
-      *number.as<std::uint8_t>() = static_cast<std::uint8_t>(value);
-      break;
-  }
-  copy(external(number), to);
-}
+void Lowering::fill(const View& to, double value) { copy(external(Array::scalar(value, to.dtype)), to); }
 
 }  // namespace ravine
