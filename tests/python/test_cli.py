@@ -139,6 +139,16 @@ def test_info(ravine) -> None:
     assert version.stdout == f"ravine {rv.__version__}\n"
 
 
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = [sys.executable, "-u", "-m", "ravine", "info"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
