@@ -41,6 +41,18 @@ TEST(Fuse, BiasAndActivationRunInsideTheProduct) {
   EXPECT_EQ(values[0], (std::vector<float>{2, 0, 4, 0}));
 }
 
+TEST(Fuse, AnOperandOfAnEpilogueIsCopiedInOrderBeforeTheProductRuns) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {2, 2}}), w = graph.input({DType::float32, {2, 2}});
+  const Value other = graph.input({DType::float32, {2, 2}});
+  const Value result = ops::matmul(x, w) + ops::transpose(other, {1, 0});
+  auto program = compile(graph, std::span(&result, 1));
+  EXPECT_EQ(kernels_of(*program), (Names{"elementwise", "gemm + add"}));
+  const auto values = run(*program, {array_of({2, 2}, {1, 2, 3, 4}), array_of({2, 2}, {1, 0, 0, 1}),
+                                     array_of({2, 2}, {10, 20, 30, 40})});
+  EXPECT_EQ(values[0], (std::vector<float>{11, 32, 23, 44}));
+}
+
 TEST(Fuse, TheRawProductIsKeptWhenTheBackwardPassNeedsIt) {
   Graph graph(op_table());
   const Value x = graph.input({DType::float32, {2, 2}}), w = graph.input({DType::float32, {2, 2}});
