@@ -83,9 +83,11 @@ void layers(benchmark::internal::Benchmark* bench) {
       bench->Args({threads, batch, size, in, out, kernel, stride, groups});
 }
 
-BENCHMARK(forward)->Apply(layers)->UseRealTime();
-BENCHMARK(grad_input)->Apply(layers)->UseRealTime();
-BENCHMARK(grad_filter)->Apply(layers)->UseRealTime();
+const std::vector<std::string> names{"threads", "batch", "size", "in", "out", "kernel", "stride", "groups"};
+
+BENCHMARK(forward)->Apply(layers)->ArgNames(names)->UseManualTime()->Iterations(1);
+BENCHMARK(grad_input)->Apply(layers)->ArgNames(names)->UseManualTime()->Iterations(1);
+BENCHMARK(grad_filter)->Apply(layers)->ArgNames(names)->UseManualTime()->Iterations(1);
 
 }  // namespace
 }  // namespace ravine::bench

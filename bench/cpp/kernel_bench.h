@@ -1,56 +1,64 @@
-// Runs one kernel per iteration on a team and reports GFLOP/s and the share of the team's FMA peak.
+// Times one kernel on a team beside the machine's limit for that work, and reports GFLOP/s or GB/s and the
+// share of the limit.
 #pragma once
 
 #include <benchmark/benchmark.h>
 
-#include <cstddef>
+#include <array>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 
 #include "core/team.h"
 #include "dispatch/dispatch.h"
-#include "peak.h"
+#include "limit.h"
+#include "numbers.h"
 
 namespace ravine::bench {
 
-struct FreeMemory {
-  void operator()(void* memory) const { std::free(memory); }
+// Something to time: work(context) once.
+struct Job {
+  void (*work)(void* context);
+  void* context;
 };
-using Memory = std::unique_ptr<float, FreeMemory>;
 
-// 64-byte aligned, filled with small numbers.
-inline Memory numbers(std::int64_t n) {
-  const auto bytes = (static_cast<std::size_t>(n) * sizeof(float) / 64 + 1) * 64;
-  Memory memory(static_cast<float*>(std::aligned_alloc(64, bytes)));
-  std::uint32_t state = 1;
-  for (std::int64_t i = 0; i < n; ++i) {
-    state = state * 1664525u + 1013904223u;
-    memory.get()[i] = static_cast<float>(state >> 8) / (1 << 24) - 0.5f;
-  }
-  return memory;
-}
+// Alternates batches of `job` and of `limit`, so that both see the same machine, and takes the median of each
+// over the rounds (--rounds=N, --batch_ms=T on the command line). `amount` is the flops or bytes of one call.
+// Counters: the rate (GFLOP/s or GB/s), the limit's (peak or loop), and the share (of_peak or of_loop).
+void time_beside(benchmark::State& state, const Job& job, double amount, Limit& limit, int threads);
 
 template <class Args>
-void time_kernel(benchmark::State& state, kernels::Kernel<Args> kernel, const Args& args, int threads,
-                 double flops) {
+void time_beside(benchmark::State& state, kernels::Kernel<Args> kernel, const Args& args, int threads,
+                 double amount, Limit& limit) {
   struct Call {
     kernels::Kernel<Args> kernel;
     const Args* args;
-  } call{kernel, &args};
-  for (auto _ : state) {
+    int threads;
+  } call{kernel, &args, threads};
+  const auto work = [](void* context) {
     run_on_team(
-        threads, active_kernels().scratch_bytes,
-        [](void* context, const Team& team) {
-          const Call& self = *static_cast<const Call*>(context);
+        static_cast<Call*>(context)->threads, active_kernels().scratch_bytes,
+        [](void* inner, const Team& team) {
+          const Call& self = *static_cast<const Call*>(inner);
           self.kernel(*self.args, team);
         },
-        &call);
-  }
-  const double total = flops * static_cast<double>(state.iterations());
-  state.counters["GFLOP/s"] = benchmark::Counter(total * 1e-9, benchmark::Counter::kIsRate);
-  state.counters["of_peak"] =
-      benchmark::Counter(total * 1e-9 / (fma_peak_gflops() * threads), benchmark::Counter::kIsRate);
+        context);
+  };
+  time_beside(state, Job{work, &call}, amount, limit, threads);
+}
+
+// Beside the multiply-adds that `threads` cores do at most.
+template <class Args>
+void time_kernel(benchmark::State& state, kernels::Kernel<Args> kernel, const Args& args, int threads,
+                 double flops) {
+  const auto limit = multiply_adds(threads);
+  time_beside(state, kernel, args, threads, flops, *limit);
+}
+
+// Beside a plain loop over the same streams.
+template <class Args>
+void time_kernel(benchmark::State& state, kernels::Kernel<Args> kernel, const Args& args, int threads,
+                 const Streams& streams) {
+  const auto limit = plain_loop(streams);
+  time_beside(state, kernel, args, threads, limit->amount(), *limit);
 }
 
 }  // namespace ravine::bench
