@@ -25,11 +25,11 @@ void bind_optim(py::module_& module) {
       .def_property_readonly("slots",
                              [](const Optimizer& self) {
                                py::dict slots;
-                               for (const auto& [name, arrays] : self.slots()) {
+                               for (const auto& slot : self.slots()) {
                                  py::list list;
-                                 for (const Array& array : arrays)
+                                 for (const Array& array : slot.arrays)
                                    list.append(std::make_shared<Array>(array));
-                                 slots[py::str(name)] = list;
+                                 slots[py::str(slot.name)] = list;
                                }
                                return slots;
                              })

@@ -42,8 +42,7 @@ using WorkspaceBytes = std::size_t (*)(const Args& args);
   X(avg_pool, AvgPoolArgs)                    \
   X(avg_pool_grad, AvgPoolGradArgs)           \
   X(scatter_add, ScatterAddArgs)              \
-  X(sgd, OptimizerArgs)                       \
-  X(adam, OptimizerArgs)
+  X(optimizer_step, OptimizerArgs)
 
 // Those of them that need a shared workspace.
 #define RAVINE_WORKSPACE_KERNELS(X)       \
@@ -79,6 +78,8 @@ struct KernelTable {
   std::size_t (*reduce_workspace)(Reduction reduction, DType dtype, const ReduceArgs& args);
 
   Kernel<GatherArgs> (*gather)(DType dtype);  // by element size, so for every dtype
+
+  OptimizerUpdate (*optimizer_update)(OptimizerRule rule, DType dtype);  // float32 and float64
 
   const FloatKernels& of(DType dtype) const { return dtype == DType::float64 ? float64 : float32; }
 };

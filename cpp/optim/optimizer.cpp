@@ -22,14 +22,14 @@ Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const
     for (std::size_t j = 0; j < i; ++j)
       check<ValueError>(parameters_[i].data() != parameters_[j].data(), rule_.name, ": parameters ", j,
                         " and ", i, " are the same array");
-  for (const Slot& slot : rule_.slots) {
-    if (slot.needed_by != nullptr && !hyper_.on(slot.needed_by)) break;
+  for (std::size_t index = 0; index < rule_.slots.size(); ++index) {
+    const Slot& slot = rule_.slots[index];
+    if (slot.needed_by != nullptr && !hyper_.on(slot.needed_by)) continue;
     std::vector<Array> arrays;
     for (const Array& parameter : parameters_)
       arrays.emplace_back(parameter.dtype(), parameter.shape(), parameter.layout());
-    slots_.emplace_back(slot.name, std::move(arrays));
+    slots_.push_back({slot.name, static_cast<int>(index), std::move(arrays)});
   }
-  kernel_hyper_ = rule_.prepare(hyper_, step_);
 }
 
 Optimizer::Settings Optimizer::hyper() const {
@@ -40,9 +40,10 @@ Optimizer::Settings Optimizer::hyper() const {
 }
 
 void Optimizer::check_slots(const HyperValues& hyper) const {
-  for (std::size_t i = slots_.size(); i < rule_.slots.size(); ++i) {
-    const Slot& slot = rule_.slots[i];
-    check<ValueError>(slot.needed_by == nullptr || !hyper.on(slot.needed_by), rule_.name, ": ",
+  for (const Slot& slot : rule_.slots) {
+    const bool kept = std::any_of(slots_.begin(), slots_.end(),
+                                  [&](const SlotArrays& arrays) { return arrays.name == slot.name; });
+    check<ValueError>(kept || slot.needed_by == nullptr || !hyper.on(slot.needed_by), rule_.name, ": ",
                       slot.needed_by,
                       " cannot be set on an optimizer that was made without it, as it keeps no ", slot.name);
   }
@@ -61,11 +62,10 @@ void Optimizer::set_step(std::int64_t step) {
   step_ = step;
 }
 
-const void* Optimizer::kernel_hyper() const {
-  return std::visit([](const auto& hyper) { return static_cast<const void*>(&hyper); }, kernel_hyper_);
+void Optimizer::before_run() {
+  kernel_hyper_ = rule_.prepare(hyper_, step_);
+  kernel_step_ = {.hyper = kernel_hyper_.data(), .gradient_scale = hyper_.on("maximize") ? -1.0 : 1.0};
 }
-
-void Optimizer::before_run() { kernel_hyper_ = rule_.prepare(hyper_, step_); }
 
 void Optimizer::after_run() { ++step_; }
 
@@ -102,8 +102,7 @@ void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
   std::vector<int> written;
   for (const std::size_t i : chosen) {
     written.push_back(lowering.external(optimizer.parameters()[i]).storage);
-    for (const auto& [name, arrays] : optimizer.slots())
-      written.push_back(lowering.external(arrays[i]).storage);
+    for (const auto& slot : optimizer.slots()) written.push_back(lowering.external(slot.arrays[i]).storage);
   }
   std::vector<View> gradients;
   for (const std::size_t i : chosen) {
@@ -124,7 +123,7 @@ void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
   auto* segments = memory.as<kernels::ParameterSegment>();
   std::uninitialized_value_construct_n(segments, chosen.size());
 
-  auto call = lowering.call(optimizer.rule().name, lowering.kernels().of(dtype).*optimizer.rule().kernel);
+  auto call = lowering.call(optimizer.rule().name, lowering.kernels().of(dtype).optimizer_step);
   std::int64_t elements = 0;
   for (std::size_t s = 0; s < chosen.size(); ++s) {
     const Array& parameter = optimizer.parameters()[chosen[s]];
@@ -132,12 +131,13 @@ void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
     elements += parameter.size();
     call.read(segments[s].gradient, gradients[s]);
     call.write(segments[s].parameter, lowering.external(parameter));
-    for (std::size_t slot = 0; slot < optimizer.slots().size(); ++slot)
-      call.write(segments[s].slots[slot], lowering.external(optimizer.slots()[slot].second[chosen[s]]));
+    for (const auto& slot : optimizer.slots())
+      call.write(segments[s].slots[slot.index], lowering.external(slot.arrays[chosen[s]]));
   }
   call.args.segments = segments;
   call.args.n_segments = static_cast<std::int64_t>(chosen.size());
-  call.args.hyper = optimizer.kernel_hyper();
+  call.args.update = lowering.kernels().optimizer_update(optimizer.rule().kernel, dtype);
+  call.args.step = &optimizer.kernel_step();
   call.args.fault = lowering.fault();
   call.describe(str(chosen.size(), " parameters, ", elements, " numbers"));
   const double streams = 3 + 2 * static_cast<double>(optimizer.slots().size());

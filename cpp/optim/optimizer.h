@@ -23,6 +23,9 @@ class Optimizer final : public EffectTarget {
   // parameters that are not floating. Hyperparameters not named take the rule's defaults.
   Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper);
 
+  Optimizer(const Optimizer&) = delete;  // programs hold addresses in it
+  Optimizer& operator=(const Optimizer&) = delete;
+
   const Rule& rule() const { return rule_; }
   const std::vector<Array>& parameters() const { return parameters_; }
 
@@ -30,14 +33,19 @@ class Optimizer final : public EffectTarget {
   // Holds from the next run on, for programs that are compiled already too. Nothing changes on an error.
   void set(std::string_view name, double value);
 
-  // State in the order of the rule's slots, one array per parameter, each in its parameter's layout.
-  const std::vector<std::pair<std::string, std::vector<Array>>>& slots() const { return slots_; }
+  // The state that is kept: one array per parameter, each in its parameter's layout.
+  struct SlotArrays {
+    std::string name;
+    int index;  // in the rule's list, and in the kernel's segments
+    std::vector<Array> arrays;
+  };
+  const std::vector<SlotArrays>& slots() const { return slots_; }
 
   std::int64_t step() const { return step_; }  // steps done
   void set_step(std::int64_t step);            // ValueError where negative
 
   // For the kernel: filled before every run.
-  const void* kernel_hyper() const;
+  const kernels::OptimizerStep& kernel_step() const { return kernel_step_; }
   void before_run() override;
   void after_run() override;
 
@@ -47,9 +55,10 @@ class Optimizer final : public EffectTarget {
   const Rule& rule_;
   HyperValues hyper_;
   std::vector<Array> parameters_;
-  std::vector<std::pair<std::string, std::vector<Array>>> slots_;
+  std::vector<SlotArrays> slots_;
   std::int64_t step_ = 0;
   KernelHyper kernel_hyper_;
+  kernels::OptimizerStep kernel_step_;
 };
 
 // Records the update: gradients in the order of the optimizer's parameters, of their types.

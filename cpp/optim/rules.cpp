@@ -37,7 +37,6 @@ KernelHyper prepare_sgd(const HyperValues& hyper, std::int64_t steps_done) {
                            .dampening = hyper.at("dampening"),
                            .weight_decay = hyper.at("weight_decay"),
                            .nesterov = hyper.at("nesterov"),
-                           .maximize = hyper.at("maximize"),
                            .first_step = steps_done == 0 ? 1.0 : 0.0};
 }
 
@@ -58,7 +57,6 @@ KernelHyper prepare_adam(const HyperValues& hyper, std::int64_t steps_done) {
                             .eps = hyper.at("eps"),
                             .weight_decay = hyper.at("weight_decay"),
                             .decoupled = hyper.at("decoupled"),
-                            .maximize = hyper.at("maximize"),
                             .amsgrad = hyper.at("amsgrad"),
                             .bias_correction1 = 1 - std::pow(beta1, t),
                             .bias_correction2 = 1 - std::pow(beta2, t)};
@@ -68,8 +66,8 @@ KernelHyper prepare_adam(const HyperValues& hyper, std::int64_t steps_done) {
 // --------------------------------------------------------------------------------------------------
 
 constexpr Rule rules[] = {
-    {"sgd", sgd_hyper, sgd_slots, &kernels::FloatKernels::sgd, check_sgd, prepare_sgd, 8},
-    {"adam", adam_hyper, adam_slots, &kernels::FloatKernels::adam, nullptr, prepare_adam, 30},
+    {"sgd", sgd_hyper, sgd_slots, kernels::OptimizerRule::sgd, check_sgd, prepare_sgd, 8},
+    {"adam", adam_hyper, adam_slots, kernels::OptimizerRule::adam, nullptr, prepare_adam, 30},
 };
 
 }  // namespace

@@ -2,10 +2,12 @@
 // rules.cpp and a kernel.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
-#include <variant>
+#include <type_traits>
 
 #include "kernels/table.h"
 
@@ -42,14 +44,26 @@ class HyperValues {
   double values_[16] = {};
 };
 
-// What a rule's kernel reads when it runs.
-using KernelHyper = std::variant<kernels::SgdHyper, kernels::AdamHyper>;
+// What a rule's kernel reads when it runs: a copy of its struct of numbers.
+class KernelHyper {
+ public:
+  KernelHyper() = default;
+  template <class Hyper>
+  KernelHyper(const Hyper& hyper) {
+    static_assert(std::is_trivially_copyable_v<Hyper> && sizeof(Hyper) <= sizeof(memory_));
+    std::memcpy(memory_, &hyper, sizeof(Hyper));
+  }
+  const void* data() const { return memory_; }
+
+ private:
+  alignas(double) std::byte memory_[16 * sizeof(double)] = {};
+};
 
 struct Rule {
   const char* name;
   std::span<const Hyperparameter> hyper;
-  std::span<const Slot> slots;  // in the kernel's order; conditional ones last
-  kernels::Kernel<kernels::OptimizerArgs> kernels::FloatKernels::*kernel;
+  std::span<const Slot> slots;  // in the kernel's order
+  kernels::OptimizerRule kernel;
   // ValueError where allowed values do not go together; may be null.
   void (*check)(const HyperValues& hyper);
   // The kernel's numbers for the step after `steps_done` others.

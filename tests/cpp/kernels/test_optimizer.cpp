@@ -11,12 +11,14 @@ namespace {
 using kernels::AdamHyper;
 using kernels::Fault;
 using kernels::OptimizerArgs;
+using kernels::OptimizerRule;
+using kernels::OptimizerStep;
+using kernels::OptimizerUpdate;
 using kernels::ParameterSegment;
 using kernels::SgdHyper;
 
 // One element's parameter and slots; returns the new parameter.
 double sgd_reference(const SgdHyper& hyper, double p, double g, double* slots) {
-  if (hyper.maximize != 0) g = -g;
   if (hyper.weight_decay != 0) g = g + hyper.weight_decay * p;
   if (hyper.momentum != 0) {
     slots[0] = hyper.first_step != 0 ? g : hyper.momentum * slots[0] + (1 - hyper.dampening) * g;
@@ -26,7 +28,6 @@ double sgd_reference(const SgdHyper& hyper, double p, double g, double* slots) {
 }
 
 double adam_reference(const AdamHyper& hyper, double p, double g, double* slots) {
-  if (hyper.maximize != 0) g = -g;
   if (hyper.decoupled != 0) p = p * (1 - hyper.lr * hyper.weight_decay);
   else g = g + hyper.weight_decay * p;
   slots[0] = hyper.beta1 * slots[0] + (1 - hyper.beta1) * g;
@@ -83,14 +84,23 @@ struct Model {
     for (std::size_t s = 0; s < segments.size(); ++s) segments[s].gradient = gradients[s].data();
   }
 
+  void run(const KernelTable& table, OptimizerRule rule, const OptimizerStep& step, int threads = 1,
+           const Fault* fault = nullptr) {
+    const OptimizerArgs args{segments.data(), std::ssize(segments), table.optimizer_update(rule, dtype_of<T>),
+                             &step, fault};
+    testing::run(table, table.of(dtype_of<T>).optimizer_step, args, threads);
+  }
+
   template <class Hyper>
-  void step_reference(double (*reference)(const Hyper&, double, double, double*), const Hyper& hyper) {
+  void step_reference(double (*reference)(const Hyper&, double, double, double*), const Hyper& hyper,
+                      double gradient_scale) {
     for (std::size_t s = 0; s < segments.size(); ++s)
       for (std::size_t i = 0; i < static_cast<std::size_t>(segments[s].size); ++i) {
         double slots[kernels::max_slots] = {};
         for (int slot = 0; slot < n_slots; ++slot) slots[slot] = tensor(s, slot + 1).expected[i];
         double& p = tensor(s, 0).expected[i];
-        p = reference(hyper, p, static_cast<double>(gradients[s][static_cast<std::int64_t>(i)]), slots);
+        const double g = static_cast<double>(gradients[s][static_cast<std::int64_t>(i)]);
+        p = reference(hyper, p, gradient_scale * g, slots);
         for (int slot = 0; slot < n_slots; ++slot) tensor(s, slot + 1).expected[i] = slots[slot];
       }
   }
@@ -102,11 +112,11 @@ struct Model {
   }
 };
 
-// Runs `steps` steps on every ISA and on teams of these sizes; set_hyper(t) gives the hyperparameters of step
+// Runs some steps on every ISA and on teams of these sizes; set_hyper(t) gives the hyperparameters of step
 // t = 1, 2, ...
 template <class T, class SetHyper, class Hyper>
-void check_trajectory(Kernel<OptimizerArgs> kernels::FloatKernels::*kernel, std::span<const int> teams,
-                      int n_slots, bool poisoned_slots, SetHyper set_hyper,
+void check_trajectory(OptimizerRule rule, std::span<const int> teams, int n_slots, bool poisoned_slots,
+                      double gradient_scale, SetHyper set_hyper,
                       double (*reference)(const Hyper&, double, double, double*)) {
   constexpr int steps = 4;
   on_every_isa([&](const KernelTable& table) {
@@ -116,9 +126,8 @@ void check_trajectory(Kernel<OptimizerArgs> kernels::FloatKernels::*kernel, std:
       for (int t = 1; t <= steps; ++t) {
         const Hyper hyper = set_hyper(t);
         model.new_gradients(static_cast<std::uint64_t>(t) * 1000);
-        OptimizerArgs args{model.segments.data(), std::ssize(model.segments), &hyper, nullptr};
-        run(table, table.of(dtype_of<T>).*kernel, args, threads);
-        model.step_reference(reference, hyper);
+        model.run(table, rule, {.hyper = &hyper, .gradient_scale = gradient_scale}, threads);
+        model.step_reference(reference, hyper, gradient_scale);
       }
       if (first.empty()) first = model.values();
       else EXPECT_EQ(model.values(), first) << "other bits on " << threads << " threads";
@@ -134,9 +143,9 @@ void check_trajectory(Kernel<OptimizerArgs> kernels::FloatKernels::*kernel, std:
 constexpr int one_thread[] = {1};
 
 template <class T>
-void check_sgd(const SgdHyper& hyper, std::span<const int> teams) {
+void check_sgd(const SgdHyper& hyper, std::span<const int> teams, double gradient_scale = 1) {
   check_trajectory<T>(
-      &kernels::FloatKernels::sgd, teams, hyper.momentum != 0 ? 1 : 0, /*poisoned_slots=*/true,
+      OptimizerRule::sgd, teams, hyper.momentum != 0 ? 1 : 0, /*poisoned_slots=*/true, gradient_scale,
       [&](int t) {
         SgdHyper now = hyper;
         now.lr = hyper.lr / t;
@@ -147,9 +156,9 @@ void check_sgd(const SgdHyper& hyper, std::span<const int> teams) {
 }
 
 template <class T>
-void check_adam(const AdamHyper& hyper, std::span<const int> teams) {
+void check_adam(const AdamHyper& hyper, std::span<const int> teams, double gradient_scale = 1) {
   check_trajectory<T>(
-      &kernels::FloatKernels::adam, teams, hyper.amsgrad != 0 ? 3 : 2, /*poisoned_slots=*/false,
+      OptimizerRule::adam, teams, hyper.amsgrad != 0 ? 3 : 2, /*poisoned_slots=*/false, gradient_scale,
       [&](int t) {
         AdamHyper now = hyper;
         now.bias_correction1 = 1 - std::pow(hyper.beta1, t);
@@ -163,12 +172,12 @@ TEST(Optimizer, Sgd) {
   for (const double momentum : {0.0, 0.9})
     for (const double nesterov : {0.0, 1.0})
       for (const double weight_decay : {0.0, 0.1})
-        for (const double maximize : {0.0, 1.0}) {
+        for (const double scale : {1.0, -0.5}) {
           SCOPED_TRACE(::testing::Message() << "momentum " << momentum << " nesterov " << nesterov
-                                            << " decay " << weight_decay << " maximize " << maximize);
+                                            << " decay " << weight_decay << " scale " << scale);
           const double dampening = nesterov != 0 ? 0 : 0.25;
-          check_sgd<float>({0.1, momentum, dampening, weight_decay, nesterov, maximize, 0}, one_thread);
-          check_sgd<double>({0.1, momentum, dampening, weight_decay, nesterov, maximize, 0}, one_thread);
+          check_sgd<float>({0.1, momentum, dampening, weight_decay, nesterov, 0}, one_thread, scale);
+          check_sgd<double>({0.1, momentum, dampening, weight_decay, nesterov, 0}, one_thread, scale);
         }
 }
 
@@ -181,38 +190,77 @@ TEST(Optimizer, SameBitsOnEveryTeam) {
   check_adam<double>(adam, team_sizes);
 }
 
+TEST(Optimizer, SameBitsForEveryCut) {
+  constexpr std::int64_t size = 10007;
+  const AdamHyper adam{
+      .lr = 1e-2, .weight_decay = 0.1, .amsgrad = 1, .bias_correction1 = 0.1, .bias_correction2 = 0.001};
+  const SgdHyper sgd{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1, .nesterov = 1};
+  const auto check = [&]<class T>(T, OptimizerRule rule, const void* hyper, int n_slots) {
+    on_every_isa([&](const KernelTable& table) {
+      const OptimizerUpdate update = table.optimizer_update(rule, dtype_of<T>);
+      std::vector<T> whole;
+      for (const std::int64_t longest : {size, std::int64_t{1}, std::int64_t{50}, std::int64_t{3000}}) {
+        std::vector<Buffer<T>> tensors;  // parameter, slots
+        for (int i = 0; i <= n_slots; ++i)
+          tensors.push_back(random_buffer<T>(size, static_cast<std::uint64_t>(i), 0.1, 1));
+        const Buffer<T> gradient = random_buffer<T>(size, 99);
+        ParameterSegment segment{.parameter = tensors[0].data(), .size = size};
+        for (std::size_t slot = 0; slot + 1 < tensors.size(); ++slot)
+          segment.slots[slot] = tensors[slot + 1].data();
+        std::mt19937 engine(7);
+        for (std::int64_t offset = 0, count = 0; offset < size; offset += count) {
+          count = std::min(size - offset,
+                           longest == size ? size : 1 + static_cast<std::int64_t>(engine()) % longest);
+          const OptimizerStep step{.hyper = hyper};
+          update(step, segment, gradient.data() + offset, offset, count);
+        }
+        std::vector<T> all;
+        for (const Buffer<T>& tensor : tensors) all.insert(all.end(), tensor.begin(), tensor.end());
+        if (whole.empty()) whole = all;
+        EXPECT_EQ(all, whole) << "parts of up to " << longest;
+      }
+    });
+  };
+  check(float{}, OptimizerRule::adam, &adam, 3);
+  check(double{}, OptimizerRule::adam, &adam, 3);
+  check(float{}, OptimizerRule::sgd, &sgd, 1);
+  check(double{}, OptimizerRule::sgd, &sgd, 1);
+}
+
 TEST(Optimizer, SgdWithoutMomentumTouchesNoSlot) {
   on_every_isa([](const KernelTable& table) {
     Buffer<float> parameter{1, 2, 3}, gradient{1, 1, 1};
     const SgdHyper hyper{0.5};
+    const OptimizerStep step{.hyper = &hyper};
     const ParameterSegment segment{parameter.data(), gradient.data(), {}, 3};
-    run(table, table.float32.sgd, OptimizerArgs{&segment, 1, &hyper, nullptr});
+    const OptimizerUpdate update = table.optimizer_update(OptimizerRule::sgd, DType::float32);
+    run(table, table.float32.optimizer_step, OptimizerArgs{&segment, 1, update, &step, nullptr});
     expect_close(parameter, std::vector<double>{0.5, 1.5, 2.5}, 0, 0);
   });
 }
 
 TEST(Optimizer, Adam) {
-  const auto check = [](const AdamHyper& hyper) {
+  const auto check = [](const AdamHyper& hyper, double scale) {
     SCOPED_TRACE(::testing::Message()
-                 << "decoupled " << hyper.decoupled << " decay " << hyper.weight_decay << " maximize "
-                 << hyper.maximize << " amsgrad " << hyper.amsgrad << " beta1 " << hyper.beta1);
-    check_adam<float>(hyper, one_thread);
-    check_adam<double>(hyper, one_thread);
+                 << "decoupled " << hyper.decoupled << " decay " << hyper.weight_decay << " scale " << scale
+                 << " amsgrad " << hyper.amsgrad << " beta1 " << hyper.beta1);
+    check_adam<float>(hyper, one_thread, scale);
+    check_adam<double>(hyper, one_thread, scale);
   };
   const AdamHyper usual{.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-3};
   for (const double decoupled : {0.0, 1.0})
     for (const double weight_decay : {0.0, 0.1})
-      for (const double maximize : {0.0, 1.0})
+      for (const double scale : {1.0, -0.5})
         for (const double amsgrad : {0.0, 1.0}) {
           AdamHyper hyper = usual;
           hyper.decoupled = decoupled, hyper.weight_decay = weight_decay;
-          hyper.maximize = maximize, hyper.amsgrad = amsgrad;
-          check(hyper);
+          hyper.amsgrad = amsgrad;
+          check(hyper, scale);
         }
   for (const double beta1 : {0.0, 0.3}) {  // the gradient weighs more than the average
     AdamHyper hyper = usual;
     hyper.beta1 = beta1;
-    check(hyper);
+    check(hyper, 1);
   }
 }
 
@@ -223,7 +271,8 @@ TEST(Optimizer, AmsgradKeepsNaN) {
     const AdamHyper hyper{.lr = 0.1, .amsgrad = 1, .bias_correction1 = 0.1, .bias_correction2 = 0.001};
     const ParameterSegment segment{
         parameter.data(), gradient.data(), {m.data(), v.data(), highest.data()}, 2};
-    run(table, table.float32.adam, OptimizerArgs{&segment, 1, &hyper, nullptr});
+    table.optimizer_update(OptimizerRule::adam, DType::float32)({.hyper = &hyper}, segment, gradient.data(),
+                                                                0, 2);
     EXPECT_TRUE(std::isnan(highest[0]) && std::isnan(highest[1]));
     EXPECT_TRUE(std::isnan(parameter[0]) && std::isnan(parameter[1]));
   });
@@ -238,12 +287,7 @@ TEST(Optimizer, NothingChangesAfterAFault) {
       model.new_gradients(5);
       const std::vector<float> before = model.values();
       const AdamHyper adam{.lr = 0.1, .bias_correction1 = 0.1, .bias_correction2 = 0.001};
-      const SgdHyper sgd{.lr = 0.1, .momentum = 0.9};
-      run(table, table.float32.adam,
-          OptimizerArgs{model.segments.data(), std::ssize(model.segments), &adam, &fault});
-      EXPECT_EQ(model.values() == before, code != 0);
-      run(table, table.float32.sgd,
-          OptimizerArgs{model.segments.data(), std::ssize(model.segments), &sgd, &fault});
+      model.run(table, OptimizerRule::adam, {.hyper = &adam}, 2, &fault);
       EXPECT_EQ(model.values() == before, code != 0);
     }
   });
@@ -252,8 +296,10 @@ TEST(Optimizer, NothingChangesAfterAFault) {
 TEST(Optimizer, NoSegments) {
   on_every_isa([](const KernelTable& table) {
     const SgdHyper hyper{0.1};
-    run(table, table.float32.sgd, OptimizerArgs{nullptr, 0, &hyper, nullptr}, 3);
-    run(table, table.float64.sgd, OptimizerArgs{nullptr, 0, &hyper, nullptr}, 1);
+    const OptimizerStep step{.hyper = &hyper};
+    for (const DType dtype : {DType::float32, DType::float64})
+      run(table, table.of(dtype).optimizer_step,
+          OptimizerArgs{nullptr, 0, table.optimizer_update(OptimizerRule::sgd, dtype), &step, nullptr}, 3);
   });
 }
 

@@ -51,10 +51,10 @@ TEST(OptimizerSettings, EveryRuleHasValidDefaults) {
       EXPECT_EQ(optimizer.hyper()[i].second, rule.hyper[i].otherwise);
       EXPECT_NO_THROW(optimizer.set(rule.hyper[i].name, rule.hyper[i].otherwise));
     }
-    for (const auto& [name, arrays] : optimizer.slots()) {
-      ASSERT_EQ(arrays.size(), 1u) << name;
-      EXPECT_EQ(arrays[0].shape(), parameter.shape());
-      EXPECT_EQ(arrays[0].layout(), parameter.layout());
+    for (const auto& slot : optimizer.slots()) {
+      ASSERT_EQ(slot.arrays.size(), 1u) << slot.name;
+      EXPECT_EQ(slot.arrays[0].shape(), parameter.shape());
+      EXPECT_EQ(slot.arrays[0].layout(), parameter.layout());
     }
   }
 }
@@ -123,7 +123,7 @@ TEST(OptimizerStep, CompiledProgramFollowsNumbersThatChange) {
   program->run(inputs, {});  // buffer 1.5
   EXPECT_EQ(values_of(parameter), (std::vector<float>{0.125f, 1.125f, 2.125f}));
   EXPECT_EQ(optimizer->step(), 2);
-  EXPECT_EQ(values_of(optimizer->slots()[0].second[0]), (std::vector<float>{1.5f, 1.5f, 1.5f}));
+  EXPECT_EQ(values_of(optimizer->slots()[0].arrays[0]), (std::vector<float>{1.5f, 1.5f, 1.5f}));
   optimizer->set_step(0);  // the buffer starts anew from the gradient
   program->run(inputs, {});
   EXPECT_EQ(values_of(parameter), (std::vector<float>{-0.125f, 0.875f, 1.875f}));
@@ -192,7 +192,7 @@ TEST(OptimizerStep, NothingChangesWhenTheRunFails) {
   EXPECT_THROW(program->run(inputs, {}), ValueError);
   EXPECT_EQ(values_of(weight), (std::vector<float>{1, 2, 3, 4}));
   EXPECT_EQ(optimizer->step(), 0);
-  EXPECT_EQ(values_of(optimizer->slots()[0].second[0]), (std::vector<float>{0, 0, 0, 0}));
+  EXPECT_EQ(values_of(optimizer->slots()[0].arrays[0]), (std::vector<float>{0, 0, 0, 0}));
   wrong = 1;
   program->run(inputs, {});
   EXPECT_EQ(optimizer->step(), 1);

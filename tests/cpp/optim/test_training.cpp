@@ -103,7 +103,7 @@ struct Network {
   std::vector<Array> state() const {
     std::vector<Array> all = parameters;
     all.push_back(running_mean);
-    for (const auto& [name, arrays] : optimizer->slots()) all.insert(all.end(), arrays.begin(), arrays.end());
+    for (const auto& slot : optimizer->slots()) all.insert(all.end(), slot.arrays.begin(), slot.arrays.end());
     return all;
   }
 };
