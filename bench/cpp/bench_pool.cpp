@@ -1,0 +1,83 @@
+// Pooling of NHWC images, float32, beside a plain loop over as much memory: an image of stride * stride
+// arrays of the output's size, and indices of two. Rows say threads, batch, image size, channels, kernel,
+// stride; padding keeps size / stride.
+#include "kernel_bench.h"
+
+namespace ravine::bench {
+namespace {
+
+using namespace kernels;
+
+struct Problem {
+  PoolShape shape;
+  int threads;
+  std::int64_t outputs;
+  Memory input, output, indices;
+
+  explicit Problem(const benchmark::State& state) : threads(static_cast<int>(state.range(0))) {
+    shape.batch = state.range(1);
+    shape.height = shape.width = state.range(2);
+    shape.channels = state.range(3);
+    shape.kernel_h = shape.kernel_w = state.range(4);
+    shape.stride_h = shape.stride_w = state.range(5);
+    shape.pad_h = shape.pad_w = (shape.kernel_h - 1) / 2;
+    shape.out_height = shape.out_width =
+        (shape.height + 2 * shape.pad_h - shape.kernel_h) / shape.stride_h + 1;
+    outputs = shape.batch * shape.out_height * shape.out_width * shape.channels;
+    input = numbers(shape.batch * shape.height * shape.width * shape.channels);
+    output = numbers(outputs);
+    indices = numbers(2 * outputs);
+  }
+  std::int64_t* index() const { return reinterpret_cast<std::int64_t*>(indices.get()); }
+  // Inputs per output, as many streams.
+  int share() const { return static_cast<int>(shape.stride_h * shape.stride_w); }
+  Streams streams(int reads, int writes) const {
+    return {.reads = reads, .writes = writes, .in_place = 0, .elements = outputs};
+  }
+};
+
+void max_pool(benchmark::State& state) {
+  const Problem p(state);
+  const MaxPoolArgs args{p.shape, p.input.get(), p.output.get(), p.index()};
+  time_kernel(state, active_kernels().float32.max_pool, args, p.threads, p.streams(p.share(), 3));
+}
+void max_pool_grad(benchmark::State& state) {
+  const Problem p(state);
+  const auto& k = active_kernels().float32;
+  const MaxPoolArgs forward{p.shape, p.input.get(), p.output.get(), p.index()};
+  const Team alone{};
+  k.max_pool(forward, alone);  // indices that exist
+  const MaxPoolGradArgs args{p.shape, p.output.get(), p.index(), p.input.get()};
+  time_kernel(state, k.max_pool_grad, args, p.threads, p.streams(3, p.share()));
+}
+void avg_pool(benchmark::State& state) {
+  const Problem p(state);
+  const AvgPoolArgs args{p.shape, p.input.get(), p.output.get()};
+  time_kernel(state, active_kernels().float32.avg_pool, args, p.threads, p.streams(p.share(), 1));
+}
+void avg_pool_grad(benchmark::State& state) {
+  const Problem p(state);
+  const AvgPoolGradArgs args{p.shape, p.output.get(), p.input.get()};
+  time_kernel(state, active_kernels().float32.avg_pool_grad, args, p.threads, p.streams(1, p.share()));
+}
+
+void shapes(benchmark::internal::Benchmark* bench) {
+  bench->ArgNames({"threads", "batch", "size", "channels", "kernel", "stride"})
+      ->UseManualTime()
+      ->Iterations(1);
+  for (int threads : {1, 2})
+    for (const auto& [batch, size, channels, kernel, stride] : {std::array<std::int64_t, 5>{64, 28, 32, 2, 2},
+                                                                {64, 14, 64, 2, 2},
+                                                                {64, 8, 16, 2, 2},
+                                                                {64, 32, 64, 3, 2},
+                                                                {16, 32, 3, 2, 2}})
+      bench->Args({threads, batch, size, channels, kernel, stride});
+}
+
+BENCHMARK(max_pool)->Apply(shapes);
+BENCHMARK(max_pool_grad)->Apply(shapes);
+BENCHMARK(avg_pool)->Apply(shapes);
+BENCHMARK(avg_pool_grad)->Apply(shapes);
+
+}  // namespace
+}  // namespace ravine::bench

@@ -1,0 +1,93 @@
+// Softmax and cross-entropy, float32, beside a plain loop over the same arrays. Rows say threads, rows,
+// columns.
+#include <vector>
+
+#include "kernel_bench.h"
+
+namespace ravine::bench {
+namespace {
+
+using namespace kernels;
+
+struct Problem {
+  int threads;
+  std::int64_t rows, columns;
+  Memory x, y, z, row_values[3];
+  std::vector<std::int64_t> labels;
+
+  explicit Problem(const benchmark::State& state)
+      : threads(static_cast<int>(state.range(0))),
+        rows(state.range(1)),
+        columns(state.range(2)),
+        x(numbers(rows * columns)),
+        y(numbers(rows * columns)),
+        z(numbers(rows * columns)) {
+    for (Memory& values : row_values) values = numbers(rows);
+    for (std::int64_t row = 0; row < rows; ++row) labels.push_back(row * 7 % columns);
+  }
+  Streams streams(int reads, int writes) const {
+    return {.reads = reads, .writes = writes, .in_place = 0, .elements = rows * columns};
+  }
+};
+
+template <bool log>
+void forward(benchmark::State& state) {
+  const Problem p(state);
+  const SoftmaxArgs args{p.rows, p.columns, p.x.get(), p.y.get(), log};
+  time_kernel(state, active_kernels().float32.softmax, args, p.threads, p.streams(1, 1));
+}
+template <bool log>
+void backward(benchmark::State& state) {
+  const Problem p(state);
+  const SoftmaxGradArgs args{p.rows, p.columns, p.x.get(), p.y.get(), p.z.get(), log};
+  time_kernel(state, active_kernels().float32.softmax_grad, args, p.threads, p.streams(2, 1));
+}
+
+void cross_entropy(benchmark::State& state) {
+  const Problem p(state);
+  CrossEntropyArgs args;
+  args.rows = p.rows;
+  args.columns = p.columns;
+  args.logits = p.x.get();
+  args.labels = p.labels.data();
+  args.losses = p.row_values[0].get();
+  args.row_weights = p.row_values[1].get();
+  args.log_sum_exp = p.row_values[2].get();
+  time_kernel(state, active_kernels().float32.cross_entropy, args, p.threads, p.streams(1, 0));
+}
+void cross_entropy_grad(benchmark::State& state) {
+  const Problem p(state);
+  CrossEntropyGradArgs args;
+  args.rows = p.rows;
+  args.columns = p.columns;
+  args.logits = p.x.get();
+  args.labels = p.labels.data();
+  args.log_sum_exp = p.row_values[0].get();
+  args.grad_losses = p.row_values[1].get();
+  args.grad_logits = p.y.get();
+  time_kernel(state, active_kernels().float32.cross_entropy_grad, args, p.threads, p.streams(1, 1));
+}
+
+void shapes(benchmark::internal::Benchmark* bench) {
+  bench->ArgNames({"threads", "rows", "columns"})->UseManualTime()->Iterations(1);
+  for (int threads : {1, 2})
+    for (const auto& [rows, columns] : {std::array<std::int64_t, 2>{32, 2},
+                                        {32, 10},
+                                        {128, 10},
+                                        {1024, 10},
+                                        {65536, 10},
+                                        {128, 100},
+                                        {128, 1000},
+                                        {4096, 1000}})
+      bench->Args({threads, rows, columns});
+}
+
+BENCHMARK(forward<false>)->Name("softmax")->Apply(shapes);
+BENCHMARK(forward<true>)->Name("log_softmax")->Apply(shapes);
+BENCHMARK(backward<false>)->Name("softmax_grad")->Apply(shapes);
+BENCHMARK(backward<true>)->Name("log_softmax_grad")->Apply(shapes);
+BENCHMARK(cross_entropy)->Apply(shapes);
+BENCHMARK(cross_entropy_grad)->Apply(shapes);
+
+}  // namespace
+}  // namespace ravine::bench
