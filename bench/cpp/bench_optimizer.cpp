@@ -37,29 +37,31 @@ struct Parameters {
 };
 
 template <class Hyper>
-void time_step(benchmark::State& state, Kernel<OptimizerArgs> FloatKernels::*kernel, const Hyper& hyper,
-               int slots) {
+void time_step(benchmark::State& state, OptimizerRule rule, const Hyper& hyper, int slots) {
   const std::int64_t tensors = state.range(1), elements = state.range(2);
   const Parameters parameters(tensors, elements, slots);
+  const OptimizerStep step{.hyper = &hyper};
+  const KernelTable& kernels = active_kernels();
   OptimizerArgs args;
   args.segments = parameters.segments.data();
   args.n_segments = tensors;
-  args.hyper = &hyper;
-  time_kernel(state, active_kernels().float32.*kernel, args, static_cast<int>(state.range(0)),
+  args.update = kernels.optimizer_update(rule, DType::float32);
+  args.step = &step;
+  time_kernel(state, kernels.float32.optimizer_step, args, static_cast<int>(state.range(0)),
               Streams{.reads = 2 + slots, .writes = 1 + slots, .in_place = 1 + slots, .elements = elements});
 }
 
-void sgd_plain(benchmark::State& state) { time_step(state, &FloatKernels::sgd, SgdHyper{.lr = 1e-3}, 0); }
+void sgd_plain(benchmark::State& state) { time_step(state, OptimizerRule::sgd, SgdHyper{.lr = 1e-3}, 0); }
 void sgd_nesterov(benchmark::State& state) {
-  time_step(state, &FloatKernels::sgd, SgdHyper{.lr = 1e-3, .momentum = 0.9, .nesterov = 1}, 1);
+  time_step(state, OptimizerRule::sgd, SgdHyper{.lr = 1e-3, .momentum = 0.9, .nesterov = 1}, 1);
 }
 void adam(benchmark::State& state) {
-  time_step(state, &FloatKernels::adam,
+  time_step(state, OptimizerRule::adam,
             AdamHyper{.lr = 1e-3, .bias_correction1 = 0.5, .bias_correction2 = 0.1}, 2);
 }
 void adamw(benchmark::State& state) {
   time_step(
-      state, &FloatKernels::adam,
+      state, OptimizerRule::adam,
       AdamHyper{
           .lr = 1e-3, .weight_decay = 0.01, .decoupled = 1, .bias_correction1 = 0.5, .bias_correction2 = 0.1},
       2);
