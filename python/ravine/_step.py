@@ -25,6 +25,7 @@ from ._random import RandomStream
 from .nn import Module
 from .optim import Optimizer
 from .optim._bound import BoundOptimizer
+from .optim.schedules._schedule import load_schedule_states, schedule_states
 
 _MASK = (1 << 64) - 1
 
@@ -220,10 +221,11 @@ class TrainStep:
         """Copies of the optimizer's state, the step and the random state: with the model's, all to resume.
 
         Keys: "optimizer.steps", "optimizer.<parameter>.<slot>", "optimizer.<parameter>.step", "random.seed",
-        "random.step".
+        "random.step", and for schedules that have state "schedule.<hyperparameter>.<key>".
         """
         with self._lock:
             result = {f"optimizer.{key}": value for key, value in self._bound.state_dict().items()}
+            result |= {f"schedule.{key}": value for key, value in schedule_states(self._optimizer).items()}
             random = self._stream.get()
             result["random.seed"] = np.asarray(random.seed & _MASK, np.uint64).view(np.int64)
             result["random.step"] = np.asarray(random.step & _MASK, np.uint64).view(np.int64)
@@ -234,9 +236,14 @@ class TrainStep:
 
         Raises ValueError naming missing, unexpected and misshaped keys; nothing is changed then.
         """
-        prefix = "optimizer."
-        optimizer = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
-        others = [key for key in state_dict if not key.startswith(prefix)]
+        parts: dict[str, dict[str, Any]] = {"optimizer": {}, "schedule": {}}
+        others = []
+        for key, value in state_dict.items():
+            part, _, rest = key.partition(".")
+            if part in parts:
+                parts[part][rest] = value
+            else:
+                others.append(key)
         missing = [key for key in ("random.seed", "random.step") if key not in others]
         unexpected = [key for key in others if key not in ("random.seed", "random.step")]
         if missing or unexpected:
@@ -245,7 +252,13 @@ class TrainStep:
             )
         shapes = {name: parameter.shape for name, parameter in self._model.named_parameters()}
         with self._lock:
-            self._bound.load_state_dict(optimizer, shapes)
+            before = schedule_states(self._optimizer)
+            load_schedule_states(self._optimizer, parts["schedule"])
+            try:
+                self._bound.load_state_dict(parts["optimizer"], shapes)
+            except ValueError:
+                load_schedule_states(self._optimizer, before)
+                raise
             self._programs.clear()
             self._recent = None
             seed, step = (int(np.asarray(state_dict[f"random.{key}"])) & _MASK for key in ("seed", "step"))

@@ -16,6 +16,7 @@ from ..data import Batches, train_test_split
 from ._callbacks import Callback
 from ._metrics import Mean, Metric, named_metrics
 from ._progress import Progress
+from ._schedules import check_length, check_monitors, feed_monitors
 
 __all__ = ["Trainer"]
 
@@ -115,7 +116,7 @@ class Trainer:
 
         Raises:
             ValueError: no examples, x and y of different lengths, contradicting arguments, shapes the model
-                refuses.
+                refuses, a schedule that ends before the run or monitors a metric that there is not.
             FloatingPointError: the loss became NaN or infinite; the message says when. The parameters are
                 what the last update left.
             KeyboardInterrupt: Ctrl-C; the update under way is finished first, and the model remains usable.
@@ -136,6 +137,10 @@ class Trainer:
             raise ValueError(
                 f"fit: {len(x)} examples are no full mini-batch of {batch_size}, and drop_last is set"
             )
+        check_length(self.optimizer, self._step.steps, epochs * len(batches))
+        names = ["loss", *self._metrics]
+        names += [f"val_{name}" for name in names] if validation_data is not None else []
+        check_monitors(self.optimizer, names)
 
         history = self.history = {}
         progress = Progress(verbose, epochs, len(batches))
@@ -147,6 +152,7 @@ class Trainer:
                 logs = self._epoch(epoch, batches, validation_data, callbacks, progress)
                 for name, value in logs.items():
                     history.setdefault(name, []).append(value)
+                feed_monitors(self.optimizer, logs)
                 progress.end_epoch(epoch, logs)
                 for callback in callbacks:
                     callback.on_epoch_end(self, epoch, logs)

@@ -1,0 +1,330 @@
+"""What schedules have in common, and how they compose."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..._plot import new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def number(owner: str, name: str, value: Any, low: float = 0.0, high: float = math.inf) -> float:
+    """`value` as a finite float in [low, high]."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}: {name} must be a number, got {value!r}") from None
+    if not (math.isfinite(result) and low <= result <= high):
+        expected = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
+        raise ValueError(f"{owner}: {name} must be a finite number {expected}, got {result}")
+    return result
+
+
+def positive(owner: str, name: str, value: Any) -> float:
+    result = number(owner, name, value)
+    if result == 0:
+        raise ValueError(f"{owner}: {name} must be above 0, got {result}")
+    return result
+
+
+def count(owner: str, name: str, value: Any, low: int = 1) -> int:
+    """`value` as an integer of at least `low`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{owner}: {name} must be an integer, got {value!r}")
+    result = operator.index(value)
+    if result < low:
+        raise ValueError(f"{owner}: {name} must be an integer of at least {low}, got {result}")
+    return result
+
+
+class Schedule:
+    """A rate as a function of the step, from 0: `schedule(step)`.
+
+    A schedule that spans a number of steps (`schedule.steps`) refuses later ones, so that a run longer than
+    its schedule is noticed; `schedule.hold()` goes on with the last value, `schedule + other` with another
+    schedule. Two operators compose: `a + b` is a, and after its last step b from its own step 0; `a * b` is
+    the product. A number stands for a constant schedule.
+
+    Own schedules derive from this and define `_value(step)`.
+
+    Example:
+        >>> from ravine.optim import schedules
+        >>> rate = schedules.Warmup(0.1, 4) + schedules.Cosine(0.1, 4)
+        >>> rate.steps
+        8
+        >>> rate.values().round(3)
+        array([0.   , 0.025, 0.05 , 0.075, 0.1  , 0.085, 0.05 , 0.015])
+    """
+
+    steps: int | None = None
+    """How many steps it spans; None for one that never ends."""
+
+    def _value(self, step: int) -> float:
+        """The rate of a step from 0 to `steps`; that of `steps` is where the schedule arrives, for `hold`."""
+        raise NotImplementedError
+
+    def __call__(self, step: int) -> float:
+        """The rate of a step. Raises ValueError for a step below 0 or beyond the schedule's end."""
+        step = count(type(self).__name__, "step", step, low=0)
+        if self.steps is not None and step >= self.steps:
+            raise ValueError(
+                f"{self!r} spans {self.steps} steps, and step {step} (from 0) was asked for: make it longer, "
+                f"let it go on with hold(), or append a schedule (schedule + other)"
+            )
+        return self._value(step)
+
+    def values(self, n: int | None = None) -> np.ndarray:
+        """The rates of the first n steps, as float64 [n]; without n of all, where the schedule ends.
+
+        Raises ValueError where n is beyond the end, or missing for a schedule that never ends.
+
+        Example:
+            >>> from ravine.optim import schedules
+            >>> schedules.Linear(1.0, 0.0, steps=4).values()
+            array([1.  , 0.75, 0.5 , 0.25])
+        """
+        if n is None:
+            if self.steps is None:
+                raise ValueError(f"values: {self!r} never ends, so the number of steps is needed: values(n)")
+            n = self.steps
+        return np.array([self(step) for step in range(count("values", "n", n, low=0))], np.float64)
+
+    def plot(self, n: int | None = None) -> Figure:
+        """Draws the rates of the first n steps (without n of all); `figure.savefig(path)` saves them.
+
+        Raises ModuleNotFoundError without matplotlib, and what `values` raises.
+        """
+        rates = self.values(n)
+        figure, axes = new_axes("schedule.plot", xlabel="step", ylabel="rate", title=repr(self))
+        axes.plot(np.arange(len(rates)), rates)
+        return figure
+
+    def take(self, n: int) -> Schedule:
+        """The first n steps, as in `Constant(0.1).take(9) + Cosine(0.1, 90)`."""
+        return _Taken(self, n)
+
+    def hold(self) -> Schedule:
+        """This schedule, and after its end for ever the value at which it arrives."""
+        return self if self.steps is None else _Held(self)
+
+    def __add__(self, other: Schedule | float) -> Schedule:
+        return Sequence(self, other) if _is_operand(other) else NotImplemented
+
+    def __mul__(self, other: Schedule | float) -> Schedule:
+        return Product(self, other) if _is_operand(other) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def parts(self) -> Iterator[Schedule]:
+        """This schedule and all that it is composed of."""
+        yield self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """What changed since construction: empty but for schedules fed by a metric."""
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Takes what `state_dict` returned.
+
+        Raises ValueError for missing and unexpected keys, changing nothing.
+        """
+        if state_dict:
+            raise ValueError(f"load_state_dict of {self!r}: unexpected keys {sorted(state_dict)}")
+
+    def __repr__(self) -> str:
+        fields = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+
+
+def _is_operand(x: Any) -> bool:
+    return isinstance(x, Schedule | int | float) and not isinstance(x, bool)
+
+
+def as_schedule(owner: str, x: Any) -> Schedule:
+    """A schedule as it is, a number as a constant one."""
+    from ._decay import Constant  # which builds on this module
+
+    if isinstance(x, Schedule):
+        return x
+    if not _is_operand(x):
+        raise TypeError(f"{owner}: schedules and numbers are expected, got {x!r}")
+    return Constant(number(owner, "a rate", x))
+
+
+def scheduled(optimizer: Any) -> dict[str, Schedule]:
+    """The schedules among an optimizer's hyperparameters: "lr", "momentum", "betas.0"."""
+    found: dict[str, Schedule] = {}
+    for name, value in vars(optimizer).items():
+        if isinstance(value, Schedule):
+            found[name] = value
+        elif isinstance(value, tuple):
+            found |= {f"{name}.{i}": item for i, item in enumerate(value) if isinstance(item, Schedule)}
+    return found
+
+
+def schedule_states(optimizer: Any) -> dict[str, np.ndarray]:
+    """The state of an optimizer's schedules, by "<hyperparameter>.<key>"."""
+    return {
+        f"{name}.{key}": value
+        for name, schedule in scheduled(optimizer).items()
+        for key, value in schedule.state_dict().items()
+    }
+
+
+def load_schedule_states(optimizer: Any, states: Mapping[str, Any]) -> None:
+    """Takes what `schedule_states` returned. Raises ValueError and changes nothing where keys do not fit."""
+    schedules = scheduled(optimizer)
+    split: dict[str, dict[str, Any]] = {name: {} for name in schedules}
+    for key, value in states.items():
+        name = next((name for name in schedules if key.startswith(f"{name}.")), None)
+        if name is None:
+            raise ValueError(f"load_state_dict of schedules: unexpected key {key}")
+        split[name][key[len(name) + 1 :]] = value
+    before = {name: schedule.state_dict() for name, schedule in schedules.items()}
+    try:
+        for name, schedule in schedules.items():
+            schedule.load_state_dict(split[name])
+    except ValueError:
+        for name, schedule in schedules.items():
+            schedule.load_state_dict(before[name])
+        raise
+
+
+class _Composed(Schedule):
+    """State and parts of schedules made of others."""
+
+    def __init__(self, *parts: Schedule) -> None:
+        self._parts = parts
+
+    def parts(self) -> Iterator[Schedule]:
+        yield self
+        for part in self._parts:
+            yield from part.parts()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return {
+            f"{i}.{key}": value
+            for i, part in enumerate(self._parts)
+            for key, value in part.state_dict().items()
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        states: list[dict[str, Any]] = [{} for _ in self._parts]
+        for key, value in state_dict.items():
+            position, _, rest = key.partition(".")
+            if not (position.isdigit() and int(position) < len(states)):
+                raise ValueError(f"load_state_dict of {self!r}: unexpected key {key}")
+            states[int(position)][rest] = value
+        before = [part.state_dict() for part in self._parts]
+        try:
+            for part, state in zip(self._parts, states, strict=True):
+                part.load_state_dict(state)
+        except ValueError:
+            for part, state in zip(self._parts, before, strict=True):
+                part.load_state_dict(state)
+            raise
+
+
+class Sequence(_Composed):
+    """One schedule after the other, each from its own step 0; `a + b` makes the same.
+
+    Args:
+        schedules: schedules or numbers, all but the last of which must end (`take(n)` ends one that does
+            not).
+
+    Raises ValueError where one before the last never ends.
+
+    Example:
+        >>> from ravine.optim import schedules
+        >>> schedules.Sequence(schedules.Constant(0.1).take(2), schedules.Constant(0.01)).values(4)
+        array([0.1 , 0.1 , 0.01, 0.01])
+    """
+
+    def __init__(self, *schedules: Schedule | float) -> None:
+        if not schedules:
+            raise ValueError("Sequence: at least one schedule is expected")
+        parts: list[Schedule] = []
+        for schedule in (as_schedule("Sequence", x) for x in schedules):
+            parts += schedule._parts if isinstance(schedule, Sequence) else [schedule]
+        for part in parts[:-1]:
+            if part.steps is None:
+                raise ValueError(
+                    f"Sequence: {part!r} never ends, so nothing can follow it: end it with take(n)"
+                )
+        super().__init__(*parts)
+        last = parts[-1].steps
+        self._starts = [0]
+        for part in parts[:-1]:
+            assert part.steps is not None
+            self._starts.append(self._starts[-1] + part.steps)
+        self.steps = None if last is None else self._starts[-1] + last
+
+    def _value(self, step: int) -> float:
+        i = max(i for i, start in enumerate(self._starts) if start <= step)
+        return self._parts[i]._value(step - self._starts[i])
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self._parts))
+
+
+class Product(_Composed):
+    """The product of schedules at the same step; `a * b` makes the same. It ends with the first that ends.
+
+    Args:
+        schedules: schedules or numbers.
+
+    Example:
+        >>> from ravine.optim import schedules
+        >>> (0.5 * schedules.Exponential(1.0, gamma=0.5)).values(3)
+        array([0.5  , 0.25 , 0.125])
+    """
+
+    def __init__(self, *schedules: Schedule | float) -> None:
+        if not schedules:
+            raise ValueError("Product: at least one schedule is expected")
+        super().__init__(*(as_schedule("Product", x) for x in schedules))
+        self.steps = min((part.steps for part in self._parts if part.steps is not None), default=None)
+
+    def _value(self, step: int) -> float:
+        return math.prod(part._value(step) for part in self._parts)
+
+    def __repr__(self) -> str:
+        return " * ".join(f"({p!r})" if isinstance(p, Sequence) else repr(p) for p in self._parts)
+
+
+class _Taken(_Composed):
+    """The first steps of a schedule."""
+
+    def __init__(self, schedule: Schedule, n: int) -> None:
+        super().__init__(schedule)
+        self.steps = count("take", "n", n)
+        if schedule.steps is not None and self.steps > schedule.steps:
+            raise ValueError(f"take: {schedule!r} spans {schedule.steps} steps, {self.steps} were asked for")
+
+    def _value(self, step: int) -> float:
+        return self._parts[0]._value(step)
+
+    def __repr__(self) -> str:
+        return f"({self._parts[0]!r}).take({self.steps})"
+
+
+class _Held(_Composed):
+    """A schedule that stays where it arrived."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__(schedule)
+        assert schedule.steps is not None
+        self._end = schedule.steps
+
+    def _value(self, step: int) -> float:
+        return self._parts[0]._value(min(step, self._end))
+
+    def __repr__(self) -> str:
+        return f"({self._parts[0]!r}).hold()"
