@@ -33,6 +33,14 @@ void bind_optim(py::module_& module) {
                                }
                                return slots;
                              })
+      .def_property_readonly("scalars",
+                             [](const Optimizer& self) {
+                               py::dict scalars;
+                               for (const auto& [name, value] : self.scalars())
+                                 scalars[py::str(name)] = value;
+                               return scalars;
+                             })
+      .def("set_scalar", &Optimizer::set_scalar, py::arg("name"), py::arg("value"))
       .def_property("step", &Optimizer::step, &Optimizer::set_step);
 }
 

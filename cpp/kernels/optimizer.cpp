@@ -13,34 +13,95 @@ namespace {
 constexpr std::int64_t granule = 64;
 constexpr std::int64_t piece = 1 << 13;
 
-template <class Update>
-RAVINE_INLINE void for_each_part(const OptimizerArgs& args, const Team& team, Update update) {
+// A segment's place in the row: the parts that it is cut into are numbered through all segments.
+struct Place {
+  std::int64_t start;       // in the row
+  std::int64_t first_part;  // its number
+  std::int64_t parts;
+
+  Place next(const ParameterSegment& following) const { return at(end_, first_part + parts, following); }
+  static Place first(const ParameterSegment& segment) { return at(0, 0, segment); }
+
+ private:
+  Place(std::int64_t start, std::int64_t first_part, std::int64_t parts, std::int64_t end)
+      : start(start), first_part(first_part), parts(parts), end_(end) {}
+  static Place at(std::int64_t start, std::int64_t first_part, const ParameterSegment& segment) {
+    const std::int64_t parts = segment.size == 0 ? 0 : (start + segment.size - 1) / piece - start / piece + 1;
+    return {start, first_part, parts, start + ceil_div(segment.size, granule) * granule};
+  }
+  std::int64_t end_;
+};
+
+// visit(segment, its place, offset, count, number of the part) for the parts of this thread.
+template <class Visit>
+RAVINE_INLINE void for_each_part(const OptimizerArgs& args, const Team& team, Visit visit) {
   std::int64_t total = 0;
   for (std::int64_t s = 0; s < args.n_segments; ++s)
     total += ceil_div(args.segments[s].size, granule) * granule;
+  if (total == 0) return;
   const Pieces mine = pieces_of(ceil_div(total, piece), team);
-  std::int64_t start = 0;  // of the segment in the row
+  Place place = Place::first(args.segments[0]);
   for (std::int64_t s = 0; s < args.n_segments; ++s) {
     const ParameterSegment& segment = args.segments[s];
-    const std::int64_t end = smaller(start + segment.size, mine.end * piece);
-    std::int64_t from = larger(start, mine.begin * piece);
+    if (s > 0) place = place.next(segment);
+    const std::int64_t end = smaller(place.start + segment.size, mine.end * piece);
+    std::int64_t from = larger(place.start, mine.begin * piece);
     while (from < end) {
       const std::int64_t to = smaller(end, (from / piece + 1) * piece);
-      update(segment, from - start, to - from);
+      visit(segment, place, from - place.start, to - from,
+            place.first_part + from / piece - place.start / piece);
       from = to;
     }
-    start += ceil_div(segment.size, granule) * granule;
   }
+}
+
+template <class T>
+const T* gradient_at(const ParameterSegment& segment, std::int64_t offset) {
+  return static_cast<const T*>(segment.gradient) + offset;
 }
 
 }  // namespace
 
 template <class T>
+std::size_t optimizer_step_workspace(const OptimizerArgs& args) {
+  if (args.functions.measure == nullptr || args.n_segments == 0) return 0;
+  Place place = Place::first(args.segments[0]);
+  for (std::int64_t s = 1; s < args.n_segments; ++s) place = place.next(args.segments[s]);
+  return static_cast<std::size_t>(place.first_part + place.parts) * sizeof(ParameterSegment::sums);
+}
+template std::size_t optimizer_step_workspace<float>(const OptimizerArgs&);
+template std::size_t optimizer_step_workspace<double>(const OptimizerArgs&);
+
+template <class T>
 void optimizer_step(const OptimizerArgs& args, const Team& team) {
   if (args.fault != nullptr && args.fault->code != 0) return;
-  for_each_part(args, team, [&](const ParameterSegment& segment, std::int64_t offset, std::int64_t count) {
-    args.update(*args.step, segment, static_cast<const T*>(segment.gradient) + offset, offset, count);
-  });
+  const auto [update, measure] = args.functions;
+  if (measure == nullptr) {
+    for_each_part(
+        args, team,
+        [&](const ParameterSegment& segment, const Place&, std::int64_t offset, std::int64_t count,
+            std::int64_t) { update(*args.step, segment, gradient_at<T>(segment, offset), offset, count); });
+    return;
+  }
+
+  auto* const sums = static_cast<double(*)[2]>(args.workspace);  // by part
+  for_each_part(args, team,
+                [&](const ParameterSegment& segment, const Place&, std::int64_t offset, std::int64_t count,
+                    std::int64_t part) {
+                  measure(*args.step, segment, gradient_at<T>(segment, offset), offset, count, sums[part]);
+                });
+  team.barrier();
+  ParameterSegment measured;  // the segment of the newest part, with its sums
+  for_each_part(args, team,
+                [&](const ParameterSegment& segment, const Place& place, std::int64_t offset,
+                    std::int64_t count, std::int64_t) {
+                  if (measured.parameter != segment.parameter) {
+                    measured = segment;
+                    for (std::int64_t part = place.first_part; part < place.first_part + place.parts; ++part)
+                      for (int i = 0; i < 2; ++i) measured.sums[i] += sums[part][i];
+                  }
+                  update(*args.step, measured, gradient_at<T>(segment, offset), offset, count);
+                });
 }
 template void optimizer_step<float>(const OptimizerArgs&, const Team&);
 template void optimizer_step<double>(const OptimizerArgs&, const Team&);
@@ -52,16 +113,36 @@ template void optimizer_step<double>(const OptimizerArgs&, const Team&);
                      std::int64_t offset, std::int64_t count);
 RAVINE_OPTIMIZER_RULES(RAVINE_DECLARE_UPDATE)
 #undef RAVINE_DECLARE_UPDATE
+#define RAVINE_DECLARE_MEASURE(name, Hyper)                                                             \
+  template <class T>                                                                                    \
+  void measure_##name(const OptimizerStep& step, const ParameterSegment& segment, const void* gradient, \
+                      std::int64_t offset, std::int64_t count, double* sums);
+RAVINE_LAYERWISE_RULES(RAVINE_DECLARE_MEASURE)
+#undef RAVINE_DECLARE_MEASURE
 
-OptimizerUpdate optimizer_update(OptimizerRule rule, DType dtype) {
+namespace {
+
+template <class T>
+OptimizerFunctions functions_of(OptimizerRule rule) {
   switch (rule) {
 #define RAVINE_CASE(name, Hyper) \
   case OptimizerRule::name:      \
-    return dtype == DType::float64 ? update_##name<double> : update_##name<float>;
-    RAVINE_OPTIMIZER_RULES(RAVINE_CASE)
+    return {update_##name<T>, nullptr};
+    RAVINE_ELEMENTWISE_RULES(RAVINE_CASE)
+#undef RAVINE_CASE
+#define RAVINE_CASE(name, Hyper) \
+  case OptimizerRule::name:      \
+    return {update_##name<T>, measure_##name<T>};
+    RAVINE_LAYERWISE_RULES(RAVINE_CASE)
 #undef RAVINE_CASE
   }
-  return nullptr;
+  return {};
+}
+
+}  // namespace
+
+OptimizerFunctions optimizer_functions(OptimizerRule rule, DType dtype) {
+  return dtype == DType::float64 ? functions_of<double>(rule) : functions_of<float>(rule);
 }
 
 }  // namespace ravine::kernels::RAVINE_ISA

@@ -13,18 +13,41 @@ struct ParameterSegment {
   const void* gradient = nullptr;
   void* slots[max_slots] = {};  // null where the rule's numbers need none
   std::int64_t size = 0;
+  double sums[2] = {};  // over the whole parameter, for the update of a layer-wise rule
 };
 
 // ---- the rules' numbers --------------------------------------------------------------------------
 // They are read when the step runs: the caller may change them between runs without recompiling. Flags are 0
 // or
-// 1. Gradients come with their sign and scale applied (OptimizerStep).
+// 1. Gradients come with their sign and scale applied (OptimizerStep). weight_decay is added to the gradient
+// unless `decoupled`. `first_step` is 1 where the slots hold nothing yet. bias_correction is 1 - beta^t.
 
 // Slots {momentum_buffer}.
 struct SgdHyper {
   double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
   double nesterov = 0;
-  double first_step = 0;  // 1: the momentum buffer is set to the gradient, as torch does
+  double first_step = 0;  // the momentum buffer is set to the gradient, as torch does
+};
+
+// Slots {ax}, the average of the parameters.
+struct AsgdHyper {
+  double eta = 0, mu = 1, lambd = 0, weight_decay = 0;
+};
+
+// Slots {prev, step_size}.
+struct RpropHyper {
+  double first_size = 0, eta_minus = 0.5, eta_plus = 1.2, size_min = 1e-6, size_max = 50;
+  double first_step = 0;
+};
+
+// Slots {exp_avg}.
+struct LionHyper {
+  double lr = 0, beta1 = 0.9, beta2 = 0.99, weight_decay = 0;
+};
+
+// Slots {momentum_buffer}.
+struct LarsHyper {
+  double lr = 0, momentum = 0.9, weight_decay = 0, trust_coefficient = 0.001, eps = 0, nesterov = 0;
 };
 
 // Slots {exp_avg, exp_avg_sq, max_exp_avg_sq if amsgrad}.
@@ -35,12 +58,104 @@ struct AdamHyper {
   double bias_correction1 = 1, bias_correction2 = 1;  // 1 - beta^t
 };
 
-// Every rule once: X(name, Hyper). All are elementwise: an element's new value and state depend on what that
-// element was, its gradient and the numbers alone, so that any part may be updated as soon as its gradient is
-// final.
-#define RAVINE_OPTIMIZER_RULES(X) \
-  X(sgd, SgdHyper)                \
-  X(adam, AdamHyper)
+// Slots {exp_avg, exp_inf}.
+struct AdamaxHyper {
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+  double bias_correction1 = 1;
+};
+
+// Slots {exp_avg, exp_avg_sq}.
+struct NadamHyper {
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0, decoupled = 0;
+  double gradient_share = 0, average_share = 0;  // of lr, for the gradient and its running mean
+  double bias_correction2 = 1;
+};
+
+// Slots {exp_avg, exp_avg_sq}.
+struct RadamHyper {
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0, decoupled = 0;
+  double rectification = 0;  // 0: the variance is not yet tractable, the step is not adaptive
+  double bias_correction1 = 1, bias_correction2 = 1;
+};
+
+// Slots {exp_avg, exp_avg_var}.
+struct AdabeliefHyper {
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-16, eps_root = 1e-16, weight_decay = 0, decoupled = 0;
+  double bias_correction1 = 1, bias_correction2 = 1;
+};
+
+// Slots {exp_avg, exp_avg_sq}.
+struct YogiHyper {
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-3, weight_decay = 0, decoupled = 0;
+  double initial_accumulator = 1e-6, first_step = 0;
+  double bias_correction1 = 1, bias_correction2 = 1;
+};
+
+// Slots {exp_avg, exp_avg_diff, exp_avg_sq, previous_gradient}.
+struct AdanHyper {
+  double lr = 0, beta1 = 0.98, beta2 = 0.92, beta3 = 0.99, eps = 1e-8, eps_root = 1e-8, weight_decay = 0;
+  double first_step = 0;
+  double bias_correction1 = 1, bias_correction2 = 1, bias_correction3 = 1;
+};
+
+// Slots {exp_avg, exp_avg_sq}.
+struct LambHyper {
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-6, weight_decay = 0;
+  double bias_correction1 = 1, bias_correction2 = 1;
+};
+
+// Slots {sum}.
+struct AdagradHyper {
+  double lr = 0, eps = 1e-10, weight_decay = 0, initial_accumulator = 0, first_step = 0;
+};
+
+// Slots {square_avg, acc_delta}.
+struct AdadeltaHyper {
+  double lr = 1, rho = 0.9, eps = 1e-6, weight_decay = 0;
+};
+
+// Slots {square_avg, momentum_buffer if momentum, grad_avg if centered}.
+struct RmspropHyper {
+  double lr = 0, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0, centered = 0;
+};
+
+// The parameter is y, where gradients are taken. Slots {z}.
+struct ScheduleFreeSgdHyper {
+  double lr = 0, beta = 0.9, weight_decay = 0;
+  double average_weight = 0;  // of the new z in x
+  double first_step = 0;
+};
+
+// Slots {z, exp_avg_sq}.
+struct ScheduleFreeAdamwHyper {
+  double lr = 0, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+  double average_weight = 0, bias_correction2 = 1, first_step = 0;
+};
+
+// Every rule once: X(name, Hyper). Elementwise: an element's new value and state depend on what that element
+// was, its gradient and the numbers alone, so that any part may be updated as soon as its gradient is final.
+#define RAVINE_ELEMENTWISE_RULES(X)          \
+  X(sgd, SgdHyper)                           \
+  X(asgd, AsgdHyper)                         \
+  X(rprop, RpropHyper)                       \
+  X(lion, LionHyper)                         \
+  X(adam, AdamHyper)                         \
+  X(adamax, AdamaxHyper)                     \
+  X(nadam, NadamHyper)                       \
+  X(radam, RadamHyper)                       \
+  X(adabelief, AdabeliefHyper)               \
+  X(yogi, YogiHyper)                         \
+  X(adan, AdanHyper)                         \
+  X(adagrad, AdagradHyper)                   \
+  X(adadelta, AdadeltaHyper)                 \
+  X(rmsprop, RmspropHyper)                   \
+  X(schedule_free_sgd, ScheduleFreeSgdHyper) \
+  X(schedule_free_adamw, ScheduleFreeAdamwHyper)
+// Layer-wise: they need sums over a whole parameter and its gradient first (OptimizerMeasure).
+#define RAVINE_LAYERWISE_RULES(X) \
+  X(lars, LarsHyper)              \
+  X(lamb, LambHyper)
+#define RAVINE_OPTIMIZER_RULES(X) RAVINE_ELEMENTWISE_RULES(X) RAVINE_LAYERWISE_RULES(X)
 
 enum class OptimizerRule : std::uint8_t {
 #define RAVINE_RULE(name, Hyper) name,
@@ -63,13 +178,26 @@ struct OptimizerStep {
 using OptimizerUpdate = void (*)(const OptimizerStep& step, const ParameterSegment& segment,
                                  const void* gradient, std::int64_t offset, std::int64_t count);
 
-// The SPMD kernel: `update` over all segments.
+// What a layer-wise rule does first with every part: it may change the slots, and gives the part's sums,
+// whose totals are the segment's.
+using OptimizerMeasure = void (*)(const OptimizerStep& step, const ParameterSegment& segment,
+                                  const void* gradient, std::int64_t offset, std::int64_t count,
+                                  double* sums);
+
+struct OptimizerFunctions {
+  OptimizerUpdate update = nullptr;
+  OptimizerMeasure measure = nullptr;  // null: the rule is elementwise
+};
+
+// The SPMD kernel: `measure` where there is one and then `update` over all segments. The workspace is needed
+// for measuring alone.
 struct OptimizerArgs {
   const ParameterSegment* segments = nullptr;
   std::int64_t n_segments = 0;
-  OptimizerUpdate update = nullptr;
+  OptimizerFunctions functions;
   const OptimizerStep* step = nullptr;
   const Fault* fault = nullptr;  // nothing is changed when fault->code is set; may be null
+  void* workspace = nullptr;
 };
 
 }  // namespace ravine::kernels

@@ -4,7 +4,7 @@
 //   struct Momentum {
 //     using Hyper = MomentumHyper;
 //     Vec<T> lr, momentum;
-//     explicit Momentum(const Hyper& hyper);                    // once per part
+//     explicit Momentum(const Hyper& hyper, const ParameterSegment&);  // once per part
 //     Vec<T> operator()(Vec<T> p, Vec<T> g, auto state) const {  // the new parameter
 //       const Vec<T> b = momentum * state.get(0) + g;
 //       state.set(0, b);
@@ -16,6 +16,7 @@
 
 #include "kernels/optimizer.h"
 #include "kernels/vector_loop.h"
+#include "simd/math.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
@@ -35,21 +36,126 @@ RAVINE_INLINE Vec<T> splat_of(double value) {
   return splat(static_cast<T>(value));
 }
 
-template <class T, class Rule>
-RAVINE_INLINE void update_part(const OptimizerStep& step, const ParameterSegment& segment,
-                               const void* gradient_of_part, std::int64_t offset, std::int64_t count) {
-  const Rule rule(*static_cast<const typename Rule::Hyper*>(step.hyper));
+// The running mean moved towards a value, as torch.lerp(mean, value, 1 - decay): it starts from the nearer
+// end.
+template <class T>
+struct RunningMean {
+  Vec<T> decay, intake;
+  bool intake_is_small;
+
+  RAVINE_INLINE explicit RunningMean(double decay)
+      : decay(splat_of<T>(decay)), intake(splat_of<T>(1 - decay)), intake_is_small(1 - decay < 0.5) {}
+  RAVINE_INLINE Vec<T> operator()(Vec<T> mean, Vec<T> value) const {
+    return intake_is_small ? mean + intake * (value - mean) : value - decay * (value - mean);
+  }
+};
+
+// A mean of squares (or of other things that torch and optax sum up so): decay mean + (1 - decay) value.
+template <class T>
+struct WeightedMean {
+  Vec<T> decay, intake;
+
+  RAVINE_INLINE explicit WeightedMean(double decay)
+      : decay(splat_of<T>(decay)), intake(splat_of<T>(1 - decay)) {}
+  RAVINE_INLINE Vec<T> operator()(Vec<T> mean, Vec<T> value) const { return decay * mean + intake * value; }
+};
+
+// Weight decay before a rule: added to the gradient, or, decoupled, a share lr weight_decay off the
+// parameter.
+template <class T>
+struct WeightDecay {
+  Vec<T> coefficient, shrink;
+  bool coupled, decoupled;
+
+  RAVINE_INLINE WeightDecay(double weight_decay, double lr = 0, bool is_decoupled = false)
+      : coefficient(splat_of<T>(weight_decay)),
+        shrink(splat_of<T>(1 - lr * weight_decay)),
+        coupled(weight_decay != 0 && !is_decoupled),
+        decoupled(weight_decay != 0 && is_decoupled) {}
+  RAVINE_INLINE void operator()(Vec<T>& p, Vec<T>& g) const {
+    if (coupled) g += coefficient * p;
+    if (decoupled) p *= shrink;
+  }
+};
+
+// -1, 0 or 1; NaN stays.
+template <class T>
+RAVINE_INLINE Vec<T> sign_of(Vec<T> x) {
+  const Vec<T> zero{};
+  return select<T>(x == zero || x != x, x, copy_sign<T>(splat_of<T>(1), x));
+}
+
+// body(rule, p, g, state) for the vectors of a part.
+template <class T, class Rule, class Body>
+RAVINE_INLINE void for_each_element(const OptimizerStep& step, const ParameterSegment& segment,
+                                    const void* gradient_of_part, std::int64_t offset, std::int64_t count,
+                                    Body body) {
+  const Rule rule(*static_cast<const typename Rule::Hyper*>(step.hyper), segment);
   const Vec<T> scale = splat_of<T>(step.gradient_scale);
-  T* const parameter = static_cast<T*>(segment.parameter) + offset;
+  const T* const parameter = static_cast<const T*>(segment.parameter) + offset;
   const T* const gradient = static_cast<const T*>(gradient_of_part);
   T* slots[max_slots];
   for (int s = 0; s < max_slots; ++s)
     slots[s] = segment.slots[s] == nullptr ? nullptr : static_cast<T*>(segment.slots[s]) + offset;
   for_each_vector<T>(count, [&](std::int64_t i, auto n) RAVINE_INLINE_LAMBDA {
-    const Vec<T> p = load(parameter + i, n), g = scale * load(gradient + i, n);
-    store(parameter + i, rule(p, g, RuleState<T, decltype(n)>{slots, i, n}), n);
+    body(rule, load(parameter + i, n), scale * load(gradient + i, n), RuleState<T, decltype(n)>{slots, i, n});
   });
 }
+
+template <class T, class Rule>
+RAVINE_INLINE void update_part(const OptimizerStep& step, const ParameterSegment& segment,
+                               const void* gradient_of_part, std::int64_t offset, std::int64_t count) {
+  T* const parameter = static_cast<T*>(segment.parameter) + offset;
+  for_each_element<T, Rule>(step, segment, gradient_of_part, offset, count,
+                            [&](const Rule& rule, Vec<T> p, Vec<T> g, auto state) RAVINE_INLINE_LAMBDA {
+                              store(parameter + state.i, rule(p, g, state), state.n);
+                            });
+}
+
+// Sums of squares of a part, each lane in double.
+template <class T>
+class SumOfSquares {
+ public:
+  RAVINE_INLINE void add(Vec<T> x) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      Vec<double> low, high;
+      widen(x, low, high);
+      low_ += low * low;
+      high_ += high * high;
+    } else {
+      low_ += x * x;
+    }
+  }
+  RAVINE_INLINE double total() const { return sum_of_lanes<double>(low_ + high_); }
+
+ private:
+  Vec<double> low_{}, high_{};
+};
+
+// For layer-wise rules: rule.measure(p, g, state, sums) sees the old parameter and adds to sums[0] and
+// sums[1].
+template <class T, class Rule>
+RAVINE_INLINE void measure_part(const OptimizerStep& step, const ParameterSegment& segment,
+                                const void* gradient_of_part, std::int64_t offset, std::int64_t count,
+                                double* sums) {
+  SumOfSquares<T> squares[2];
+  for_each_element<T, Rule>(step, segment, gradient_of_part, offset, count,
+                            [&](const Rule& rule, Vec<T> p, Vec<T> g, auto state)
+                                RAVINE_INLINE_LAMBDA { rule.measure(p, g, state, squares); });
+  sums[0] = squares[0].total();
+  sums[1] = squares[1].total();
+}
+
+#define RAVINE_MEASURE_FUNCTION(name, Rule)                                                             \
+  template <class T>                                                                                    \
+  void measure_##name(const OptimizerStep& step, const ParameterSegment& segment, const void* gradient, \
+                      std::int64_t offset, std::int64_t count, double* sums) {                          \
+    measure_part<T, Rule<T>>(step, segment, gradient, offset, count, sums);                             \
+  }                                                                                                     \
+  template void measure_##name<float>(const OptimizerStep&, const ParameterSegment&, const void*,       \
+                                      std::int64_t, std::int64_t, double*);                             \
+  template void measure_##name<double>(const OptimizerStep&, const ParameterSegment&, const void*,      \
+                                       std::int64_t, std::int64_t, double*);
 
 #define RAVINE_UPDATE_FUNCTION(name, Rule)                                                             \
   template <class T>                                                                                   \

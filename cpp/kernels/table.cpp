@@ -20,7 +20,7 @@ RAVINE_WORKSPACE_KERNELS(RAVINE_DECLARE_WORKSPACE)
 Kernel<ReduceArgs> reduce_kernel(Reduction reduction, DType dtype);
 std::size_t reduce_workspace(Reduction reduction, DType dtype, const ReduceArgs& args);
 Kernel<GatherArgs> gather_kernel(DType dtype);
-OptimizerUpdate optimizer_update(OptimizerRule rule, DType dtype);
+OptimizerFunctions optimizer_functions(OptimizerRule rule, DType dtype);
 
 namespace {
 template <class T>
@@ -40,9 +40,9 @@ constexpr FloatKernels float_kernels() {
 }  // namespace
 
 extern constexpr KernelTable table{
-    RAVINE_TEXT(RAVINE_ISA), vector_bytes,  scratch_bytes,    float_kernels<float>(),
-    float_kernels<double>(), elementwise,   tile_function,    reduce_kernel,
-    reduce_workspace,        gather_kernel, optimizer_update,
+    RAVINE_TEXT(RAVINE_ISA), vector_bytes,  scratch_bytes,       float_kernels<float>(),
+    float_kernels<double>(), elementwise,   tile_function,       reduce_kernel,
+    reduce_workspace,        gather_kernel, optimizer_functions,
 };
 
 }  // namespace ravine::kernels::RAVINE_ISA

@@ -52,7 +52,8 @@ using WorkspaceBytes = std::size_t (*)(const Args& args);
   X(conv_grad_filter, ConvGradFilterArgs) \
   X(column_moments, ColumnMomentsArgs)    \
   X(column_grad_sums, ColumnGradSumsArgs) \
-  X(layer_norm_grad, LayerNormGradArgs)
+  X(layer_norm_grad, LayerNormGradArgs)   \
+  X(optimizer_step, OptimizerArgs)
 
 struct FloatKernels {
 #define RAVINE_MEMBER(name, Args) Kernel<Args> name;
@@ -79,7 +80,7 @@ struct KernelTable {
 
   Kernel<GatherArgs> (*gather)(DType dtype);  // by element size, so for every dtype
 
-  OptimizerUpdate (*optimizer_update)(OptimizerRule rule, DType dtype);  // float32 and float64
+  OptimizerFunctions (*optimizer_functions)(OptimizerRule rule, DType dtype);  // float32 and float64
 
   const FloatKernels& of(DType dtype) const { return dtype == DType::float64 ? float64 : float32; }
 };

@@ -1,6 +1,7 @@
 #include "optim/optimizer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 
 #include "core/error.h"
@@ -30,6 +31,7 @@ Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const
       arrays.emplace_back(parameter.dtype(), parameter.shape(), parameter.layout());
     slots_.push_back({slot.name, static_cast<int>(index), std::move(arrays)});
   }
+  for (std::size_t i = 0; i < rule_.scalars.size(); ++i) progress_.scalars[i] = rule_.scalars[i].initial;
 }
 
 Optimizer::Settings Optimizer::hyper() const {
@@ -59,15 +61,33 @@ void Optimizer::set(std::string_view name, double value) {
 
 void Optimizer::set_step(std::int64_t step) {
   check<ValueError>(step >= 0, rule_.name, ": the step must not be negative, got ", step);
-  step_ = step;
+  progress_.step = step;
+}
+
+Optimizer::Settings Optimizer::scalars() const {
+  Settings all;
+  for (std::size_t i = 0; i < rule_.scalars.size(); ++i)
+    all.emplace_back(rule_.scalars[i].name, progress_.scalars[i]);
+  return all;
+}
+
+void Optimizer::set_scalar(std::string_view name, double value) {
+  check<ValueError>(std::isfinite(value), rule_.name, ": ", name, " must be a finite number, got ", value);
+  for (std::size_t i = 0; i < rule_.scalars.size(); ++i) {
+    if (rule_.scalars[i].name != name) continue;
+    progress_.scalars[i] = value;
+    return;
+  }
+  fail<KeyError>(rule_.name, ": keeps no number '", name, "'");
 }
 
 void Optimizer::before_run() {
-  kernel_hyper_ = rule_.prepare(hyper_, step_);
+  next_progress_ = progress_;
+  kernel_hyper_ = rule_.prepare(hyper_, next_progress_);
   kernel_step_ = {.hyper = kernel_hyper_.data(), .gradient_scale = hyper_.on("maximize") ? -1.0 : 1.0};
 }
 
-void Optimizer::after_run() { ++step_; }
+void Optimizer::after_run() { progress_ = next_progress_; }
 
 // ---- the effect
 // ------------------------------------------------------------------------------------------------
@@ -136,9 +156,10 @@ void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
   }
   call.args.segments = segments;
   call.args.n_segments = static_cast<std::int64_t>(chosen.size());
-  call.args.update = lowering.kernels().optimizer_update(optimizer.rule().kernel, dtype);
+  call.args.functions = lowering.kernels().optimizer_functions(optimizer.rule().kernel, dtype);
   call.args.step = &optimizer.kernel_step();
   call.args.fault = lowering.fault();
+  call.workspace(call.args.workspace, lowering.kernels().of(dtype).optimizer_step_workspace(call.args));
   call.describe(str(chosen.size(), " parameters, ", elements, " numbers"));
   const double streams = 3 + 2 * static_cast<double>(optimizer.slots().size());
   call.cost(optimizer.rule().flops_per_element * static_cast<double>(elements),

@@ -41,8 +41,12 @@ class Optimizer final : public EffectTarget {
   };
   const std::vector<SlotArrays>& slots() const { return slots_; }
 
-  std::int64_t step() const { return step_; }  // steps done
-  void set_step(std::int64_t step);            // ValueError where negative
+  std::int64_t step() const { return progress_.step; }  // steps done
+  void set_step(std::int64_t step);                     // ValueError where negative
+  // The numbers that the rule keeps from step to step. KeyError on an unknown name, ValueError on a number
+  // that is not finite.
+  Settings scalars() const;
+  void set_scalar(std::string_view name, double value);
 
   // For the kernel: filled before every run.
   const kernels::OptimizerStep& kernel_step() const { return kernel_step_; }
@@ -56,7 +60,7 @@ class Optimizer final : public EffectTarget {
   HyperValues hyper_;
   std::vector<Array> parameters_;
   std::vector<SlotArrays> slots_;
-  std::int64_t step_ = 0;
+  Progress progress_, next_progress_;
   KernelHyper kernel_hyper_;
   kernels::OptimizerStep kernel_step_;
 };

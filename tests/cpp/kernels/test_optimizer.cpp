@@ -11,6 +11,7 @@ namespace {
 using kernels::AdamHyper;
 using kernels::Fault;
 using kernels::OptimizerArgs;
+using kernels::OptimizerFunctions;
 using kernels::OptimizerRule;
 using kernels::OptimizerStep;
 using kernels::OptimizerUpdate;
@@ -86,8 +87,8 @@ struct Model {
 
   void run(const KernelTable& table, OptimizerRule rule, const OptimizerStep& step, int threads = 1,
            const Fault* fault = nullptr) {
-    const OptimizerArgs args{segments.data(), std::ssize(segments), table.optimizer_update(rule, dtype_of<T>),
-                             &step, fault};
+    const OptimizerArgs args{segments.data(), std::ssize(segments),
+                             table.optimizer_functions(rule, dtype_of<T>), &step, fault};
     testing::run(table, table.of(dtype_of<T>).optimizer_step, args, threads);
   }
 
@@ -190,41 +191,152 @@ TEST(Optimizer, SameBitsOnEveryTeam) {
   check_adam<double>(adam, team_sizes);
 }
 
-TEST(Optimizer, SameBitsForEveryCut) {
-  constexpr std::int64_t size = 10007;
-  const AdamHyper adam{
-      .lr = 1e-2, .weight_decay = 0.1, .amsgrad = 1, .bias_correction1 = 0.1, .bias_correction2 = 0.001};
-  const SgdHyper sgd{.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1, .nesterov = 1};
-  const auto check = [&]<class T>(T, OptimizerRule rule, const void* hyper, int n_slots) {
+// ---- every rule of the list ---------------------------------------------------------------------
+
+// Numbers that let every part of the formula act.
+template <class Hyper>
+Hyper lively() {
+  Hyper hyper;
+  if constexpr (requires { hyper.lr; }) hyper.lr = 0.1;
+  if constexpr (requires { hyper.eta; }) hyper.eta = 0.1, hyper.mu = 0.5;
+  if constexpr (requires { hyper.weight_decay; }) hyper.weight_decay = 0.1;
+  if constexpr (requires { hyper.momentum; }) hyper.momentum = 0.9;
+  if constexpr (requires { hyper.nesterov; }) hyper.nesterov = 1;
+  if constexpr (requires { hyper.amsgrad; }) hyper.amsgrad = 1;
+  if constexpr (requires { hyper.centered; }) hyper.centered = 1;
+  if constexpr (requires { hyper.gradient_share; }) hyper.gradient_share = hyper.average_share = 0.5;
+  if constexpr (requires { hyper.rectification; }) hyper.rectification = 0.7;
+  if constexpr (requires { hyper.average_weight; }) hyper.average_weight = 0.3;
+  return hyper;
+}
+
+// visit(rule, hyper) for every rule.
+template <class Visit>
+void for_every_rule(Visit visit) {
+#define RAVINE_VISIT(name, Hyper)                          \
+  {                                                        \
+    SCOPED_TRACE(#name);                                   \
+    const kernels::Hyper hyper = lively<kernels::Hyper>(); \
+    visit(OptimizerRule::name, &hyper);                    \
+  }
+  RAVINE_OPTIMIZER_RULES(RAVINE_VISIT)
+#undef RAVINE_VISIT
+}
+
+// A parameter of random numbers, with all slots; later slots are smaller, so that a mean of squares is above
+// the square of a mean.
+template <class T>
+struct Parameter {
+  std::vector<Buffer<T>> tensors;  // parameter, slots
+  Buffer<T> gradient;
+  ParameterSegment segment;
+
+  explicit Parameter(std::int64_t size, std::uint64_t seed) : gradient(random_buffer<T>(size, seed + 99)) {
+    for (int i = 0; i <= kernels::max_slots; ++i)
+      tensors.push_back(
+          random_buffer<T>(size, seed + static_cast<std::uint64_t>(i), 0.5 / (i + 1), 1.0 / (i + 1)));
+    segment = {.parameter = tensors[0].data(), .gradient = gradient.data(), .size = size};
+    for (std::size_t slot = 0; slot < std::size(segment.slots); ++slot)
+      segment.slots[slot] = tensors[slot + 1].data();
+  }
+  void append_to(std::vector<T>& all) const {
+    for (const Buffer<T>& tensor : tensors) all.insert(all.end(), tensor.begin(), tensor.end());
+  }
+};
+
+template <class T>
+void check_every_cut() {
+  constexpr std::int64_t size = 3007;
+  for_every_rule([](OptimizerRule rule, const void* hyper) {
     on_every_isa([&](const KernelTable& table) {
-      const OptimizerUpdate update = table.optimizer_update(rule, dtype_of<T>);
+      const OptimizerUpdate update = table.optimizer_functions(rule, dtype_of<T>).update;
       std::vector<T> whole;
-      for (const std::int64_t longest : {size, std::int64_t{1}, std::int64_t{50}, std::int64_t{3000}}) {
-        std::vector<Buffer<T>> tensors;  // parameter, slots
-        for (int i = 0; i <= n_slots; ++i)
-          tensors.push_back(random_buffer<T>(size, static_cast<std::uint64_t>(i), 0.1, 1));
-        const Buffer<T> gradient = random_buffer<T>(size, 99);
-        ParameterSegment segment{.parameter = tensors[0].data(), .size = size};
-        for (std::size_t slot = 0; slot + 1 < tensors.size(); ++slot)
-          segment.slots[slot] = tensors[slot + 1].data();
+      for (const std::int64_t longest : {size, std::int64_t{1}, std::int64_t{50}, std::int64_t{900}}) {
+        Parameter<T> parameter(size, 3);
+        parameter.segment.sums[0] = 2, parameter.segment.sums[1] = 3;
+        std::vector<T> all;
+        const OptimizerStep step{.hyper = hyper};
         std::mt19937 engine(7);
         for (std::int64_t offset = 0, count = 0; offset < size; offset += count) {
           count = std::min(size - offset,
                            longest == size ? size : 1 + static_cast<std::int64_t>(engine()) % longest);
-          const OptimizerStep step{.hyper = hyper};
-          update(step, segment, gradient.data() + offset, offset, count);
+          update(step, parameter.segment, parameter.gradient.data() + offset, offset, count);
         }
-        std::vector<T> all;
-        for (const Buffer<T>& tensor : tensors) all.insert(all.end(), tensor.begin(), tensor.end());
+        parameter.append_to(all);
         if (whole.empty()) whole = all;
-        EXPECT_EQ(all, whole) << "parts of up to " << longest;
+        EXPECT_TRUE(all == whole) << "parts of up to " << longest;
+      }
+      std::vector<T> before;
+      Parameter<T>(size, 3).append_to(before);
+      EXPECT_FALSE(std::equal(before.begin(), before.begin() + size, whole.begin())) << "nothing was updated";
+    });
+  });
+}
+
+TEST(OptimizerRules, SameBitsForEveryCut) {
+  check_every_cut<float>();
+  check_every_cut<double>();
+}
+
+template <class T>
+void check_every_team() {
+  for_every_rule([](OptimizerRule rule, const void* hyper) {
+    on_every_isa([&](const KernelTable& table) {
+      std::vector<T> expected;
+      for (const int threads : team_sizes) {
+        std::vector<Parameter<T>> parameters;
+        std::vector<ParameterSegment> segments;
+        for (const std::int64_t size : segment_sizes) {
+          parameters.emplace_back(size, static_cast<std::uint64_t>(size));
+          segments.push_back(parameters.back().segment);
+        }
+        const OptimizerStep step{.hyper = hyper};
+        OptimizerArgs args{segments.data(),
+                           std::ssize(segments),
+                           table.optimizer_functions(rule, dtype_of<T>),
+                           &step,
+                           nullptr,
+                           nullptr};
+        Buffer<double> workspace(
+            static_cast<std::int64_t>(table.of(dtype_of<T>).optimizer_step_workspace(args) / sizeof(double)));
+        EXPECT_EQ(workspace.size() > 0, args.functions.measure != nullptr);
+        args.workspace = workspace.data();
+        run(table, table.of(dtype_of<T>).optimizer_step, args, threads);
+        std::vector<T> all;
+        for (const Parameter<T>& parameter : parameters) parameter.append_to(all);
+        if (expected.empty()) expected = all;
+        EXPECT_TRUE(all == expected) << "other bits on " << threads << " threads";
+        EXPECT_TRUE(std::all_of(all.begin(), all.end(), [](T x) { return std::isfinite(x); }));
       }
     });
-  };
-  check(float{}, OptimizerRule::adam, &adam, 3);
-  check(double{}, OptimizerRule::adam, &adam, 3);
-  check(float{}, OptimizerRule::sgd, &sgd, 1);
-  check(double{}, OptimizerRule::sgd, &sgd, 1);
+  });
+}
+
+TEST(OptimizerRules, SameBitsOnEveryTeam) {
+  check_every_team<float>();
+  check_every_team<double>();
+}
+
+TEST(OptimizerRules, LarsTakesTheNormsOfWholeParameters) {
+  on_every_isa([](const KernelTable& table) {
+    // |p|^2 = 9 20000, |g|^2 = 16 20000; and a parameter that is zero, whose ratio is 1.
+    constexpr std::int64_t size = 20000;
+    Buffer<double> p(size), g(size), b(size), zero(3), g3(3), b3(3);
+    std::fill(p.begin(), p.end(), 3), std::fill(g.begin(), g.end(), -4), std::fill(b.begin(), b.end(), 0);
+    std::fill(zero.begin(), zero.end(), 0), std::fill(g3.begin(), g3.end(), 1),
+        std::fill(b3.begin(), b3.end(), 0);
+    const kernels::LarsHyper hyper{.lr = 0.5, .momentum = 0, .trust_coefficient = 0.1};
+    const OptimizerStep step{.hyper = &hyper};
+    const ParameterSegment segments[] = {{zero.data(), g3.data(), {b3.data()}, 3},
+                                         {p.data(), g.data(), {b.data()}, size}};
+    OptimizerArgs args{segments, 2, table.optimizer_functions(OptimizerRule::lars, DType::float64), &step};
+    Buffer<double> workspace(
+        static_cast<std::int64_t>(table.float64.optimizer_step_workspace(args) / sizeof(double)));
+    args.workspace = workspace.data();
+    run(table, table.float64.optimizer_step, args, 2);
+    expect_close(p, std::vector<double>(size, 3 + 0.5 * 0.1 * 3 / 4 * 4), 1e-14, 0);
+    expect_close(zero, std::vector<double>(3, -0.5), 1e-14, 0);
+  });
 }
 
 TEST(Optimizer, SgdWithoutMomentumTouchesNoSlot) {
@@ -233,8 +345,8 @@ TEST(Optimizer, SgdWithoutMomentumTouchesNoSlot) {
     const SgdHyper hyper{0.5};
     const OptimizerStep step{.hyper = &hyper};
     const ParameterSegment segment{parameter.data(), gradient.data(), {}, 3};
-    const OptimizerUpdate update = table.optimizer_update(OptimizerRule::sgd, DType::float32);
-    run(table, table.float32.optimizer_step, OptimizerArgs{&segment, 1, update, &step, nullptr});
+    const OptimizerFunctions functions = table.optimizer_functions(OptimizerRule::sgd, DType::float32);
+    run(table, table.float32.optimizer_step, OptimizerArgs{&segment, 1, functions, &step, nullptr});
     expect_close(parameter, std::vector<double>{0.5, 1.5, 2.5}, 0, 0);
   });
 }
@@ -271,8 +383,8 @@ TEST(Optimizer, AmsgradKeepsNaN) {
     const AdamHyper hyper{.lr = 0.1, .amsgrad = 1, .bias_correction1 = 0.1, .bias_correction2 = 0.001};
     const ParameterSegment segment{
         parameter.data(), gradient.data(), {m.data(), v.data(), highest.data()}, 2};
-    table.optimizer_update(OptimizerRule::adam, DType::float32)({.hyper = &hyper}, segment, gradient.data(),
-                                                                0, 2);
+    table.optimizer_functions(OptimizerRule::adam, DType::float32)
+        .update({.hyper = &hyper}, segment, gradient.data(), 0, 2);
     EXPECT_TRUE(std::isnan(highest[0]) && std::isnan(highest[1]));
     EXPECT_TRUE(std::isnan(parameter[0]) && std::isnan(parameter[1]));
   });
@@ -299,7 +411,7 @@ TEST(Optimizer, NoSegments) {
     const OptimizerStep step{.hyper = &hyper};
     for (const DType dtype : {DType::float32, DType::float64})
       run(table, table.of(dtype).optimizer_step,
-          OptimizerArgs{nullptr, 0, table.optimizer_update(OptimizerRule::sgd, dtype), &step, nullptr}, 3);
+          OptimizerArgs{nullptr, 0, table.optimizer_functions(OptimizerRule::sgd, dtype), &step, nullptr}, 3);
   });
 }
 

@@ -1,0 +1,226 @@
+// Running means of the gradient over a running second moment.
+#include <cmath>
+
+#include "optim/rules.h"
+
+namespace ravine::optim {
+
+using namespace common;
+using kernels::OptimizerRule;
+
+namespace {
+
+// 1 - beta^t, for the t-th step.
+double bias_correction(double beta, std::int64_t step) {
+  return 1 - std::pow(beta, static_cast<double>(step));
+}
+
+constexpr Slot two_moments[] = {{"exp_avg"}, {"exp_avg_sq"}};
+
+// ---- Adam, AdamW
+// -----------------------------------------------------------------------------------------------
+
+constexpr Hyperparameter adam_hyper[] = {
+    lr, beta1, beta2, eps(1e-8), weight_decay, decoupled, {"amsgrad", 0, 0, 0, true}, maximize,
+};
+constexpr Slot adam_slots[] = {{"exp_avg"}, {"exp_avg_sq"}, {"max_exp_avg_sq", "amsgrad"}};
+
+KernelHyper prepare_adam(const HyperValues& hyper, Progress& progress) {
+  ++progress.step;
+  const double b1 = hyper.at("beta1"), b2 = hyper.at("beta2");
+  return kernels::AdamHyper{.lr = hyper.at("lr"),
+                            .beta1 = b1,
+                            .beta2 = b2,
+                            .eps = hyper.at("eps"),
+                            .weight_decay = hyper.at("weight_decay"),
+                            .decoupled = hyper.at("decoupled"),
+                            .amsgrad = hyper.at("amsgrad"),
+                            .bias_correction1 = bias_correction(b1, progress.step),
+                            .bias_correction2 = bias_correction(b2, progress.step)};
+}
+
+// ---- Adamax
+// ----------------------------------------------------------------------------------------------------
+
+constexpr Hyperparameter adamax_hyper[] = {
+    {"lr", 2e-3, 0, infinity}, beta1, beta2, eps(1e-8), weight_decay, maximize,
+};
+constexpr Slot adamax_slots[] = {{"exp_avg"}, {"exp_inf"}};
+
+KernelHyper prepare_adamax(const HyperValues& hyper, Progress& progress) {
+  ++progress.step;
+  return kernels::AdamaxHyper{.lr = hyper.at("lr"),
+                              .beta1 = hyper.at("beta1"),
+                              .beta2 = hyper.at("beta2"),
+                              .eps = hyper.at("eps"),
+                              .weight_decay = hyper.at("weight_decay"),
+                              .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step)};
+}
+
+// ---- NAdam
+// -----------------------------------------------------------------------------------------------------
+
+constexpr Hyperparameter nadam_hyper[] = {
+    {"lr", 2e-3, 0, infinity},
+    beta1,
+    beta2,
+    eps(1e-8),
+    weight_decay,
+    {"momentum_decay", 4e-3, 0, infinity},
+    decoupled,
+    maximize,
+};
+constexpr Scalar nadam_scalars[] = {{"mu_product", 1}};
+
+KernelHyper prepare_nadam(const HyperValues& hyper, Progress& progress) {
+  const double t = static_cast<double>(++progress.step), b1 = hyper.at("beta1");
+  const auto mu_of = [&](double step) {
+    return b1 * (1 - 0.5 * std::pow(0.96, step * hyper.at("momentum_decay")));
+  };
+  const double mu = mu_of(t), mu_next = mu_of(t + 1);
+  double& mu_product = progress.scalars[0];
+  mu_product *= mu;
+  return kernels::NadamHyper{.lr = hyper.at("lr"),
+                             .beta1 = b1,
+                             .beta2 = hyper.at("beta2"),
+                             .eps = hyper.at("eps"),
+                             .weight_decay = hyper.at("weight_decay"),
+                             .decoupled = hyper.at("decoupled"),
+                             .gradient_share = (1 - mu) / (1 - mu_product),
+                             .average_share = mu_next / (1 - mu_product * mu_next),
+                             .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
+}
+
+// ---- RAdam
+// -----------------------------------------------------------------------------------------------------
+
+constexpr Hyperparameter radam_hyper[] = {
+    lr, beta1, beta2, eps(1e-8), weight_decay, decoupled, maximize,
+};
+
+KernelHyper prepare_radam(const HyperValues& hyper, Progress& progress) {
+  const double t = static_cast<double>(++progress.step), b2 = hyper.at("beta2");
+  const double correction2 = bias_correction(b2, progress.step);
+  // Lengths of the simple moving average that v comes near to: in the end, and now.
+  const double rho_end = 2 / (1 - b2) - 1, rho = rho_end - 2 * t * std::pow(b2, t) / correction2;
+  const double rectification =
+      rho > 5 ? std::sqrt((rho - 4) * (rho - 2) * rho_end / ((rho_end - 4) * (rho_end - 2) * rho)) : 0;
+  return kernels::RadamHyper{.lr = hyper.at("lr"),
+                             .beta1 = hyper.at("beta1"),
+                             .beta2 = b2,
+                             .eps = hyper.at("eps"),
+                             .weight_decay = hyper.at("weight_decay"),
+                             .decoupled = hyper.at("decoupled"),
+                             .rectification = rectification,
+                             .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
+                             .bias_correction2 = correction2};
+}
+
+// ---- AdaBelief
+// -------------------------------------------------------------------------------------------------
+
+constexpr Hyperparameter adabelief_hyper[] = {
+    lr, beta1, beta2, eps(1e-16), {"eps_root", 1e-16, 0, infinity}, weight_decay, decoupled, maximize,
+};
+constexpr Slot adabelief_slots[] = {{"exp_avg"}, {"exp_avg_var"}};
+
+KernelHyper prepare_adabelief(const HyperValues& hyper, Progress& progress) {
+  ++progress.step;
+  return kernels::AdabeliefHyper{.lr = hyper.at("lr"),
+                                 .beta1 = hyper.at("beta1"),
+                                 .beta2 = hyper.at("beta2"),
+                                 .eps = hyper.at("eps"),
+                                 .eps_root = hyper.at("eps_root"),
+                                 .weight_decay = hyper.at("weight_decay"),
+                                 .decoupled = hyper.at("decoupled"),
+                                 .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
+                                 .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
+}
+
+// ---- Yogi
+// ------------------------------------------------------------------------------------------------------
+
+constexpr Hyperparameter yogi_hyper[] = {
+    {"lr", 1e-2, 0, infinity},
+    beta1,
+    beta2,
+    eps(1e-3),
+    {"initial_accumulator_value", 1e-6, 0, infinity},
+    weight_decay,
+    decoupled,
+    maximize,
+};
+
+KernelHyper prepare_yogi(const HyperValues& hyper, Progress& progress) {
+  ++progress.step;
+  return kernels::YogiHyper{.lr = hyper.at("lr"),
+                            .beta1 = hyper.at("beta1"),
+                            .beta2 = hyper.at("beta2"),
+                            .eps = hyper.at("eps"),
+                            .weight_decay = hyper.at("weight_decay"),
+                            .decoupled = hyper.at("decoupled"),
+                            .initial_accumulator = hyper.at("initial_accumulator_value"),
+                            .first_step = progress.step == 1 ? 1.0 : 0.0,
+                            .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
+                            .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
+}
+
+// ---- Adan
+// ------------------------------------------------------------------------------------------------------
+
+constexpr Hyperparameter adan_hyper[] = {
+    lr,        {"beta1", 0.98, 0, 1},           {"beta2", 0.92, 0, 1}, {"beta3", 0.99, 0, 1},
+    eps(1e-8), {"eps_root", 1e-8, 0, infinity}, weight_decay,          maximize,
+};
+constexpr Slot adan_slots[] = {{"exp_avg"}, {"exp_avg_diff"}, {"exp_avg_sq"}, {"previous_gradient"}};
+
+KernelHyper prepare_adan(const HyperValues& hyper, Progress& progress) {
+  ++progress.step;
+  return kernels::AdanHyper{.lr = hyper.at("lr"),
+                            .beta1 = hyper.at("beta1"),
+                            .beta2 = hyper.at("beta2"),
+                            .beta3 = hyper.at("beta3"),
+                            .eps = hyper.at("eps"),
+                            .eps_root = hyper.at("eps_root"),
+                            .weight_decay = hyper.at("weight_decay"),
+                            .first_step = progress.step == 1 ? 1.0 : 0.0,
+                            .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
+                            .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step),
+                            .bias_correction3 = bias_correction(hyper.at("beta3"), progress.step)};
+}
+
+// ---- LAMB
+// ------------------------------------------------------------------------------------------------------
+
+constexpr Hyperparameter lamb_hyper[] = {
+    lr, beta1, beta2, eps(1e-6), weight_decay, maximize,
+};
+
+KernelHyper prepare_lamb(const HyperValues& hyper, Progress& progress) {
+  ++progress.step;
+  return kernels::LambHyper{.lr = hyper.at("lr"),
+                            .beta1 = hyper.at("beta1"),
+                            .beta2 = hyper.at("beta2"),
+                            .eps = hyper.at("eps"),
+                            .weight_decay = hyper.at("weight_decay"),
+                            .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
+                            .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
+}
+
+}  // namespace
+
+const Rule adam_rule{"adam", OptimizerRule::adam, adam_hyper, adam_slots, {}, nullptr, prepare_adam, 30};
+const Rule adamax_rule{
+    "adamax", OptimizerRule::adamax, adamax_hyper, adamax_slots, {}, nullptr, prepare_adamax, 24};
+const Rule nadam_rule{"nadam", OptimizerRule::nadam, nadam_hyper, two_moments, nadam_scalars,
+                      nullptr, prepare_nadam,        40};
+const Rule radam_rule{"radam", OptimizerRule::radam, radam_hyper, two_moments, {},
+                      nullptr, prepare_radam,        30};
+const Rule adabelief_rule{
+    "adabelief", OptimizerRule::adabelief, adabelief_hyper, adabelief_slots, {}, nullptr, prepare_adabelief,
+    36};
+const Rule yogi_rule{"yogi", OptimizerRule::yogi, yogi_hyper, two_moments, {}, nullptr, prepare_yogi, 36};
+const Rule adan_rule{"adan", OptimizerRule::adan, adan_hyper, adan_slots, {}, nullptr, prepare_adan, 50};
+const Rule lamb_rule{"lamb", OptimizerRule::lamb, lamb_hyper, two_moments, {}, nullptr, prepare_lamb, 60};
+
+}  // namespace ravine::optim
