@@ -45,7 +45,7 @@ void time_step(benchmark::State& state, OptimizerRule rule, const Hyper& hyper, 
   OptimizerArgs args;
   args.segments = parameters.segments.data();
   args.n_segments = tensors;
-  args.update = kernels.optimizer_update(rule, DType::float32);
+  args.functions = kernels.optimizer_functions(rule, DType::float32);
   args.step = &step;
   time_kernel(state, kernels.float32.optimizer_step, args, static_cast<int>(state.range(0)),
               Streams{.reads = 2 + slots, .writes = 1 + slots, .in_place = 1 + slots, .elements = elements});
