@@ -54,7 +54,7 @@ void grad_input(benchmark::State& state) {
   const Problem p = problem_of(state);
   const auto& k = active_kernels().float32;
   time_conv(state, p, k.conv_grad_input, k.conv_grad_input_workspace,
-            ConvGradInputArgs{p.shape, p.output.get(), p.filter.get(), p.input.get(), nullptr});
+            ConvGradInputArgs{p.shape, p.output.get(), p.filter.get(), p.input.get(), nullptr, nullptr});
 }
 void grad_filter(benchmark::State& state) {
   const Problem p = problem_of(state);

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/team.h"
 #include "dispatch/dispatch.h"
+#include "ops/conv_choice.h"
 
 namespace ravine::bindings {
 namespace {
@@ -40,6 +41,10 @@ void bind_runtime(py::module_& module) {
   module.def(
       "set_isa", [](const std::string& isa) { set_active_isa(isa); }, py::arg("isa"),
       "For tests: the instruction set of programs compiled from now on.");
+  module.def(
+      "set_exact_convolutions",
+      [](bool exact) { set_conv_precision(exact ? ConvPrecision::exact : ConvPrecision::fast); },
+      py::arg("exact"), "For programs compiled from now on.");
   module.def("set_num_threads", &set_num_threads, py::arg("n"));
   module.def("get_num_threads", &num_threads);
   module.def(

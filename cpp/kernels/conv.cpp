@@ -5,12 +5,15 @@
 #include "kernels/conv_sources.h"
 #include "kernels/depthwise.h"
 #include "kernels/table.h"
+#include "kernels/winograd.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
 template <class T>
 void conv_forward(const ConvForwardArgs& args, const Team& team) {
   const ConvShape& s = args.shape;
+  if constexpr (std::is_same_v<T, float>)
+    if (is_winograd(args.algorithm)) return winograd_forward(args, team);
   if (is_depthwise(s)) return depthwise_forward<T>(args, team);
   const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
   const std::int64_t positions = s.batch * s.out_height * s.out_width;
@@ -37,6 +40,8 @@ template void conv_forward<double>(const ConvForwardArgs&, const Team&);
 
 template <class T>
 std::size_t conv_forward_workspace(const ConvForwardArgs& args) {
+  if constexpr (std::is_same_v<T, float>)
+    if (is_winograd(args.algorithm)) return winograd_forward_workspace(args);
   if (!is_depthwise(args.shape)) return 0;
   return static_cast<std::size_t>(depthwise_filter_elements(args.shape)) * sizeof(T);
 }

@@ -15,6 +15,13 @@ struct ConvShape {
   std::int64_t groups = 1;  // groups == channels is depthwise (out_channels may be a multiple)
 };
 
+// How a convolution is computed.
+enum class ConvAlgorithm : std::uint8_t {
+  direct,        // implicit GEMM; depthwise has loops of its own
+  winograd_2x2,  // minimal filtering of tiles of 2x2 outputs: float32, 3x3, stride 1, dilation 1, one group
+  winograd_4x4,  // of 4x4 outputs
+};
+
 struct ConvForwardArgs {
   ConvShape shape;
   const void* input = nullptr;
@@ -22,6 +29,7 @@ struct ConvForwardArgs {
   void* output = nullptr;
   const TileProgram* epilogue = nullptr;  // [batch * out_height * out_width, out_channels]
   void* workspace = nullptr;
+  ConvAlgorithm algorithm = ConvAlgorithm::direct;
 };
 
 struct ConvGradInputArgs {
@@ -29,7 +37,9 @@ struct ConvGradInputArgs {
   const void* grad_output = nullptr;
   const void* filter = nullptr;
   void* grad_input = nullptr;
+  const TileProgram* epilogue = nullptr;  // [batch * height * width, channels]
   void* workspace = nullptr;
+  ConvAlgorithm algorithm = ConvAlgorithm::direct;
 };
 
 struct ConvGradFilterArgs {
@@ -38,6 +48,7 @@ struct ConvGradFilterArgs {
   const void* grad_output = nullptr;
   void* grad_filter = nullptr;
   void* workspace = nullptr;
+  ConvAlgorithm algorithm = ConvAlgorithm::direct;
 };
 
 }  // namespace ravine::kernels

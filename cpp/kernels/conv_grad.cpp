@@ -3,9 +3,13 @@
 #include "kernels/conv_sources.h"
 #include "kernels/depthwise.h"
 #include "kernels/table.h"
+#include "kernels/winograd.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 namespace {
+
+// All pixels are of one class: blocks of them are blocks of the image.
+bool has_one_class(const ConvShape& s) { return s.stride_h == 1 && s.stride_w == 1; }
 
 // The pixels of one class (no multiplication by zeros that a stride would insert), this thread's share of
 // them.
@@ -15,6 +19,7 @@ void grad_input_of_class(const ConvGradInputArgs& args, const PhaseTaps& y, cons
   const ConvShape& s = args.shape;
   const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
   const std::int64_t depth = y.taps * x.taps * out_channels;
+  const TileProgram* const epilogue = has_one_class(s) ? args.epilogue : nullptr;
   const Share mine = share<T>(s.groups, s.batch * y.pixels * x.pixels, channels, team);
   for (std::int64_t group = mine.products.begin; group < mine.products.end; ++group) {
     const T* const grad_output = static_cast<const T*>(args.grad_output) + group * out_channels;
@@ -23,8 +28,8 @@ void grad_input_of_class(const ConvGradInputArgs& args, const PhaseTaps& y, cons
     T* const grad_input = static_cast<T*>(args.grad_input) + group * channels;
     if (is_pointwise(s)) {
       multiply<T>(MatrixA<T>{grad_output, s.out_channels, 1}, MatrixB<T>{filter, channels, 1},
-                  MatrixC<T>{grad_input, s.channels}, mine.rows, mine.columns, Range{0, depth}, false,
-                  team.scratch);
+                  MatrixC<T>{grad_input, s.channels, epilogue, 0, group * channels}, mine.rows, mine.columns,
+                  Range{0, depth}, false, team.scratch);
       continue;
     }
     const PatchesA<T> patches{{grad_output, s.out_height, s.out_width, s.out_channels, out_channels, y.pixels,
@@ -32,8 +37,8 @@ void grad_input_of_class(const ConvGradInputArgs& args, const PhaseTaps& y, cons
                                x.output_step}};
     const FilterB<T> taps{filter, out_channels,   channels,      s.kernel_h,     s.kernel_w,
                           x.taps, y.kernel_first, y.kernel_step, x.kernel_first, x.kernel_step};
-    const PixelsC<T> pixels{grad_input, s.height,   s.width, s.channels, y.pixels,
-                            x.pixels,   s.stride_h, phase_y, s.stride_w, phase_x};
+    const PixelsC<T> pixels{grad_input, s.height, s.width,    s.channels, y.pixels, x.pixels,
+                            s.stride_h, phase_y,  s.stride_w, phase_x,    epilogue, group * channels};
     multiply<T>(patches, taps, pixels, mine.rows, mine.columns, Range{0, depth}, false, team.scratch);
   }
 }
@@ -53,20 +58,34 @@ std::int64_t filter_splits(const ConvShape& s) {
 template <class T>
 void conv_grad_input(const ConvGradInputArgs& args, const Team& team) {
   const ConvShape& s = args.shape;
-  if (is_depthwise(s)) return depthwise_grad_input<T>(args, team);
-  for (std::int64_t phase_y = 0; phase_y < s.stride_h; ++phase_y) {
-    const PhaseTaps y = taps_of_phase(s.height, phase_y, s.kernel_h, s.stride_h, s.pad_h, s.dilation_h);
-    for (std::int64_t phase_x = 0; phase_x < s.stride_w; ++phase_x) {
-      const PhaseTaps x = taps_of_phase(s.width, phase_x, s.kernel_w, s.stride_w, s.pad_w, s.dilation_w);
-      grad_input_of_class<T>(args, y, x, phase_y, phase_x, team);
+  if constexpr (std::is_same_v<T, float>)
+    if (is_winograd(args.algorithm)) return winograd_grad_input(args, team);
+  if (is_depthwise(s)) {
+    depthwise_grad_input<T>(args, team);
+  } else {
+    for (std::int64_t phase_y = 0; phase_y < s.stride_h; ++phase_y) {
+      const PhaseTaps y = taps_of_phase(s.height, phase_y, s.kernel_h, s.stride_h, s.pad_h, s.dilation_h);
+      for (std::int64_t phase_x = 0; phase_x < s.stride_w; ++phase_x) {
+        const PhaseTaps x = taps_of_phase(s.width, phase_x, s.kernel_w, s.stride_w, s.pad_w, s.dilation_w);
+        grad_input_of_class<T>(args, y, x, phase_y, phase_x, team);
+      }
     }
+    if (has_one_class(s)) return;  // the epilogue ran block by block
   }
+  if (args.epilogue == nullptr) return;
+  team.barrier();
+  constexpr std::int64_t piece = 16;
+  const Range rows = share_of(s.batch * s.height * s.width, piece, team.rank, team.size);
+  run_epilogue(*args.epilogue, static_cast<T*>(args.grad_input) + rows.begin * s.channels, s.channels,
+               rows.begin, rows.size(), 0, s.channels);
 }
 template void conv_grad_input<float>(const ConvGradInputArgs&, const Team&);
 template void conv_grad_input<double>(const ConvGradInputArgs&, const Team&);
 
 template <class T>
 std::size_t conv_grad_input_workspace(const ConvGradInputArgs& args) {
+  if constexpr (std::is_same_v<T, float>)
+    if (is_winograd(args.algorithm)) return winograd_grad_input_workspace(args);
   if (!is_depthwise(args.shape)) return 0;
   return static_cast<std::size_t>(depthwise_filter_elements(args.shape)) * sizeof(T);
 }

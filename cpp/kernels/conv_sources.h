@@ -297,13 +297,21 @@ struct PixelsC {
   std::int64_t height, width, image_channels;
   std::int64_t positions_y, positions_x;
   std::int64_t y_step, y_first, x_step, x_first;
+  // Of the whole image, from its first channel on; only where the class is all pixels, whose rows follow each
+  // other.
+  const TileProgram* epilogue = nullptr;
+  std::int64_t epilogue_column = 0;
 
   T* row(std::int64_t i) const {
     const std::int64_t line = i / positions_x, u = i - line * positions_x;
     const std::int64_t sample = line / positions_y, v = line - sample * positions_y;
     return image + ((sample * height + y_first + v * y_step) * width + x_first + u * x_step) * image_channels;
   }
-  void complete(Range, Range) const {}
+  void complete(Range rows, Range columns) const {
+    if (epilogue == nullptr) return;
+    run_epilogue(*epilogue, row(rows.begin) + columns.begin, image_channels, rows.begin, rows.size(),
+                 epilogue_column + columns.begin, columns.size());
+  }
 };
 
 }  // namespace ravine::kernels::RAVINE_ISA

@@ -4,6 +4,7 @@
 #include "graph/lowering.h"
 #include "ops/builders.h"
 #include "ops/checks.h"
+#include "ops/conv_choice.h"
 #include "ops/list.h"
 #include "ops/windows.h"
 
@@ -161,6 +162,7 @@ void describe(Call<Args>& call, const Shape& images, const Shape& filters, const
   add("padding", args.shape.pad_h, args.shape.pad_w, 0);
   add("dilation", args.shape.dilation_h, args.shape.dilation_w, 1);
   if (args.shape.groups != 1) text += str(", groups ", args.shape.groups);
+  if (args.algorithm != kernels::ConvAlgorithm::direct) text += str(", ", name_of(args.algorithm));
   call.describe(text);
   const double taps = static_cast<double>(filters[1] * filters[2] * filters[3]);
   const double numbers = static_cast<double>(numel(images) + numel(filters) + numel(outputs));
@@ -175,6 +177,8 @@ void lower_conv2d(Lowering& lowering, const Node& node) {
   auto call = lowering.call("conv2d", kernels.conv_forward);
   auto& args = call.args;
   args.shape = conv_shape(node, images.shape, filters.shape, outputs);
+  args.algorithm =
+      choose_conv(ConvPass::forward, args.shape, node.input_dtype(0), lowering.kernels().vector_bytes);
   call.read(args.input, images);
   call.read(args.filter, filters);
   const View y = call.output(args.epilogue, node, outputs[0] * outputs[2] * outputs[3], outputs[1],
@@ -187,16 +191,20 @@ void lower_conv2d(Lowering& lowering, const Node& node) {
 void lower_grad_input(Lowering& lowering, const Node& node) {
   const View dy = lowering.dense(node.inputs[0], Layout::channels_last);
   const View filters = lowering.dense(node.inputs[1], Layout::channels_last);
-  const View images = lowering.create(node.out(), Layout::channels_last);
+  const Shape& images = node.outputs[0].shape;
   const auto& kernels = lowering.floats(node);
   auto call = lowering.call("conv2d_grad_input", kernels.conv_grad_input);
   auto& args = call.args;
-  args.shape = conv_shape(node, images.shape, filters.shape, dy.shape);
+  args.shape = conv_shape(node, images, filters.shape, dy.shape);
+  args.algorithm =
+      choose_conv(ConvPass::grad_input, args.shape, node.input_dtype(0), lowering.kernels().vector_bytes);
   call.read(args.grad_output, dy);
   call.read(args.filter, filters);
-  call.write(args.grad_input, images);
+  const View dx =
+      call.output(args.epilogue, node, images[0] * images[2] * images[3], images[1], Layout::channels_last);
+  call.write(args.grad_input, dx);
   call.workspace(args.workspace, kernels.conv_grad_input_workspace(args));
-  describe(call, images.shape, filters.shape, dy.shape, dy.dtype);
+  describe(call, images, filters.shape, dy.shape, dy.dtype);
 }
 
 void lower_grad_filter(Lowering& lowering, const Node& node) {
@@ -226,7 +234,8 @@ const Op conv2d_op{.name = "conv2d",
 const Op conv2d_grad_input_op{.name = "conv2d_grad_input",
                               .infer = infer_grad_input,
                               .gradient = gradient_grad_input,
-                              .lower = lower_grad_input};
+                              .lower = lower_grad_input,
+                              .epilogue_axis = channel_axis};
 const Op conv2d_grad_filter_op{.name = "conv2d_grad_filter",
                                .infer = infer_grad_filter,
                                .gradient = gradient_grad_filter,

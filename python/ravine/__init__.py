@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _core, init, nn, ops, optim
-from ._compile import set_program_cache_size
+from ._compile import set_conv_precision, set_program_cache_size
 from ._grad import hvp, value_and_grad
 from ._io import load, save
 from ._random import seed
@@ -40,6 +40,7 @@ __all__ = [
     "optim",
     "save",
     "seed",
+    "set_conv_precision",
     "set_num_threads",
     "set_program_cache_size",
     "threads",

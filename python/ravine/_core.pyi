@@ -31,6 +31,7 @@ __all__ = [
     "safetensors_metadata",
     "save_safetensors",
     "seed",
+    "set_exact_convolutions",
     "set_isa",
     "set_num_threads",
     "set_poison",
@@ -173,6 +174,11 @@ def save_safetensors(
     path: str, tensors: dict[str, np.ndarray], metadata: collections.abc.Mapping[str, str] = {}
 ) -> None: ...
 def seed(seed: int) -> None: ...
+def set_exact_convolutions(exact: bool) -> None:
+    """
+    For programs compiled from now on.
+    """
+
 def set_isa(isa: str) -> None:
     """
     For tests: the instruction set of programs compiled from now on.

@@ -1,0 +1,16 @@
+// Winograd convolution: float32, 3x3, stride 1, one group. Internal to conv.cpp and conv_grad.cpp.
+#pragma once
+
+#include "kernels/conv.h"
+
+namespace ravine::kernels::RAVINE_ISA {
+
+inline bool is_winograd(ConvAlgorithm algorithm) { return algorithm != ConvAlgorithm::direct; }
+
+void winograd_forward(const ConvForwardArgs& args, const Team& team);
+void winograd_grad_input(const ConvGradInputArgs& args, const Team& team);
+
+std::size_t winograd_forward_workspace(const ConvForwardArgs& args);
+std::size_t winograd_grad_input_workspace(const ConvGradInputArgs& args);
+
+}  // namespace ravine::kernels::RAVINE_ISA

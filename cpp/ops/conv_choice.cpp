@@ -1,0 +1,129 @@
+#include "ops/conv_choice.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <limits>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace ravine {
+namespace {
+
+using kernels::ConvAlgorithm;
+using kernels::ConvShape;
+
+constexpr ConvAlgorithm algorithms[] = {ConvAlgorithm::direct, ConvAlgorithm::winograd_2x2,
+                                        ConvAlgorithm::winograd_4x4};
+
+std::atomic<ConvPrecision> precision{ConvPrecision::fast};
+
+enum class Forced { none, direct, winograd };
+
+Forced forced() {
+  const char* value = std::getenv("RAVINE_CONV");
+  if (value == nullptr || *value == '\0') return Forced::none;
+  if (value == std::string_view("direct")) return Forced::direct;
+  if (value == std::string_view("winograd")) return Forced::winograd;
+  fail<ValueError>("RAVINE_CONV: expected 'direct' or 'winograd', got '", value, "'");
+}
+
+double vectors(std::int64_t channels, double lanes) {
+  return static_cast<double>((channels + static_cast<std::int64_t>(lanes) - 1) /
+                             static_cast<std::int64_t>(lanes));
+}
+
+// What a product of matrices gets of the two multiply-adds a cycle: short rows of C spend more time around
+// the inner loop.
+double efficiency(std::int64_t columns) {
+  const double n = static_cast<double>(columns);
+  return 0.85 * n / (n + 8);
+}
+
+// Cycles of the transforms for each vector of channels, by tile: of a tile of the input and of the output,
+// and of one row of the filter. Measured on a Zen 5 with vectors of 64 bytes; loads and stores are part of
+// them.
+struct TransformCycles {
+  double input, output, filter;
+};
+constexpr TransformCycles cycles_2x2{60, 50, 60}, cycles_4x4{140, 110, 130};
+
+double winograd_cycles(std::int64_t outputs, ConvPass pass, const ConvShape& s, double lanes) {
+  const TransformCycles& cycles = outputs == 2 ? cycles_2x2 : cycles_4x4;
+  const bool backward = pass == ConvPass::grad_input;
+  const std::int64_t height = backward ? s.height : s.out_height, width = backward ? s.width : s.out_width;
+  const double tiles = static_cast<double>(s.batch) * static_cast<double>((height + outputs - 1) / outputs) *
+                       static_cast<double>((width + outputs - 1) / outputs);
+  const std::int64_t columns = backward || pass == ConvPass::grad_filter ? s.channels : s.out_channels;
+  const double rows = static_cast<double>(s.channels + s.out_channels - columns);
+  const double points = static_cast<double>((outputs + 2) * (outputs + 2));
+  const double products = tiles * points * rows * vectors(columns, lanes) / 2 / efficiency(columns);
+  return products + tiles * vectors(s.channels, lanes) * cycles.input +
+         tiles * vectors(s.out_channels, lanes) * cycles.output +
+         rows * vectors(columns, lanes) * cycles.filter;
+}
+
+double direct_cycles(ConvPass pass, const ConvShape& s, double lanes) {
+  const double positions = static_cast<double>(s.batch * s.out_height * s.out_width);
+  const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
+  const double taps = static_cast<double>(s.kernel_h * s.kernel_w);
+  const std::int64_t columns = pass == ConvPass::forward ? out_channels : channels;
+  const double rows = static_cast<double>(channels + out_channels - columns);
+  return positions * taps * rows * vectors(columns, lanes) * static_cast<double>(s.groups) / 2 /
+         efficiency(columns);
+}
+
+}  // namespace
+
+void set_conv_precision(ConvPrecision value) { precision.store(value, std::memory_order_relaxed); }
+ConvPrecision conv_precision() { return precision.load(std::memory_order_relaxed); }
+
+const char* name_of(ConvAlgorithm algorithm) {
+  switch (algorithm) {
+    case ConvAlgorithm::direct:
+      return "direct";
+    case ConvAlgorithm::winograd_2x2:
+      return "winograd 2x2";
+    case ConvAlgorithm::winograd_4x4:
+      return "winograd 4x4";
+  }
+  return "";
+}
+
+bool applies(ConvAlgorithm algorithm, const ConvShape& s, DType dtype) {
+  if (algorithm == ConvAlgorithm::direct) return true;
+  return dtype == DType::float32 && s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 &&
+         s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1 && s.groups == 1;
+}
+
+double conv_cycles(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& shape, DType dtype,
+                   int vector_bytes) {
+  const double lanes = static_cast<double>(vector_bytes) / static_cast<double>(size_of(dtype));
+  switch (algorithm) {
+    case ConvAlgorithm::direct:
+      return direct_cycles(pass, shape, lanes);
+    case ConvAlgorithm::winograd_2x2:
+      return winograd_cycles(2, pass, shape, lanes);
+    case ConvAlgorithm::winograd_4x4:
+      return winograd_cycles(4, pass, shape, lanes);
+  }
+  return 0;
+}
+
+ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& shape, DType dtype, int vector_bytes) {
+  const Forced only = forced();
+  if (only == Forced::direct || conv_precision() == ConvPrecision::exact) return ConvAlgorithm::direct;
+  ConvAlgorithm best = ConvAlgorithm::direct;
+  double least = std::numeric_limits<double>::infinity();
+  for (const ConvAlgorithm algorithm : algorithms) {
+    if (!applies(algorithm, shape, dtype)) continue;
+    const bool passed_over = only == Forced::winograd && algorithm == ConvAlgorithm::direct;
+    const double cycles = conv_cycles(algorithm, pass, shape, dtype, vector_bytes);
+    if (passed_over || cycles >= least) continue;
+    least = cycles;
+    best = algorithm;
+  }
+  return best;
+}
+
+}  // namespace ravine

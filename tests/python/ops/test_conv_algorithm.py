@@ -1,0 +1,74 @@
+"""Which algorithm computes a convolution: chosen by shape, forced by the environment, ruled out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from helper import normal, record
+
+import ravine as rv
+from ravine import _core, nn, ops
+
+
+@pytest.fixture(autouse=True)
+def _fast() -> Iterator[None]:
+    yield
+    rv.set_conv_precision("fast")
+
+
+def algorithm(channels: int, out_channels: int, size: int, dtype: str = "float32", **attributes: int) -> str:
+    """What the program says of the convolution of a batch of 16 images."""
+    kernel = attributes.pop("kernel", 3)
+    groups = attributes.get("groups", 1)
+    arrays = [
+        normal(16, channels, size, size).astype(dtype),
+        normal(out_channels, channels // groups, kernel, kernel).astype(dtype),
+    ]
+    graph, _, outputs = record(lambda x, w: ops.conv2d(x, w, **attributes), arrays)
+    lines = _core.Program(graph, outputs).describe().splitlines()
+    (line,) = [line for line in lines if "conv2d" in line]
+    return next((name for name in ("winograd 2x2", "winograd 4x4") if name in line), "direct")
+
+
+def test_the_model_chooses_by_shape() -> None:
+    assert algorithm(64, 64, 16, padding=1) == "winograd 4x4"
+    assert algorithm(16, 16, 32, padding=1) == "winograd 4x4"
+    assert algorithm(64, 64, 2, padding=1) == "winograd 2x2"
+    assert algorithm(1, 64, 16, padding=1) == "direct"
+    assert algorithm(64, 64, 16, padding=1, dtype="float64") == "direct"
+    for attributes in ({"stride": 2}, {"dilation": 2}, {"groups": 2}, {"kernel": 5}, {"kernel": 1}):
+        assert algorithm(64, 64, 16, **attributes) == "direct"
+
+
+def test_the_environment_forces_an_algorithm_where_it_applies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAVINE_CONV", "direct")
+    assert algorithm(64, 64, 16, padding=1) == "direct"
+    monkeypatch.setenv("RAVINE_CONV", "winograd")
+    assert algorithm(1, 64, 16, padding=1).startswith("winograd")
+    assert algorithm(64, 64, 16, stride=2) == "direct"
+    monkeypatch.setenv("RAVINE_CONV", "fft")
+    with pytest.raises(ValueError, match="RAVINE_CONV: expected 'direct' or 'winograd', got 'fft'"):
+        algorithm(64, 64, 16)
+
+
+def test_exact_precision_rules_winograd_out() -> None:
+    rv.set_conv_precision("exact")
+    assert algorithm(64, 64, 16, padding=1) == "direct"
+    with pytest.raises(ValueError, match=r"'fast' or 'exact' is expected, got 'high'"):
+        rv.set_conv_precision("high")
+    assert algorithm(64, 64, 16, padding=1) == "direct"
+
+
+def test_precision_takes_effect_on_a_model_that_has_run() -> None:
+    model = nn.Conv2d(32, 48, 3, padding=1)
+    x = normal(4, 32, 12, 12).astype("float32")
+    fast = model(x)
+    rv.set_conv_precision("exact")
+    exact = model(x)
+    rv.set_conv_precision("fast")
+    again = model(x)
+    np.testing.assert_array_equal(again, fast)
+    assert not np.array_equal(exact, fast)
+    assert np.abs(exact - fast).max() <= 2e-5 * np.abs(exact).max()
