@@ -17,12 +17,15 @@ from ._trace import eager
 if TYPE_CHECKING:
     __version__: str
     from . import data, models, train
+    from ._minimize import MinimizeResult, minimize
     from .train import Trainer
 
 # Loaded when first used, so that `import ravine` stays cheap.
 _LAZY_MODULES = ("data", "models", "train")
+_LAZY_NAMES = {"MinimizeResult": "_minimize", "Trainer": "train", "minimize": "_minimize"}
 
 __all__ = [
+    "MinimizeResult",
     "Tensor",
     "TrainStep",
     "Trainer",
@@ -34,6 +37,7 @@ __all__ = [
     "hvp",
     "init",
     "load",
+    "minimize",
     "models",
     "nn",
     "ops",
@@ -56,8 +60,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"{__name__}.{name}")
     if name == "__version__":
         return _core.__version__
-    if name == "Trainer":
-        return import_module(f"{__name__}.train").Trainer
+    if name in _LAZY_NAMES:
+        return getattr(import_module(f"{__name__}.{_LAZY_NAMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

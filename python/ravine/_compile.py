@@ -156,6 +156,10 @@ class Compiled:
         self._stream = stream
         self._lock = threading.Lock()
 
+    @property
+    def draws_random_numbers(self) -> bool:
+        return self._stream is not None
+
     def run(self, arrays: Sequence[np.ndarray]) -> Any:
         with self._lock:
             if self._stream is not None:
@@ -241,6 +245,10 @@ class ProgramCache:
     def programs(self) -> list[_core.Program]:
         with self._lock:
             return [compiled.program for compiled in self._programs.values()]
+
+    def draws_random_numbers(self) -> bool:
+        with self._lock:
+            return any(compiled.draws_random_numbers for compiled in self._programs.values())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ProgramCache:
         return ProgramCache()

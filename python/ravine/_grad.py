@@ -83,6 +83,10 @@ class _Differentiated:
         key = (model._fingerprint() if model is not None else 0, variant, inputs.key)
         return self._programs.get(key, build).run(inputs.arrays)
 
+    def draws_random_numbers(self) -> bool:
+        """Whether a program compiled so far does."""
+        return self._programs.draws_random_numbers()
+
     def programs(self) -> list[_core.Program]:
         """The programs compiled so far; `program.describe()` shows one as a table."""
         return self._programs.programs()
@@ -93,7 +97,9 @@ def _gradients(recording: Recording, wrt: list[_core.Value]) -> list[Tensor]:
     return [Tensor(g, trace) for g in trace.graph.gradients(recording.result._as_value(trace), wrt)]
 
 
-class _ValueAndGrad(_Differentiated):
+class ValueAndGrad(_Differentiated):
+    """What `value_and_grad` returns."""
+
     def __call__(self, *args: Any) -> tuple[float, Any]:
         if self._model is not None:
             value, gradients = self._of_model(args)
@@ -247,7 +253,7 @@ def value_and_grad(fn: Callable[..., Any], model: Module | None = None) -> Calla
         >>> rv.value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
         (5.0, array([2., 4.]))
     """
-    return _ValueAndGrad("value_and_grad", fn, model)
+    return ValueAndGrad("value_and_grad", fn, model)
 
 
 def hvp(fn: Callable[..., Any], model: Module | None = None) -> Callable[..., Any]:

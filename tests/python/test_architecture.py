@@ -21,6 +21,7 @@ PYTHON_LAYERS = (
     ("nn",),
     ("optim",),
     ("_step", "_grad", "_io"),
+    ("_minimize",),
     ("data",),
     ("models",),
     ("train",),

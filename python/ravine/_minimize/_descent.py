@@ -1,0 +1,241 @@
+"""Methods of one line search an iteration: gradient descent, conjugate gradients, quasi-Newton."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from ._line_search import LineSearch, make_line_search
+from ._problem import dot, norm
+from ._run import Run
+
+
+class Direction:
+    """Where to go from a point: along the negative gradient; the base of the others."""
+
+    def __init__(self) -> None:
+        self.fresh = True  # nothing remembered
+
+    def reset(self) -> None:
+        """Forgets all, so that the next direction is the negative gradient."""
+        self.fresh = True
+
+    def direction(self, g: np.ndarray) -> np.ndarray:
+        return -g
+
+    def first_step(self, run: Run, slope: float, before: tuple[float, float] | None) -> float:
+        """The first trial of a line search; `before` is the last one's decrease and slope."""
+        if before is None:
+            return min(1.0, 1.0 / norm(run.g))
+        return _as_before(run, slope, before)
+
+    def update(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
+        """Learns from a step s, the change y of the gradient along it, and the gradient g at its end."""
+        self.fresh = False
+
+
+def _as_before(run: Run, slope: float, before: tuple[float, float]) -> float:
+    """The step that would reduce the function as much as the last (Nocedal and Wright 2006, eq. 3.60)."""
+    decrease, _ = before
+    step = 2.02 * decrease / -slope
+    return step if step > 0 else 1.0 / norm(run.g)
+
+
+def descend(run: Run, direction: Direction, search: LineSearch) -> None:
+    """Iterates until `run` stops.
+
+    A direction that leads nowhere is replaced by the negative gradient, once.
+    """
+    before: tuple[float, float] | None = None
+    while True:
+        d = direction.direction(run.g)
+        slope = dot(run.g, d)
+        if not slope < 0:
+            direction.reset()
+            d = -run.g
+            slope = dot(run.g, d)
+        point = search(run, d, slope, direction.first_step(run, slope, before))
+        if point is None:
+            if direction.fresh:
+                raise run.give_up(-slope, "the line search found no lower point along the negative gradient")
+            direction.reset()
+            before = None
+            continue
+        s, y = point.x - run.x, point.g - run.g
+        before = (run.f - point.f, slope)
+        direction.update(s, y, point.g)
+        run.accept(point.x, point.f, point.g)
+
+
+def gd(
+    run: Run, *, lr: float | None = None, line_search: str = "armijo", c1: float = 1e-4, c2: float = 0.9
+) -> None:
+    if lr is None:
+        descend(run, Direction(), make_line_search(line_search, c1, c2))
+        return
+    if not lr > 0:
+        raise ValueError(f"minimize: lr must be above 0, got {lr}")
+    while True:
+        x = run.moved(-lr, run.g)
+        f, g = run.evaluate(x)
+        if not (np.isfinite(f) and np.isfinite(g).all()):
+            raise run.give_up(
+                np.inf, f"a step of lr={lr:g} along the negative gradient left the finite numbers"
+            )
+        run.accept(x, f, g)
+
+
+class ConjugateDirection(Direction):
+    """d = -g + β · d, with β after Fletcher-Reeves, Polak-Ribière+ or Hestenes-Stiefel."""
+
+    def __init__(self, beta: str, restart: int | None, powell: float) -> None:
+        super().__init__()
+        self._beta = beta
+        self._restart = restart
+        self._powell = powell
+        self._since = 0
+        self._d: np.ndarray | None = None
+        self._g: np.ndarray | None = None
+        self._next: np.ndarray | None = None
+
+    def reset(self) -> None:
+        super().reset()
+        self._next, self._since = None, 0
+
+    def direction(self, g: np.ndarray) -> np.ndarray:
+        self._g = g
+        self._d = -g if self._next is None else self._next
+        return self._d
+
+    def first_step(self, run: Run, slope: float, before: tuple[float, float] | None) -> float:
+        if before is None:
+            return min(1.0, 1.0 / norm(run.g))
+        return min(1.0, _as_before(run, slope, before)) if self.fresh else _as_before(run, slope, before)
+
+    def update(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
+        assert self._d is not None and self._g is not None
+        self._since += 1
+        square = dot(self._g, self._g)
+        far_from_orthogonal = abs(dot(g, self._g)) >= self._powell * dot(g, g)  # Powell 1977
+        if far_from_orthogonal or self._since == self._restart:
+            self.reset()
+            return
+        if self._beta == "FR":
+            beta = dot(g, g) / square
+        elif self._beta == "PR+":
+            beta = max(0.0, dot(g, y) / square)
+        else:
+            along = dot(self._d, y)
+            beta = dot(g, y) / along if along else 0.0
+        self.fresh = False
+        self._next = beta * self._d - g
+
+
+def cg(
+    run: Run,
+    *,
+    beta: str = "HS",
+    restart: int | None = None,
+    powell: float = 0.5,
+    line_search: str = "strong-wolfe",
+    c1: float = 1e-4,
+    c2: float = 0.1,
+) -> None:
+    if beta not in ("FR", "PR+", "HS"):
+        raise ValueError(f"minimize: beta must be 'FR', 'PR+' or 'HS', got {beta!r}")
+    if restart is not None and restart < 1:
+        raise ValueError(f"minimize: restart must be at least 1, got {restart}")
+    descend(run, ConjugateDirection(beta, restart, powell), make_line_search(line_search, c1, c2))
+
+
+class QuasiNewton(Direction):
+    """What BFGS and L-BFGS share: a full step is tried first, but for the first one."""
+
+    def first_step(self, run: Run, slope: float, before: tuple[float, float] | None) -> float:
+        return min(1.0, 1.0 / norm(run.g)) if self.fresh else 1.0
+
+
+class BFGSDirection(QuasiNewton):
+    """d = -H g, with H the approximation of the inverse Hessian, in float64."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.H = np.eye(n)
+
+    def reset(self) -> None:
+        super().reset()
+        self.H = np.eye(len(self.H))
+
+    def direction(self, g: np.ndarray) -> np.ndarray:
+        return -_times(self.H, g) if not self.fresh else -g.astype(np.float64)
+
+    def update(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
+        s, y = s.astype(np.float64), y.astype(np.float64)
+        sy, yy = dot(s, y), dot(y, y)
+        if not sy > 1e-12 * yy * 1e-4:
+            return
+        if self.fresh:
+            self.H *= sy / yy  # Nocedal and Wright 2006, eq. 6.20
+            self.fresh = False
+        Hy = _times(self.H, y)
+        scale = (1.0 + dot(y, Hy) / sy) / sy
+        self.H += scale * np.multiply.outer(s, s)
+        cross = np.multiply.outer(Hy / sy, s)
+        self.H -= cross + cross.T
+
+
+def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """A product whose order of sums depends on the shape alone."""
+    return np.einsum("ij,j->i", matrix, vector)
+
+
+def bfgs(run: Run, *, line_search: str = "strong-wolfe", c1: float = 1e-4, c2: float = 0.9) -> None:
+    search = make_line_search(line_search, c1, c2)
+    direction = BFGSDirection(len(run.x))
+    run.hess_inv = direction.H
+    try:
+        descend(run, direction, search)
+    finally:
+        run.hess_inv = direction.H
+
+
+class LBFGSDirection(QuasiNewton):
+    """d = -H g by the two-loop recursion over the last steps."""
+
+    def __init__(self, memory: int) -> None:
+        super().__init__()
+        self._pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=memory)  # s, y, 1 / s·y
+        self._scale = 1.0
+
+    def reset(self) -> None:
+        super().reset()
+        self._pairs.clear()
+
+    def direction(self, g: np.ndarray) -> np.ndarray:
+        d = -g
+        weights = []
+        for s, y, rho in reversed(self._pairs):
+            weight = rho * dot(s, d)
+            weights.append(weight)
+            d -= weight * y
+        if self._pairs:
+            d *= self._scale
+        for (s, y, rho), weight in zip(self._pairs, reversed(weights), strict=True):
+            d += (weight - rho * dot(y, d)) * s
+        return d
+
+    def update(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
+        sy, yy = dot(s, y), dot(y, y)
+        if sy > float(np.finfo(np.float64).eps) * yy:
+            self._pairs.append((s, y, 1.0 / sy))
+            self._scale = sy / yy
+            self.fresh = False
+
+
+def lbfgs(
+    run: Run, *, memory: int = 10, line_search: str = "strong-wolfe", c1: float = 1e-4, c2: float = 0.9
+) -> None:
+    if memory < 1:
+        raise ValueError(f"minimize: memory must be at least 1, got {memory}")
+    descend(run, LBFGSDirection(memory), make_line_search(line_search, c1, c2))
