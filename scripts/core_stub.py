@@ -22,6 +22,11 @@ EXACT = [
     (r"(def graph\(self\)) -> \.\.\.:", r"\1 -> Graph:"),
     (r"(def shape\(self\)) -> tuple:", r"\1 -> tuple[int, ...]:"),
     (r"(def hyper\(self\)) -> dict:", r"\1 -> dict[str, float]:"),
+    (r"(def scalars\(self\)) -> dict:", r"\1 -> dict[str, float]:"),
+    (
+        r"(def optimizer_rule\(.*\)) -> tuple:",
+        r"\1 -> tuple[dict[str, tuple[float, float, float, bool]], dict[str, str | None]]:",
+    ),
     (r"(def slots\(self\)) -> dict:", r"\1 -> dict[str, list[Array]]:"),
     (r"(def run\(.*\)) -> list:", r"\1 -> list[np.ndarray]:"),
     (r"(def load_safetensors\(.*\)) -> dict:", r"\1 -> dict[str, np.ndarray]:"),

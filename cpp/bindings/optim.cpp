@@ -5,16 +5,41 @@ namespace ravine::bindings {
 
 void bind_optim(py::module_& module) {
   using optim::Optimizer;
+  module.def("optimizer_rules", [] {
+    std::vector<std::string> names;
+    for (const optim::Rule* rule : optim::all_rules()) names.emplace_back(rule->name);
+    return names;
+  });
+  module.def(
+      "optimizer_rule",
+      [](const std::string& name) {
+        const optim::Rule& rule = optim::rule_named(name);
+        py::dict hyper, slots;
+        for (const optim::Hyperparameter& h : rule.hyper)
+          hyper[py::str(std::string(h.name))] = py::make_tuple(h.otherwise, h.low, h.high, h.flag);
+        for (const optim::Slot& slot : rule.slots)
+          slots[slot.name] = slot.needed_by == nullptr ? py::object(py::none()) : py::str(slot.needed_by);
+        return py::make_tuple(hyper, slots);
+      },
+      py::arg("name"),
+      "Its hyperparameters, {name: (default, least, below, is a flag)}, and its slots, {name: the "
+      "hyperparameter that must be nonzero for it, or None}.");
+  module.def(
+      "check_hyper",
+      [](const std::string& rule, const std::map<std::string, double>& hyper) {
+        Optimizer(rule, {}, Optimizer::Settings(hyper.begin(), hyper.end()));
+      },
+      py::arg("rule"), py::arg("hyper"), "Raises ValueError where numbers do not go together.");
   py::class_<Optimizer, std::shared_ptr<Optimizer>>(module, "Optimizer",
                                                     "An update rule bound to parameters.")
       .def(py::init([](const std::string& rule, const std::vector<std::shared_ptr<Array>>& parameters,
-                       const std::map<std::string, double>& hyper) {
+                       const std::map<std::string, double>& hyper, const std::vector<std::string>& slots) {
              std::vector<Array> arrays;
              for (const auto& parameter : parameters) arrays.push_back(*parameter);
              return std::make_shared<Optimizer>(rule, std::move(arrays),
-                                                Optimizer::Settings(hyper.begin(), hyper.end()));
+                                                Optimizer::Settings(hyper.begin(), hyper.end()), slots);
            }),
-           py::arg("rule"), py::arg("parameters"), py::arg("hyper"))
+           py::arg("rule"), py::arg("parameters"), py::arg("hyper"), py::arg("slots") = py::list())
       .def_property_readonly("hyper",
                              [](const Optimizer& self) {
                                py::dict hyper;
@@ -22,6 +47,12 @@ void bind_optim(py::module_& module) {
                                return hyper;
                              })
       .def("set", &Optimizer::set, py::arg("name"), py::arg("value"))
+      .def(
+          "set_all",
+          [](Optimizer& self, const std::map<std::string, double>& hyper) {
+            self.set_all(Optimizer::Settings(hyper.begin(), hyper.end()));
+          },
+          py::arg("hyper"))
       .def_property_readonly("slots",
                              [](const Optimizer& self) {
                                py::dict slots;

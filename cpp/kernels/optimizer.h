@@ -22,7 +22,7 @@ struct ParameterSegment {
 // 1. Gradients come with their sign and scale applied (OptimizerStep). weight_decay is added to the gradient
 // unless `decoupled`. `first_step` is 1 where the slots hold nothing yet. bias_correction is 1 - beta^t.
 
-// Slots {momentum_buffer}.
+// Slots {momentum_buffer, or none: no momentum}.
 struct SgdHyper {
   double lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
   double nesterov = 0;
@@ -114,7 +114,7 @@ struct AdadeltaHyper {
   double lr = 1, rho = 0.9, eps = 1e-6, weight_decay = 0;
 };
 
-// Slots {square_avg, momentum_buffer if momentum, grad_avg if centered}.
+// Slots {square_avg, momentum_buffer or none: no momentum, grad_avg if centered}.
 struct RmspropHyper {
   double lr = 0, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0, centered = 0;
 };

@@ -66,14 +66,14 @@ struct Rmsprop {
   Vec<T> lr, eps, momentum;
   bool with_momentum, centered;
 
-  RAVINE_INLINE Rmsprop(const Hyper& hyper, const ParameterSegment&)
+  RAVINE_INLINE Rmsprop(const Hyper& hyper, const ParameterSegment& segment)
       : weight_decay(hyper.weight_decay),
         mean_square(hyper.alpha),
         mean(hyper.alpha),
         lr(splat_of<T>(hyper.lr)),
         eps(splat_of<T>(hyper.eps)),
         momentum(splat_of<T>(hyper.momentum)),
-        with_momentum(hyper.momentum != 0),
+        with_momentum(segment.slots[1] != nullptr),
         centered(hyper.centered != 0) {}
 
   template <class State>

@@ -12,22 +12,22 @@ struct Sgd {
   using Hyper = SgdHyper;
   WeightDecay<T> weight_decay;
   Vec<T> lr, momentum, intake;
-  bool with_momentum, first_step, nesterov;
+  bool with_momentum, starts_anew, nesterov;
 
-  RAVINE_INLINE Sgd(const Hyper& hyper, const ParameterSegment&)
+  RAVINE_INLINE Sgd(const Hyper& hyper, const ParameterSegment& segment)
       : weight_decay(hyper.weight_decay),
         lr(splat_of<T>(hyper.lr)),
         momentum(splat_of<T>(hyper.momentum)),
         intake(splat_of<T>(1 - hyper.dampening)),
-        with_momentum(hyper.momentum != 0),
-        first_step(hyper.first_step != 0),
+        with_momentum(segment.slots[0] != nullptr),
+        starts_anew(hyper.first_step != 0 || hyper.momentum == 0),
         nesterov(hyper.nesterov != 0) {}
 
   template <class State>
   RAVINE_INLINE Vec<T> operator()(Vec<T> p, Vec<T> g, State state) const {
     weight_decay(p, g);
     if (with_momentum) {
-      const Vec<T> b = first_step ? g : momentum * state.get(0) + intake * g;
+      const Vec<T> b = starts_anew ? g : momentum * state.get(0) + intake * g;
       state.set(0, b);
       g = nesterov ? g + momentum * b : b;
     }

@@ -12,7 +12,8 @@ namespace ravine::optim {
 // ---- the optimizer
 // ---------------------------------------------------------------------------------------------
 
-Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper)
+Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper,
+                     std::span<const std::string> slots)
     : rule_(rule_named(rule)), hyper_(rule_.name, rule_.hyper), parameters_(std::move(parameters)) {
   for (const auto& [name, value] : hyper) hyper_.set(name, value);
   if (rule_.check != nullptr) rule_.check(hyper_);
@@ -25,7 +26,8 @@ Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const
                         " and ", i, " are the same array");
   for (std::size_t index = 0; index < rule_.slots.size(); ++index) {
     const Slot& slot = rule_.slots[index];
-    if (slot.needed_by != nullptr && !hyper_.on(slot.needed_by)) continue;
+    const bool asked_for = std::find(slots.begin(), slots.end(), slot.name) != slots.end();
+    if (slot.needed_by != nullptr && !hyper_.on(slot.needed_by) && !asked_for) continue;
     std::vector<Array> arrays;
     for (const Array& parameter : parameters_)
       arrays.emplace_back(parameter.dtype(), parameter.shape(), parameter.layout());
@@ -51,9 +53,9 @@ void Optimizer::check_slots(const HyperValues& hyper) const {
   }
 }
 
-void Optimizer::set(std::string_view name, double value) {
+void Optimizer::set_all(const Settings& hyper) {
   HyperValues changed = hyper_;
-  changed.set(name, value);
+  for (const auto& [name, value] : hyper) changed.set(name, value);
   if (rule_.check != nullptr) rule_.check(changed);
   check_slots(changed);
   hyper_ = changed;

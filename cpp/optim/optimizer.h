@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,7 +22,10 @@ class Optimizer final : public EffectTarget {
 
   // KeyError on an unknown rule or hyperparameter, ValueError on values that are not allowed, TypeError on
   // parameters that are not floating. Hyperparameters not named take the rule's defaults.
-  Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper);
+  // Slots that depend on a hyperparameter are kept where that is nonzero or where `slots` names them, so that
+  // it can be turned on later.
+  Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper,
+            std::span<const std::string> slots = {});
 
   Optimizer(const Optimizer&) = delete;  // programs hold addresses in it
   Optimizer& operator=(const Optimizer&) = delete;
@@ -31,7 +35,8 @@ class Optimizer final : public EffectTarget {
 
   Settings hyper() const;
   // Holds from the next run on, for programs that are compiled already too. Nothing changes on an error.
-  void set(std::string_view name, double value);
+  void set(std::string_view name, double value) { set_all({{std::string(name), value}}); }
+  void set_all(const Settings& hyper);  // which may be allowed together only
 
   // The state that is kept: one array per parameter, each in its parameter's layout.
   struct SlotArrays {

@@ -101,7 +101,7 @@ namespace common {
 inline constexpr double infinity = std::numeric_limits<double>::infinity();
 inline constexpr Hyperparameter lr{"lr", 1e-3, 0, infinity};
 inline constexpr Hyperparameter weight_decay{"weight_decay", 0, 0, infinity};
-inline constexpr Hyperparameter decoupled{"decoupled", 0, 0, 0, true};
+inline constexpr Hyperparameter decoupled{"decoupled_weight_decay", 0, 0, 0, true};
 inline constexpr Hyperparameter maximize{"maximize", 0, 0, 0, true};
 inline constexpr Hyperparameter beta1{"beta1", 0.9, 0, 1}, beta2{"beta2", 0.999, 0, 1};
 constexpr Hyperparameter eps(double otherwise) { return {"eps", otherwise, 0, infinity}; }

@@ -33,7 +33,7 @@ KernelHyper prepare_adam(const HyperValues& hyper, Progress& progress) {
                             .beta2 = b2,
                             .eps = hyper.at("eps"),
                             .weight_decay = hyper.at("weight_decay"),
-                            .decoupled = hyper.at("decoupled"),
+                            .decoupled = hyper.at("decoupled_weight_decay"),
                             .amsgrad = hyper.at("amsgrad"),
                             .bias_correction1 = bias_correction(b1, progress.step),
                             .bias_correction2 = bias_correction(b2, progress.step)};
@@ -85,7 +85,7 @@ KernelHyper prepare_nadam(const HyperValues& hyper, Progress& progress) {
                              .beta2 = hyper.at("beta2"),
                              .eps = hyper.at("eps"),
                              .weight_decay = hyper.at("weight_decay"),
-                             .decoupled = hyper.at("decoupled"),
+                             .decoupled = hyper.at("decoupled_weight_decay"),
                              .gradient_share = (1 - mu) / (1 - mu_product),
                              .average_share = mu_next / (1 - mu_product * mu_next),
                              .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
@@ -110,7 +110,7 @@ KernelHyper prepare_radam(const HyperValues& hyper, Progress& progress) {
                              .beta2 = b2,
                              .eps = hyper.at("eps"),
                              .weight_decay = hyper.at("weight_decay"),
-                             .decoupled = hyper.at("decoupled"),
+                             .decoupled = hyper.at("decoupled_weight_decay"),
                              .rectification = rectification,
                              .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
                              .bias_correction2 = correction2};
@@ -132,7 +132,7 @@ KernelHyper prepare_adabelief(const HyperValues& hyper, Progress& progress) {
                                  .eps = hyper.at("eps"),
                                  .eps_root = hyper.at("eps_root"),
                                  .weight_decay = hyper.at("weight_decay"),
-                                 .decoupled = hyper.at("decoupled"),
+                                 .decoupled = hyper.at("decoupled_weight_decay"),
                                  .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
                                  .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
 }
@@ -158,7 +158,7 @@ KernelHyper prepare_yogi(const HyperValues& hyper, Progress& progress) {
                             .beta2 = hyper.at("beta2"),
                             .eps = hyper.at("eps"),
                             .weight_decay = hyper.at("weight_decay"),
-                            .decoupled = hyper.at("decoupled"),
+                            .decoupled = hyper.at("decoupled_weight_decay"),
                             .initial_accumulator = hyper.at("initial_accumulator_value"),
                             .first_step = progress.step == 1 ? 1.0 : 0.0,
                             .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),

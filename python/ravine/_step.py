@@ -180,7 +180,7 @@ class TrainStep:
         loss = recording.result[0] if isinstance(recording.result, tuple) else recording.result
         states = [trace.graph.state(p.array, name) for name, p in parameters]
         gradients = trace.graph.gradients(loss._as_value(trace), states)
-        if self._bound.bind(parameters):
+        if self._bound.bind(parameters, dict(self._model.named_parameters())):
             self._programs.clear()  # they update the optimizers of before
             self._recent = None
         lr = self._bound.before_run()

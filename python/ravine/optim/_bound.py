@@ -9,14 +9,8 @@ import numpy as np
 
 from .. import _core
 from .._parameter import Parameter
-from ._optimizer import Optimizer
-
-
-class _Group(NamedTuple):
-    """Parameters that have done the same number of steps; bias corrections depend on it."""
-
-    optimizer: _core.Optimizer
-    names: list[str]
+from ._optimizer import Optimizer, ScheduledNumber, rule_of
+from ._options import Group, assign_groups
 
 
 class _State(NamedTuple):
@@ -24,6 +18,103 @@ class _State(NamedTuple):
 
     step: int
     slots: dict[str, np.ndarray]
+    scalars: dict[str, float]
+
+
+class _Part:
+    """Parameters of one group that have done the same number of steps: one optimizer of the engine."""
+
+    def __init__(self, description: Optimizer, group: Group | None, decays: bool) -> None:
+        self.description = description
+        self.group = group
+        self.decays = decays
+        self.members: list[tuple[str, Parameter]] = []
+        self.core: _core.Optimizer  # once all members are known
+        self._set: dict[str, float] = {}  # what the engine has
+        self._scheduled: list[ScheduledNumber] = []
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, _ in self.members]
+
+    def constants(self) -> dict[str, float]:
+        return self._without_decay(self.description._constants(self.group))
+
+    def _without_decay(self, numbers: dict[str, float]) -> dict[str, float]:
+        return numbers if self.decays or "weight_decay" not in numbers else {**numbers, "weight_decay": 0.0}
+
+    def refresh(self) -> None:
+        """Reads the description anew, as it has changed."""
+        self._scheduled = self.description._scheduled(self.group)
+
+    def numbers(self, step: int) -> dict[str, float]:
+        """All numbers of a step. Raises ValueError where one is not allowed."""
+        owner = type(self.description).__name__
+        scheduled = {number.name: number.at(owner, step) for number in self._scheduled}
+        numbers = self._without_decay({**self.description._constants(self.group), **scheduled})
+        if scheduled:
+            self.description._check_numbers(numbers)
+        return numbers
+
+    def changed(self, step: int, refreshed: bool) -> dict[str, float]:
+        """The numbers that differ from those the engine has."""
+        if refreshed:
+            numbers = self.numbers(step)
+        elif not self._scheduled:
+            return {}
+        elif len(self._scheduled) == 1 and self._scheduled[0].name == "lr":
+            rate = self._scheduled[0]
+            numbers = {"lr": rate.at(type(self.description).__name__, step)}
+        else:
+            numbers = self.numbers(step)
+        return {name: value for name, value in numbers.items() if value != self._set.get(name)}
+
+    def set(self, numbers: Mapping[str, float]) -> None:
+        if numbers:
+            self.core.set_all(dict(numbers))
+            self._set.update(numbers)
+
+    def build(self, state: _State, step: int, states: Mapping[str, _State]) -> None:
+        """Makes the engine's optimizer, with the members' state."""
+        numbers = self.numbers(step)
+        # A number that may become nonzero later has its slots from the beginning.
+        slots = [
+            slot for slot, needed_by in rule_of(self.description.rule)[1].items() if self._needs(needed_by)
+        ]
+        self.core = _core.Optimizer(
+            self.description.rule, [parameter.array for _, parameter in self.members], numbers, slots
+        )
+        self._set = numbers
+        self.core.step = state.step
+        for name, value in state.scalars.items():
+            self.core.set_scalar(name, value)
+        for slot, arrays in self.core.slots.items():
+            for (name, _), array in zip(self.members, arrays, strict=True):
+                kept = states[name].slots.get(slot) if name in states else None
+                if kept is not None and kept.shape == array.shape:
+                    array.numpy()[...] = kept
+
+    def _needs(self, needed_by: str | None) -> bool:
+        if needed_by is None:
+            return True
+        _, value = self.description._values(self.group).get(needed_by, ("", 0.0))
+        return callable(value) or bool(value)
+
+    def structure(self) -> tuple[bool, ...]:
+        """Which slots there are, and whether they decay."""
+        return (self.decays, *map(self._needs, rule_of(self.description.rule)[1].values()))
+
+    def states(self) -> dict[str, _State]:
+        slots = self.core.slots
+        scalars = self.core.scalars
+        return {
+            name: _State(
+                self.core.step,
+                {slot: np.array(arrays[i].numpy(), order="C") for slot, arrays in slots.items()},
+                dict(scalars),
+            )
+            for i, name in enumerate(self.names)
+        }
 
 
 class BoundOptimizer:
@@ -31,68 +122,85 @@ class BoundOptimizer:
 
     def __init__(self, description: Optimizer) -> None:
         self.description = description
-        self.steps = 0  # done by the training step; what a learning rate schedule counts
-        self._states: dict[str, _State] = {}  # of parameters that no group holds at present
-        self._groups: list[_Group] = []
+        self.steps = 0  # done by the training step; what functions of the step count
+        self._states: dict[str, _State] = {}  # of parameters that no part holds at present
+        self._parts: list[_Part] = []
         self._signature: Any = None
-        self._hyper: dict[str, float] = {}
         self._seen_version = -1
-        self._lr: float | None = None
 
-    def bind(self, parameters: Sequence[tuple[str, Parameter]]) -> bool:
-        """Makes these the trained parameters. True where that changes anything: older programs must go."""
-        hyper = self.description.hyper()
-        structure = tuple(name for name, value in hyper.items() if value)  # decides which slots there are
-        signature = (structure, [(name, id(parameter.array)) for name, parameter in parameters])
+    def bind(self, parameters: Sequence[tuple[str, Parameter]], known: Mapping[str, Parameter]) -> bool:
+        """Makes these the trained parameters, of those that are known to the model.
+
+        True where that changes anything: older programs must go. Raises ValueError, and changes nothing,
+        where the groups do not fit the model.
+        """
+        signature = self._signature_of(parameters)
         if signature == self._signature:
             return False
         states = self._all_states()
-        by_step: dict[int, list[tuple[str, Parameter]]] = {}
-        for name, parameter in parameters:
-            step = states[name].step if name in states else 0
-            by_step.setdefault(step, []).append((name, parameter))
-        lr = self.description.lr_at(self.steps)
-        groups = []
-        for step, members in by_step.items():
-            arrays = [parameter.array for _, parameter in members]
-            optimizer = _core.Optimizer(self.description.rule, arrays, {**hyper, "lr": lr})
-            optimizer.step = step
-            for slot, slot_arrays in optimizer.slots.items():
-                for (name, _), array in zip(members, slot_arrays, strict=True):
-                    kept = states[name].slots.get(slot) if name in states else None
-                    if kept is not None and kept.shape == array.shape:
-                        array.numpy()[...] = kept
-            groups.append(_Group(optimizer, [name for name, _ in members]))
+        parts = self._divide(parameters, known, states)
+        for part, state in parts:
+            part.refresh()
+            part.build(state, self.steps, states)
         bound = {name for name, _ in parameters}
         self._states = {name: state for name, state in states.items() if name not in bound}
-        self._groups, self._signature = groups, signature
-        self._hyper, self._seen_version, self._lr = hyper, self.description._version, lr
+        self._parts = [part for part, _ in parts]
+        self._signature, self._seen_version = signature, self.description._version
         return True
+
+    def _divide(
+        self,
+        parameters: Sequence[tuple[str, Parameter]],
+        known: Mapping[str, Parameter],
+        states: Mapping[str, _State],
+    ) -> list[tuple[_Part, _State]]:
+        description = self.description
+        groups = assign_groups(description.groups, known)
+        parts: dict[Any, tuple[_Part, _State]] = {}
+        for name, parameter in parameters:
+            group = description.groups[groups[name]] if name in groups else None
+            of_group = group is not None and "weight_decay" in group._hyper
+            decays = not description.no_decay or of_group or len(parameter.shape) > 1
+            state = states.get(name, _State(0, {}, {}))
+            key = (groups.get(name), decays, state.step, tuple(sorted(state.scalars.items())))
+            part, _ = parts.setdefault(key, (_Part(description, group, decays), state))
+            part.members.append((name, parameter))
+        return list(parts.values())
+
+    def _signature_of(self, parameters: Sequence[tuple[str, Parameter]]) -> Any:
+        return self._structure(), [(name, id(parameter.array)) for name, parameter in parameters]
+
+    def _structure(self) -> Any:
+        """What programs depend on: the groups, and which slots each needs."""
+        description = self.description
+        groups = (None, *description.groups)
+        needs = [_Part(description, group, decays=True).structure() for group in groups]
+        of_group = [group is not None and "weight_decay" in group._hyper for group in groups]
+        return [id(group) for group in groups], description.no_decay, needs, of_group
 
     def structure_changed(self) -> bool:
         """Whether the description changed so that the state has other slots (momentum on or off, say)."""
         if self.description._version == self._seen_version or self._signature is None:
             return False
-        return tuple(name for name, value in self.description.hyper().items() if value) != self._signature[0]
+        return self._structure() != self._signature[0]
 
     def record(self, graph: _core.Graph, gradients: Mapping[str, _core.Value]) -> None:
         """Records the update as an effect of the graph."""
-        for group in self._groups:
-            graph.optimizer_step(group.optimizer, [gradients[name] for name in group.names])
+        for part in self._parts:
+            graph.optimizer_step(part.core, [gradients[name] for name in part.names])
 
     def before_run(self) -> float:
-        """Hands changed hyperparameters and learning rate to the engine. Raises before anything changes."""
+        """Hands changed numbers to the engine. Raises before anything changes. Returns the learning rate."""
+        version = self.description._version
+        refreshed = version != self._seen_version
+        if refreshed:
+            for part in self._parts:
+                part.refresh()
         lr = self.description.lr_at(self.steps)
-        if self.description._version != self._seen_version:
-            for name, value in self.description.hyper().items():
-                if value != self._hyper[name]:
-                    for group in self._groups:
-                        group.optimizer.set(name, value)
-            self._hyper, self._seen_version = self.description.hyper(), self.description._version
-        if lr != self._lr:
-            for group in self._groups:
-                group.optimizer.set("lr", lr)
-            self._lr = lr
+        changes = [part.changed(self.steps, refreshed) for part in self._parts]
+        for part, numbers in zip(self._parts, changes, strict=True):
+            part.set(numbers)
+        self._seen_version = version
         return lr
 
     def after_run(self, lr: float) -> None:
@@ -101,26 +209,29 @@ class BoundOptimizer:
 
     def _all_states(self) -> dict[str, _State]:
         states = dict(self._states)
-        for group in self._groups:
-            slots = group.optimizer.slots
-            for i, name in enumerate(group.names):
-                arrays = {slot: np.array(arrays[i].numpy(), order="C") for slot, arrays in slots.items()}
-                states[name] = _State(group.optimizer.step, arrays)
+        for part in self._parts:
+            states |= part.states()
         return states
 
-    def _slot_names(self) -> set[str]:
-        hyper = {**self.description.hyper(), "lr": 0.0}
-        return set(
-            _core.Optimizer(self.description.rule, [_core.Array(np.zeros(1, np.float32))], hyper).slots
-        )
+    def _expected(self) -> tuple[set[str], set[str], set[str]]:
+        """The slots that every parameter has, those that some may have, and the names of the scalars."""
+        parts = [_Part(self.description, group, decays=True) for group in (None, *self.description.groups)]
+        needs = [
+            {slot for slot, by in rule_of(self.description.rule)[1].items() if part._needs(by)}
+            for part in parts
+        ]
+        scalars = set(_core.Optimizer(self.description.rule, [], {}).scalars)
+        return set.intersection(*needs), set.union(*needs), scalars
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all state: "steps", and for each parameter "<name>.step" and "<name>.<slot>"."""
-        result = {"steps": np.asarray(self.steps, np.int64)}
+        """Copies of the state: "steps", a parameter's "<name>.step", "<name>.<slot>", "<name>.<scalar>"."""
+        result: dict[str, np.ndarray] = {"steps": np.asarray(self.steps, np.int64)}
         for name, state in self._all_states().items():
             result[f"{name}.step"] = np.asarray(state.step, np.int64)
             for slot, array in state.slots.items():
                 result[f"{name}.{slot}"] = array
+            for scalar, value in state.scalars.items():
+                result[f"{name}.{scalar}"] = np.asarray(value, np.float64)
         return result
 
     def load_state_dict(self, state_dict: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -131,6 +242,8 @@ class BoundOptimizer:
         problems: list[str] = []
         steps: dict[str, int] = {}
         slots: dict[str, dict[str, np.ndarray]] = {}
+        scalars: dict[str, dict[str, float]] = {}
+        needed, allowed, known_scalars = self._expected()
         for key, value in state_dict.items():
             name, _, field = key.rpartition(".")
             array = np.asarray(value)
@@ -140,20 +253,28 @@ class BoundOptimizer:
                 problems.append(f"unexpected key {key}")
             elif field == "step":
                 steps[name] = int(array)
+            elif field in known_scalars:
+                if array.shape != () or not np.isfinite(array):
+                    problems.append(f"{key}: expected a finite number, got {value!r}")
+                else:
+                    scalars.setdefault(name, {})[field] = float(array)
             elif array.shape != shapes[name]:
                 problems.append(f"{key}: shape {array.shape}, the parameter has {shapes[name]}")
             else:
                 slots.setdefault(name, {})[field] = np.array(array)
-        problems += [f"missing key {name}.step" for name in slots if name not in steps]
-        expected = self._slot_names()
+        problems += [f"missing key {name}.step" for name in {**slots, **scalars} if name not in steps]
         for name, step in steps.items():
             found = set(slots.get(name, {}))
-            problems += [f"missing key {name}.{slot}" for slot in sorted(expected - found) if step > 0]
-            problems += [f"unexpected key {name}.{slot}" for slot in sorted(found - expected)]
+            if step > 0:
+                missing = sorted(needed - found) + sorted(known_scalars - set(scalars.get(name, {})))
+                problems += [f"missing key {name}.{field}" for field in missing]
+            problems += [f"unexpected key {name}.{slot}" for slot in sorted(found - allowed)]
         if "steps" not in state_dict:
             problems.append("missing key steps")
         if problems:
             raise ValueError("load_state_dict of an optimizer: " + "; ".join(problems))
         self.steps = int(np.asarray(state_dict["steps"]))
-        self._states = {name: _State(step, slots.get(name, {})) for name, step in steps.items()}
-        self._groups, self._signature = [], None
+        self._states = {
+            name: _State(step, slots.get(name, {}), scalars.get(name, {})) for name, step in steps.items()
+        }
+        self._parts, self._signature = [], None

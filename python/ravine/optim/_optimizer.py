@@ -2,61 +2,195 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeAlias
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
+
+from .. import _core
+from ._options import Group, Options, Rate, checked_groups, finite
 
 LearningRate: TypeAlias = "float | Callable[[int], float]"
 
+_OPTIONS: dict[str, Any] = {"groups": (), "no_decay": False}
 
-def _finite(owner: str, name: str, value: Any, low: float = 0.0, below: float = math.inf) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{owner}: {name} must be a number, got {value!r}") from None
-    if not (math.isfinite(number) and low <= number < below):
-        expected = f"at least {low:g}" if below == math.inf else f"in [{low:g}, {below:g})"
-        raise ValueError(f"{owner}: {name} must be a finite number {expected}, got {number}")
-    return number
+
+class Limits(NamedTuple):
+    """What the engine allows for a hyperparameter."""
+
+    default: float
+    low: float
+    below: float
+    flag: bool
+
+
+@functools.cache
+def rule_of(name: str) -> tuple[dict[str, Limits], dict[str, str | None]]:
+    """The hyperparameters of a rule, and its slots with the hyperparameter that each depends on."""
+    hyper, slots = _core.optimizer_rule(name)
+    return {key: Limits(*limits) for key, limits in hyper.items()}, slots
+
+
+class ScheduledNumber(NamedTuple):
+    """A hyperparameter of the engine that is a function of the step."""
+
+    name: str  # the engine's
+    label: str  # the user's
+    rate: Callable[[int], float]
+    limits: Limits
+
+    def at(self, owner: str, step: int) -> float:
+        value = self.rate(step)
+        return finite(owner, f"{self.label} in step {step}", value, self.limits.low, self.limits.below)
 
 
 class Optimizer:
-    """Base of the optimizers: a rule of the engine, its hyperparameters, and a learning rate.
+    """Base of the optimizers: a rule of the engine and its hyperparameters.
 
-    An optimizer holds no state; each `TrainStep` keeps the state of its parameters. Attributes may be changed
-    between steps and hold from the next step on.
+    An optimizer holds no state; each `TrainStep` keeps the state of its parameters. Hyperparameters are
+    attributes; they may be changed between steps and hold from the next step on, without compiling anew. A
+    number may also be a function of the step (from 0), such as a schedule of `optim.schedules`.
+
+    Every optimizer takes, beside its own, these keyword arguments:
+
+    Args:
+        groups: parameters with numbers of their own, see `Group`. Parameters in no group have the
+            optimizer's.
+        no_decay: leaves biases and the scales of normalisation layers (parameters with fewer than two axes)
+            without weight decay, but for those of a group that sets weight_decay.
+
+    Raises ValueError for numbers that are not finite or out of range, when they are set and, for functions
+    of the step, before the step that would use them; TypeError for what is no number; AttributeError for
+    names that the rule does not have.
+
+    Example:
+        >>> from ravine import nn, optim
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> optimizer = optim.AdamW(lr=1e-3, no_decay=True, groups=[optim.Group(model[0], lr=1e-4)])
+        >>> optimizer.lr = lambda step: 1e-3 / (1 + step)
+        >>> optimizer.lr_at(3)
+        0.00025
     """
 
     rule: ClassVar[str]
+    _several: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Attributes that hold several numbers of the engine: {"betas": ("beta1", "beta2")}."""
+    _fixed: ClassVar[Mapping[str, float]] = {}
+    """Numbers of the engine that make the class what it is."""
 
-    def __init__(self, lr: LearningRate) -> None:
-        self._version = 0
-        self._last_lr: float | None = None
-        self.lr = lr
+    lr: Rate
+    groups: Sequence[Group]
+    no_decay: bool
+    _version: int  # counts changes
+    _last_lr: float | None
+    _complete: bool  # whether every attribute is set
+
+    def __init__(self, options: Options, **hyper: Any) -> None:
+        fields = self.__dict__
+        fields.update(_version=0, _last_lr=None, _complete=False)
+        unknown = [name for name in options if name not in _OPTIONS]
+        if unknown:
+            raise TypeError(f"{type(self).__name__}: unexpected argument {unknown[0]!r}")
+        for name, value in hyper.items():
+            setattr(self, name, value)
+        for name, value in {**_OPTIONS, **options}.items():
+            setattr(self, name, value)
+        self._check_together()
+        fields["_complete"] = True
 
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self.__dict__
         if name.startswith("_"):
             fields[name] = value
             return
-        if name == "lr":
-            value = value if callable(value) else _finite(type(self).__name__, "lr", value)
-        else:
-            value = self._checked(name, value)
+        value = self._checked_option(name, value) if name in _OPTIONS else self._checked(name, value)
+        missing = object()
+        before = fields.get(name, missing)
         fields[name] = value
-        fields["_version"] += 1
+        if self._complete:
+            try:
+                self._check_together()
+            except ValueError:
+                fields[name] = before
+                raise
+        self._changed()
+
+    def _changed(self) -> None:
+        self.__dict__["_version"] += 1
+
+    def _checked_option(self, name: str, value: Any) -> Any:
+        return checked_groups(self, value) if name == "groups" else bool(value)
 
     def _checked(self, name: str, value: Any) -> Any:
-        raise NotImplementedError
+        """The value of a hyperparameter as it is kept. Raises where it is not allowed."""
+        owner, limits = type(self).__name__, rule_of(self.rule)[0]
+        if name in self._several:
+            names = self._several[name]
+            if not isinstance(value, tuple | list) or len(value) != len(names):
+                amount = {2: "a pair of", 3: "three"}[len(names)]
+                raise TypeError(f"{owner}: {name} must be {amount} numbers, got {value!r}")
+            items = enumerate(zip(names, value, strict=True))
+            return tuple(self._number(f"{name}[{i}]", limits[part], item) for i, (part, item) in items)
+        if name not in limits or name in self._fixed or any(name in part for part in self._several.values()):
+            raise AttributeError(f"{owner} has no hyperparameter {name!r}")
+        return bool(value) if limits[name].flag else self._number(name, limits[name], value)
 
-    def hyper(self) -> dict[str, float]:
-        """The rule's hyperparameters but lr, under the engine's names."""
-        raise NotImplementedError
+    def _number(self, label: str, limits: Limits, value: Any) -> Any:
+        if callable(value):
+            return value
+        return finite(type(self).__name__, label, value, limits.low, limits.below)
+
+    def _values(self, group: Group | None) -> dict[str, tuple[str, Any]]:
+        """What holds for a group: {the engine's name: (the user's, number or function)}."""
+        fields = self.__dict__ if group is None else {**self.__dict__, **group._hyper}
+        values: dict[str, tuple[str, Any]] = {}
+        for name in rule_of(self.rule)[0]:
+            if name in fields:
+                values[name] = (name, fields[name])
+        for name, parts in self._several.items():
+            for i, part in enumerate(parts):
+                values[part] = (f"{name}[{i}]", fields[name][i])
+        return values
+
+    def _constants(self, group: Group | None = None) -> dict[str, float]:
+        """The engine's numbers that are not functions of the step."""
+        numbers = {
+            name: float(value) for name, (_, value) in self._values(group).items() if not callable(value)
+        }
+        return {**numbers, **self._fixed}
+
+    def _scheduled(self, group: Group | None = None) -> list[ScheduledNumber]:
+        limits = rule_of(self.rule)[0]
+        return [
+            ScheduledNumber(name, label, cast("Callable[[int], float]", value), limits[name])
+            for name, (label, value) in self._values(group).items()
+            if callable(value)
+        ]
+
+    def _check_together(self) -> None:
+        """Raises ValueError where numbers do not go together, as far as they are no functions."""
+        for group in (None, *self.groups):
+            if not self._scheduled(group):
+                self._check_numbers(self._constants(group))
+
+    def _check_numbers(self, numbers: dict[str, float]) -> None:
+        try:
+            _core.check_hyper(self.rule, numbers)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {str(error).partition(': ')[2]}") from None
+
+    def hyper(self, step: int = 0) -> dict[str, float]:
+        """The rule's numbers in a step, from 0, under the engine's names.
+
+        Raises ValueError where one is NaN, infinite or out of range.
+        """
+        owner = type(self).__name__
+        scheduled = {number.name: number.at(owner, step) for number in self._scheduled()}
+        return {**self._constants(), **scheduled}
 
     def lr_at(self, step: int) -> float:
         """The learning rate of a step, from 0. Raises ValueError where it is NaN, infinite or negative."""
         rate = self.lr
-        return _finite(type(self).__name__, f"lr in step {step}", rate(step)) if callable(rate) else rate
+        return finite(type(self).__name__, f"lr in step {step}", rate(step)) if callable(rate) else rate
 
     @property
     def current_lr(self) -> float:
@@ -64,180 +198,9 @@ class Optimizer:
         return self.lr_at(0) if self._last_lr is None else self._last_lr
 
     def __repr__(self) -> str:
-        fields = {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
-
-
-class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum.
-
-    For a gradient g (weight decay added: `g += weight_decay · w`):
-    `b = momentum · b + (1 - dampening) · g` (b = g in the first step), then `w -= lr · b`, with nesterov
-    `w -= lr · (g + momentum · b)`, without momentum `w -= lr · g`.
-
-    Args:
-        lr: learning rate, or a function of the step (from 0) that gives it.
-        momentum: share of the last step's direction that is kept.
-        dampening: reduces the gradient's share in the momentum.
-        weight_decay: L2 penalty, added to the gradient.
-        nesterov: look ahead along the momentum; needs momentum > 0 and dampening 0.
-        maximize: go up instead of down.
-
-    Raises ValueError for values that are not finite or out of range.
-
-    Source: Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html; torch's form of it.
-
-    Example:
-        >>> from ravine import optim
-        >>> optim.SGD(lr=0.1, momentum=0.9, nesterov=True).hyper()["momentum"]
-        0.9
-    """
-
-    rule = "sgd"
-
-    def __init__(
-        self,
-        lr: LearningRate = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
-        nesterov: bool = False,
-        maximize: bool = False,
-    ) -> None:
-        super().__init__(lr)
-        self.momentum = momentum
-        self.dampening = dampening
-        self.weight_decay = weight_decay
-        self.nesterov = nesterov
-        self.maximize = maximize
-        self._check_nesterov(self.momentum, self.dampening, self.nesterov)
-
-    def _checked(self, name: str, value: Any) -> Any:
-        if name in ("nesterov", "maximize"):
-            value = bool(value)
-        elif name == "dampening":
-            value = _finite("SGD", name, value, low=-math.inf)
-        elif name in ("momentum", "weight_decay"):
-            value = _finite("SGD", name, value)
-        else:
-            raise AttributeError(f"SGD has no hyperparameter {name!r}")
-        if "maximize" in self.__dict__:  # a change after construction
-            changed = {**self.__dict__, name: value}
-            self._check_nesterov(changed["momentum"], changed["dampening"], changed["nesterov"])
-        return value
-
-    def _check_nesterov(self, momentum: float, dampening: float, nesterov: bool) -> None:
-        if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(
-                f"SGD: nesterov needs momentum > 0 and dampening = 0, got {momentum} and {dampening}"
-            )
-
-    def hyper(self) -> dict[str, float]:
-        return {
-            "momentum": self.momentum,
-            "dampening": self.dampening,
-            "weight_decay": self.weight_decay,
-            "nesterov": float(self.nesterov),
-            "maximize": float(self.maximize),
-        }
-
-
-class Adam(Optimizer):
-    """Adam: steps scaled by running moments of the gradient.
-
-    For a gradient g (weight decay added: `g += weight_decay · w`) in step t from 1:
-    `m = β₁ m + (1 - β₁) g`, `v = β₂ v + (1 - β₂) g²`,
-    `w -= lr · (m / (1 - β₁ᵗ)) / (sqrt(v / (1 - β₂ᵗ)) + eps)`; amsgrad takes the largest v so far.
-
-    Args:
-        lr: learning rate, or a function of the step (from 0) that gives it.
-        betas: (β₁, β₂), decay of the first and the second moment, in [0, 1).
-        eps: added to the root in the denominator.
-        weight_decay: L2 penalty, added to the gradient.
-        amsgrad: divide by the largest second moment so far (Reddi et al. 2018).
-        maximize: go up instead of down.
-
-    Raises ValueError for values that are not finite or out of range.
-
-    Source: Kingma and Ba 2015, https://arxiv.org/abs/1412.6980.
-
-    Example:
-        >>> from ravine import optim
-        >>> optim.Adam(lr=lambda step: 1e-3 / (step + 1)).lr_at(1)
-        0.0005
-    """
-
-    rule = "adam"
-    _decoupled: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        lr: LearningRate = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-        maximize: bool = False,
-    ) -> None:
-        super().__init__(lr)
-        self.betas = betas
-        self.eps = eps
-        self.weight_decay = weight_decay
-        self.amsgrad = amsgrad
-        self.maximize = maximize
-
-    def _checked(self, name: str, value: Any) -> Any:
-        owner = type(self).__name__
-        if name in ("amsgrad", "maximize"):
-            return bool(value)
-        if name == "betas":
-            if not isinstance(value, tuple | list) or len(value) != 2:
-                raise TypeError(f"{owner}: betas must be a pair of numbers, got {value!r}")
-            return tuple(_finite(owner, f"betas[{i}]", beta, below=1.0) for i, beta in enumerate(value))
-        if name in ("eps", "weight_decay"):
-            return _finite(owner, name, value)
-        raise AttributeError(f"{owner} has no hyperparameter {name!r}")
-
-    def hyper(self) -> dict[str, float]:
-        return {
-            "beta1": self.betas[0],
-            "beta2": self.betas[1],
-            "eps": self.eps,
-            "weight_decay": self.weight_decay,
-            "decoupled": float(self._decoupled),
-            "amsgrad": float(self.amsgrad),
-            "maximize": float(self.maximize),
-        }
-
-
-class AdamW(Adam):
-    """Adam with decoupled weight decay: `w -= lr · weight_decay · w` beside Adam's step.
-
-    Args:
-        lr: learning rate, or a function of the step (from 0) that gives it.
-        betas: decay of the first and the second moment, in [0, 1).
-        eps: added to the root in the denominator.
-        weight_decay: share of the weight taken off per unit of lr.
-        amsgrad: divide by the largest second moment so far.
-        maximize: go up instead of down.
-
-    Source: Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101.
-
-    Example:
-        >>> from ravine import optim
-        >>> optim.AdamW().weight_decay
-        0.01
-    """
-
-    _decoupled = True
-
-    def __init__(
-        self,
-        lr: LearningRate = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-        amsgrad: bool = False,
-        maximize: bool = False,
-    ) -> None:
-        super().__init__(lr, betas, eps, weight_decay, amsgrad, maximize)
+        fields = [
+            f"{name}={value!r}"
+            for name, value in self.__dict__.items()
+            if not name.startswith("_") and not (name in _OPTIONS and value == _OPTIONS[name])
+        ]
+        return f"{type(self).__name__}({', '.join(fields)})"

@@ -116,7 +116,8 @@ std::vector<float> numbers(const Network& network) {
 }
 
 const Optimizer::Settings momentum{{"lr", 0.1}, {"momentum", 0.9}, {"nesterov", 1}, {"weight_decay", 1e-4}};
-const Optimizer::Settings adamw{{"lr", 0.02}, {"decoupled", 1}, {"weight_decay", 1e-2}, {"amsgrad", 1}};
+const Optimizer::Settings adamw{
+    {"lr", 0.02}, {"decoupled_weight_decay", 1}, {"weight_decay", 1e-2}, {"amsgrad", 1}};
 
 TEST(Training, LearnsOnEveryIsa) {
   const Quadrants data;
