@@ -22,8 +22,7 @@ void bind_optim(py::module_& module) {
         return py::make_tuple(hyper, slots);
       },
       py::arg("name"),
-      "Its hyperparameters, {name: (default, least, below, is a flag)}, and its slots, {name: the "
-      "hyperparameter that must be nonzero for it, or None}.");
+      "({hyperparameter: (default, least, below, is a flag)}, {slot: the hyperparameter it needs or None}).");
   module.def(
       "check_hyper",
       [](const std::string& rule, const std::map<std::string, double>& hyper) {

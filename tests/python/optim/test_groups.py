@@ -186,3 +186,20 @@ def test_a_refused_change_changes_nothing() -> None:
     with pytest.raises(ValueError, match="nesterov needs momentum"):
         group.momentum = 0.0
     assert group.momentum == 0.5
+
+
+def test_the_state_of_a_groups_schedule_is_saved() -> None:
+    def build() -> rv.TrainStep:
+        plateau = optim.schedules.ReduceOnPlateau(0.1, patience=0)
+        return new_step(optim.SGD(lr=0.1, groups=[optim.Group("vector", lr=plateau)]), "float64")
+
+    first = build()
+    for slopes in gradients(2, "float64"):
+        apply(first, slopes)
+    plateau = first.optimizer.groups[0].lr
+    for metric in (1.0, 2.0, 3.0):
+        plateau.update(metric)
+    assert plateau(0) < 0.1
+    second = build()
+    second.load_state_dict(first.state_dict())
+    assert second.optimizer.groups[0].lr(0) == plateau(0)

@@ -159,9 +159,12 @@ def as_schedule(owner: str, x: Any) -> Schedule:
 
 
 def scheduled(optimizer: Any) -> dict[str, Schedule]:
-    """The schedules among an optimizer's hyperparameters: "lr", "momentum", "betas.0"."""
+    """The schedules among the hyperparameters of an optimizer and its groups: "lr", "betas.0", "groups.0.lr"."""
+    values = {name: value for name, value in vars(optimizer).items() if not name.startswith("_")}
+    for i, group in enumerate(values.get("groups", ())):
+        values |= {f"groups.{i}.{name}": value for name, value in group._hyper.items()}
     found: dict[str, Schedule] = {}
-    for name, value in vars(optimizer).items():
+    for name, value in values.items():
         if isinstance(value, Schedule):
             found[name] = value
         elif isinstance(value, tuple):
