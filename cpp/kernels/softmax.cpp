@@ -1,14 +1,17 @@
-// Softmax and cross-entropy, one row at a time: the maximum, the sum of exp(x - maximum), and what follows
-// from them. Logarithms are taken for many rows at once.
+// Softmax and cross-entropy: the maximum of a row, the sum of exp(x - maximum), and what follows from them.
+// Each is taken for many rows before the next, as within a row each waits for the one before.
 #include "kernels/softmax.h"
 
 #include "kernels/table.h"
 #include "simd/math.h"
+#include "simd/rows.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 namespace {
 
-constexpr std::int64_t rows_at_once = 64;  // whose maxima and sums wait for their logarithms
+constexpr std::int64_t rows_at_once = 64;                               // a multiple of every number of lanes
+constexpr std::int64_t short_row = 32;                                  // columns
+constexpr std::int64_t short_elements = rows_at_once * short_row + 16;  // and what a vector may overshoot
 
 constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
@@ -26,10 +29,12 @@ RAVINE_INLINE void for_columns(std::int64_t columns, F f) {
   if (c < columns) f(c, columns - c);
 }
 
-// The sum over a row of term(column, count...), whose lanes past the count are 0: four running vectors.
+// The sum over a row of term(column, count...), whose lanes past the count are 0, as a vector whose lanes are
+// still to be added: four running vectors.
 template <class T, class F>
-RAVINE_INLINE T sum_columns(std::int64_t columns, F term) {
+RAVINE_INLINE Vec<T> lane_sums(std::int64_t columns, F term) {
   constexpr int L = lanes<T>;
+  if (columns <= L) return columns == L ? term(0) : columns > 0 ? term(0, columns) : Vec<T>{};
   Vec<T> running[4] = {};
   std::int64_t c = 0;
   for (; c + 4 * L <= columns; c += 4 * L)
@@ -41,20 +46,52 @@ RAVINE_INLINE T sum_columns(std::int64_t columns, F term) {
     c += L;
   }
   if (c < columns) running[3] += term(c, columns - c);
-  return sum_of_lanes<T>((running[0] + running[2]) + (running[1] + running[3]));
+  return (running[0] + running[2]) + (running[1] + running[3]);
+}
+template <class T, class F>
+RAVINE_INLINE T sum_columns(std::int64_t columns, F term) {
+  return sum_of_lanes<T>(lane_sums<T>(columns, term));
 }
 
-// -infinity for an empty row; a NaN wins.
+// results[r] = the lanes of row_vector(r) combined, for r < n <= rows_at_once; room for rows_at_once results.
+template <class T, class RowVector, class Combine>
+RAVINE_INLINE void reduce_each_row(std::int64_t n, T* results, RowVector row_vector, Combine combine) {
+  constexpr int L = lanes<T>;
+  for (std::int64_t first = 0; first < n; first += L) {
+    Vec<T> rows[L];
+    const std::int64_t count = smaller(L, n - first);
+    for (std::int64_t r = 0; r < count; ++r) rows[r] = row_vector(first + r);
+    for (std::int64_t r = count; r < L; ++r) rows[r] = Vec<T>{};
+    store<T>(results + first, reduce_rows<T>(rows, combine));
+  }
+}
+
+// b where either is NaN: a NaN in a row is not its maximum, but makes the sum of exponentials NaN.
 template <class T>
-RAVINE_INLINE T row_maximum(const T* x, std::int64_t columns) {
+RAVINE_INLINE Vec<T> larger_number(Vec<T> a, Vec<T> b) {
+  return a > b ? a : b;
+}
+
+// -infinity for an empty row.
+template <class T>
+RAVINE_INLINE void maxima_of_rows(const T* x, std::int64_t n, std::int64_t columns, T* maxima) {
   constexpr T lowest = -FloatFormat<T>::infinity;
-  Vec<T> highest = splat<T>(lowest);
-  for_columns<T>(columns, [&](std::int64_t c, auto... count) RAVINE_INLINE_LAMBDA {
-    Vec<T> value = load<T>(x + c, count...);
-    if constexpr (sizeof...(count) > 0) value = fill_after<T>(value, count..., lowest);
-    highest = maximum(value, highest);
-  });
-  return max_of_lanes<T>(highest);
+  constexpr int L = lanes<T>;
+  const auto lane_maxima = [&](std::int64_t row) RAVINE_INLINE_LAMBDA {
+    const T* at = x + row * columns;
+    Vec<T> running[4] = {splat<T>(lowest), splat<T>(lowest), splat<T>(lowest), splat<T>(lowest)};
+    std::int64_t c = 0;
+    for (; c + 4 * L <= columns; c += 4 * L)
+      for (int k = 0; k < 4; ++k) running[k] = larger_number<T>(load<T>(at + c + k * L), running[k]);
+    for (; c + L <= columns; c += L) running[0] = larger_number<T>(load<T>(at + c), running[0]);
+    if (c < columns)
+      running[1] =
+          larger_number<T>(fill_after<T>(load<T>(at + c, columns - c), columns - c, lowest), running[1]);
+    return larger_number<T>(larger_number<T>(running[0], running[2]),
+                            larger_number<T>(running[1], running[3]));
+  };
+  reduce_each_row<T>(n, maxima, lane_maxima,
+                     [](auto a, auto b) RAVINE_INLINE_LAMBDA { return larger_number<T>(a, b); });
 }
 
 // exp(x - shift), 0 past the count.
@@ -65,22 +102,50 @@ RAVINE_INLINE Vec<T> shifted_exp(const T* x, T shift, Count... count) {
   else return value;
 }
 
+// to[r, c] = values[r]; `to` is written a vector beyond its end.
 template <class T>
-RAVINE_INLINE T sum_of_exp(const T* x, T shift, std::int64_t columns) {
-  return sum_columns<T>(columns, [&](std::int64_t c, auto... count)
-                                     RAVINE_INLINE_LAMBDA { return shifted_exp<T>(x + c, shift, count...); });
+RAVINE_INLINE void repeat_for_columns(const T* values, std::int64_t n, std::int64_t columns, T* to) {
+  for (std::int64_t r = 0; r < n; ++r)
+    for (std::int64_t c = 0; c < columns; c += lanes<T>) store<T>(to + r * columns + c, splat<T>(values[r]));
+}
+
+// y = exp(x - maxima[row]) of n rows, and its sums. y may be null, where it is not wanted.
+template <class T>
+void exponentials_of_rows(const T* x, std::int64_t n, std::int64_t columns, const T* maxima, T* sums, T* y) {
+  const auto add = [](auto a, auto b) RAVINE_INLINE_LAMBDA { return a + b; };
+  if (columns <= short_row) {
+    alignas(64) T shifts[short_elements], values[short_elements];
+    if (y == nullptr) y = values;
+    repeat_for_columns<T>(maxima, n, columns, shifts);
+    for_columns<T>(n * columns, [&](std::int64_t i, auto... count) RAVINE_INLINE_LAMBDA {
+      store<T>(y + i, exp<T>(load<T>(x + i, count...) - load<T>(shifts + i, count...)), count...);
+    });
+    const auto row_sum = [&](std::int64_t row) RAVINE_INLINE_LAMBDA {
+      return lane_sums<T>(columns, [&](std::int64_t c, auto... count) RAVINE_INLINE_LAMBDA {
+        return load<T>(y + row * columns + c, count...);
+      });
+    };
+    return reduce_each_row<T>(n, sums, row_sum, add);
+  }
+  const auto row_sum = [&](std::int64_t row) RAVINE_INLINE_LAMBDA {
+    return lane_sums<T>(columns, [&](std::int64_t c, auto... count) RAVINE_INLINE_LAMBDA {
+      const std::int64_t at = row * columns + c;
+      const Vec<T> value = shifted_exp<T>(x + at, maxima[row], count...);
+      if (y != nullptr) store<T>(y + at, value, count...);
+      return value;
+    });
+  };
+  reduce_each_row<T>(n, sums, row_sum, add);
 }
 
 // log(sum(exp(x))) of n <= rows_at_once rows.
 template <class T>
 void log_sum_exp_of_rows(const T* x, std::int64_t n, std::int64_t columns, T* result) {
-  alignas(64) T highest[rows_at_once], sums[rows_at_once];
-  for (std::int64_t r = 0; r < n; ++r) {
-    highest[r] = row_maximum<T>(x + r * columns, columns);
-    sums[r] = sum_of_exp<T>(x + r * columns, highest[r], columns);
-  }
+  alignas(64) T maxima[rows_at_once] = {}, sums[rows_at_once] = {};
+  maxima_of_rows<T>(x, n, columns, maxima);
+  exponentials_of_rows<T>(x, n, columns, maxima, sums, nullptr);
   for_columns<T>(n, [&](std::int64_t r, auto... count) RAVINE_INLINE_LAMBDA {
-    store<T>(result + r, load<T>(highest + r, count...) + log<T>(load<T>(sums + r, count...)), count...);
+    store<T>(result + r, load<T>(maxima + r, count...) + log<T>(load<T>(sums + r, count...)), count...);
   });
 }
 
@@ -171,30 +236,38 @@ template <class T>
 void softmax(const SoftmaxArgs& args, const Team& team) {
   const std::int64_t columns = args.columns;
   const Pieces rows = pieces_of(args.rows, team);
-  for (std::int64_t row = rows.begin; row < rows.end;) {
-    const T* x = static_cast<const T*>(args.input) + row * columns;
-    T* y = static_cast<T*>(args.output) + row * columns;
-    if (!args.log) {
-      const T highest = row_maximum<T>(x, columns);
-      const T sum = sum_columns<T>(columns, [&](std::int64_t c, auto... count) RAVINE_INLINE_LAMBDA {
-        const Vec<T> value = shifted_exp<T>(x + c, highest, count...);
-        store<T>(y + c, value, count...);
-        return value;
+  for (std::int64_t first = rows.begin; first < rows.end; first += rows_at_once) {
+    const T* x = static_cast<const T*>(args.input) + first * columns;
+    T* y = static_cast<T*>(args.output) + first * columns;
+    const std::int64_t n = smaller(rows_at_once, rows.end - first);
+    alignas(64) T maxima[rows_at_once] = {},
+                  sums[rows_at_once] = {};  // log: log_sum_exp in place of the maxima
+    if (args.log) {
+      log_sum_exp_of_rows<T>(x, n, columns, maxima);
+    } else {
+      maxima_of_rows<T>(x, n, columns, maxima);
+      exponentials_of_rows<T>(x, n, columns, maxima, sums, y);
+      for_columns<T>(n, [&](std::int64_t r, auto... count) RAVINE_INLINE_LAMBDA {
+        store<T>(sums + r, T(1) / load<T>(sums + r, count...), count...);
       });
-      for_columns<T>(columns, [&](std::int64_t c, auto... count) RAVINE_INLINE_LAMBDA {
-        store<T>(y + c, load<T>(y + c, count...) * (T(1) / sum), count...);
+    }
+    const T* of_row = args.log ? maxima : sums;
+    const auto finish = [&](std::int64_t at, Vec<T> own, auto... count) RAVINE_INLINE_LAMBDA {
+      store<T>(y + at, args.log ? load<T>(x + at, count...) - own : load<T>(y + at, count...) * own,
+               count...);
+    };
+    if (columns <= short_row) {
+      alignas(64) T repeated[short_elements];
+      repeat_for_columns<T>(of_row, n, columns, repeated);
+      for_columns<T>(n * columns, [&](std::int64_t i, auto... count) RAVINE_INLINE_LAMBDA {
+        finish(i, load<T>(repeated + i, count...), count...);
       });
-      ++row;
       continue;
     }
-    alignas(64) T log_sum_exp[rows_at_once];
-    const std::int64_t n = smaller(rows_at_once, rows.end - row);
-    log_sum_exp_of_rows<T>(x, n, columns, log_sum_exp);
     for (std::int64_t r = 0; r < n; ++r)
       for_columns<T>(columns, [&](std::int64_t c, auto... count) RAVINE_INLINE_LAMBDA {
-        store<T>(y + r * columns + c, load<T>(x + r * columns + c, count...) - log_sum_exp[r], count...);
+        finish(r * columns + c, splat<T>(of_row[r]), count...);
       });
-    row += n;
   }
 }
 
@@ -248,10 +321,54 @@ void cross_entropy(const CrossEntropyArgs& args, const Team& team) {
   }
 }
 
+// Labels, short rows, and classes of weight 1.
+template <class T>
+void short_rows_grad(const CrossEntropyGradArgs& args, const Classes<T>& classes, const Team& team) {
+  const std::int64_t columns = args.columns;
+  const T own = classes.keep, sum = own + classes.spread * classes.total_weight;
+  const T* log_sum_exp = static_cast<const T*>(args.log_sum_exp);
+  const T* grad_losses = static_cast<const T*>(args.grad_losses);
+  const Pieces rows = pieces_of(args.rows, team);
+  alignas(64) T repeated[short_elements], values[short_elements];
+  for (std::int64_t first = rows.begin; first < rows.end; first += rows_at_once) {
+    const std::int64_t n = smaller(rows_at_once, rows.end - first);
+    const T* x = static_cast<const T*>(args.logits) + first * columns;
+    T* dx = static_cast<T*>(args.grad_logits) + first * columns;
+    repeat_for_columns<T>(log_sum_exp + first, n, columns, repeated);
+    for_columns<T>(n * columns, [&](std::int64_t i, auto... count) RAVINE_INLINE_LAMBDA {
+      const Vec<T> p = exp<T>(load<T>(x + i, count...) - load<T>(repeated + i, count...));
+      store<T>(values + i, p * sum - classes.spread, count...);
+    });
+    for (std::int64_t r = 0; r < n; ++r) {
+      const Label label = label_of(args, first + r);
+      if (label.ignored || label.out_of_range)
+        for (std::int64_t c = 0; c < columns; ++c) values[r * columns + c] = 0;
+      else values[r * columns + label.index] -= own;
+    }
+    const auto scaled = [&](std::int64_t i, Vec<T> grad, auto... count) RAVINE_INLINE_LAMBDA {
+      store<T>(dx + i, load<T>(values + i, count...) * grad, count...);
+    };
+    if (args.grad_stride == 0) {
+      for_columns<T>(n * columns, [&](std::int64_t i, auto... count) RAVINE_INLINE_LAMBDA {
+        scaled(i, splat<T>(grad_losses[0]), count...);
+      });
+      continue;
+    }
+    alignas(64) T grads[rows_at_once];
+    for (std::int64_t r = 0; r < n; ++r) grads[r] = grad_losses[(first + r) * args.grad_stride];
+    repeat_for_columns<T>(grads, n, columns, repeated);
+    for_columns<T>(n * columns, [&](std::int64_t i, auto... count) RAVINE_INLINE_LAMBDA {
+      scaled(i, load<T>(repeated + i, count...), count...);
+    });
+  }
+}
+
 template <class T>
 void cross_entropy_grad(const CrossEntropyGradArgs& args, const Team& team) {
   const std::int64_t columns = args.columns;
   const Classes<T> classes(args);
+  if (args.targets == nullptr && columns <= short_row && classes.weights == nullptr)
+    return short_rows_grad<T>(args, classes, team);
   const Pieces rows = pieces_of(args.rows, team);
   for (std::int64_t row = rows.begin; row < rows.end; ++row) {
     const T* x = static_cast<const T*>(args.logits) + row * columns;
@@ -278,14 +395,14 @@ void cross_entropy_grad(const CrossEntropyGradArgs& args, const Team& team) {
     }
     const T own = classes.keep * classes.weight(label.index),
             sum = own + classes.spread * classes.total_weight;
-    const T own_logit = x[label.index];
     for_columns<T>(columns, [&](std::int64_t c, auto... count) RAVINE_INLINE_LAMBDA {
       Vec<T> value = shifted_exp<T>(x + c, log_sum_exp, count...) * sum;
       if (classes.spread != 0) value -= classes.weights_at(c, count...) * classes.spread;
+      const std::int64_t ahead = label.index - c;  // of the label, within this vector or not
+      const auto lane = static_cast<IntOf<T>>(ahead >= 0 && ahead < lanes<T> ? ahead : -1);
+      value = lane_numbers<IntOf<T>>() == lane ? value - own : value;
       store<T>(dx + c, grad * value, count...);
     });
-    const T p = exp<T>(splat<T>(own_logit - log_sum_exp))[0];
-    dx[label.index] = grad * ((p * sum - classes.weight(label.index) * classes.spread) - own);
   }
 }
 

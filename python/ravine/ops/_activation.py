@@ -141,7 +141,7 @@ def mish(input: Any) -> Tensor:
 
 
 def sigmoid(input: Any) -> Tensor:
-    """Logistic function, `1 / (1 + e⁻ˣ)`.
+    """Logistic function, `1 / (1 + e⁻ˣ)`; error at most 2 ulp.
 
     Example:
         >>> import ravine as rv

@@ -16,8 +16,8 @@ using kernels::SoftmaxGradArgs;
 struct Extent {
   std::int64_t rows, columns;
 };
-constexpr Extent extents[] = {{0, 3},    {3, 0},   {1, 1},  {1, 2},   {5, 3},
-                              {128, 10}, {70, 16}, {9, 17}, {3, 257}, {2, 5000}};
+constexpr Extent extents[] = {{0, 3},   {3, 0},  {1, 1},   {1, 2},   {5, 3},   {128, 10},
+                              {70, 16}, {9, 17}, {66, 32}, {66, 33}, {3, 257}, {2, 5000}};
 
 template <class T>
 constexpr double tolerance = std::is_same_v<T, float> ? 2e-6 : 5e-15;
@@ -192,7 +192,8 @@ void check_cross_entropy(const KernelTable& table, Extent extent, Options option
 
 TEST(CrossEntropy, EveryOption) {
   on_every_isa([](const KernelTable& table) {
-    for (const Extent extent : {Extent{0, 3}, {1, 1}, {1, 2}, {5, 3}, {128, 10}, {70, 16}, {9, 17}, {3, 257}})
+    for (const Extent extent :
+         {Extent{0, 3}, {1, 1}, {1, 2}, {5, 3}, {128, 10}, {70, 16}, {9, 17}, {66, 32}, {66, 33}, {3, 257}})
       for (const bool targets : {false, true})
         for (const bool weights : {false, true})
           for (const double smoothing : {0.0, 0.1}) {
