@@ -40,9 +40,8 @@ struct Problem {
 template <int outputs>
 TiledImages tiled(std::int64_t height, std::int64_t width, std::int64_t channels, std::int64_t out_height,
                   std::int64_t out_width, std::int64_t pad_y, std::int64_t pad_x) {
-  return {
-      height,  width, channels, divide_up(out_height, outputs), divide_up(out_width, outputs), outputs + 2,
-      outputs, pad_y, pad_x};
+  return {height,  width, channels, divide_up(out_height, outputs), divide_up(out_width, outputs),
+          outputs, pad_y, pad_x};
 }
 
 template <int outputs>
@@ -352,7 +351,7 @@ template <int outputs>
 void transform_pixels(const Problem& p, const Plan<outputs>& plan, Range tiles, T* to) {
   transform_tiles<T, outputs + 2, Plan<outputs>::points>(
       [](const auto& d, auto& v) RAVINE_INLINE_LAMBDA { Winograd<T, outputs>::input(d, v); }, p.images,
-      p.input, tiles, to, plan.pixels);
+      p.input, plan.channels, tiles, to, plan.pixels);
 }
 
 template <int outputs>

@@ -9,8 +9,10 @@ inline bool is_winograd(ConvAlgorithm algorithm) { return algorithm != ConvAlgor
 
 void winograd_forward(const ConvForwardArgs& args, const Team& team);
 void winograd_grad_input(const ConvGradInputArgs& args, const Team& team);
+void winograd_grad_filter(const ConvGradFilterArgs& args, const Team& team);
 
 std::size_t winograd_forward_workspace(const ConvForwardArgs& args);
 std::size_t winograd_grad_input_workspace(const ConvGradInputArgs& args);
+std::size_t winograd_grad_filter_workspace(const ConvGradFilterArgs& args);
 
 }  // namespace ravine::kernels::RAVINE_ISA

@@ -6,12 +6,12 @@
 
 namespace ravine::kernels::RAVINE_ISA {
 
-// Images [batch][height][width][channels] cut into tiles of `size` pixels squared, `step` apart, the first
-// `pad` before the image's first pixel.
+// Images [batch][height][width][channels] cut into square tiles, `step` apart, the first `pad` before the
+// image's first pixel.
 struct TiledImages {
   std::int64_t height, width, channels;
   std::int64_t tiles_y, tiles_x;
-  std::int64_t size, step, pad_y, pad_x;
+  std::int64_t step, pad_y, pad_x;
 };
 
 // Walks over the tiles in order.
@@ -59,10 +59,11 @@ RAVINE_INLINE void transform_tile(Transform transform, Pixel pixel, std::int64_t
   }
 }
 
-// Transforms `tiles` into `to`. What lies outside of the images is 0.
+// Transforms `count` channels from `from` on of `tiles` into `to`. What lies outside of the images is 0.
 template <class T, int size, int points, class Transform>
 [[gnu::noinline]] void transform_tiles(Transform transform, const TiledImages& images, const T* from,
-                                       Range tiles, T* to, const TransformedTiles& layout) {
+                                       std::int64_t count, Range tiles, T* to,
+                                       const TransformedTiles& layout) {
   TilePosition at(images, tiles.begin);
   const std::int64_t row_stride = images.width * images.channels;
   for (std::int64_t tile = tiles.begin; tile < tiles.end;
@@ -74,10 +75,10 @@ template <class T, int size, int points, class Transform>
       transform_tile<T, size, points>(
           transform,
           [&](int i, int j) RAVINE_INLINE_LAMBDA { return origin + i * row_stride + j * images.channels; },
-          images.channels, to, layout.point_stride);
+          count, to, layout.point_stride);
       continue;
     }
-    for (std::int64_t c = 0; c < images.channels; c += max_block_depth) {  // as long as `zeros` is
+    for (std::int64_t c = 0; c < count; c += max_block_depth) {  // as long as `zeros` is
       const T* pixels[size][size];
       for (int i = 0; i < size; ++i)
         for (int j = 0; j < size; ++j) {
@@ -87,7 +88,7 @@ template <class T, int size, int points, class Transform>
         }
       transform_tile<T, size, points>(
           transform, [&](int i, int j) RAVINE_INLINE_LAMBDA { return pixels[i][j]; },
-          smaller(images.channels - c, max_block_depth), to + c, layout.point_stride);
+          smaller(count - c, max_block_depth), to + c, layout.point_stride);
     }
   }
 }

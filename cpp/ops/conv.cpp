@@ -215,6 +215,8 @@ void lower_grad_filter(Lowering& lowering, const Node& node) {
   auto call = lowering.call("conv2d_grad_filter", kernels.conv_grad_filter);
   auto& args = call.args;
   args.shape = conv_shape(node, images.shape, filters.shape, dy.shape);
+  args.algorithm =
+      choose_conv(ConvPass::grad_filter, args.shape, node.input_dtype(0), lowering.kernels().vector_bytes);
   call.read(args.input, images);
   call.read(args.grad_output, dy);
   call.write(args.grad_filter, filters);

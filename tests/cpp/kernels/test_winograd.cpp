@@ -48,6 +48,12 @@ TEST(Winograd, ManyChannels) {
   check_winograd({same_size(3, 9, 8, 210, 205), same_size(1, 5, 6, 520, 30), same_size(2, 20, 22, 260, 24)});
 }
 
+// The layers of ResNet-18, whose errors are bounded relative to the largest result.
+TEST(Winograd, LayersOfResNet18) {
+  check_winograd({same_size(1, 32, 32, 64, 64), same_size(2, 16, 16, 128, 128), same_size(3, 8, 8, 256, 256),
+                  same_size(4, 4, 4, 512, 512)});
+}
+
 TEST(Winograd, EmptyBatchAndEmptyOutput) {
   check_winograd({same_size(0, 5, 5, 3, 4), shape_of(2, 2, 5, 3, 4, 1, {3, 1, 0, 1}, {3, 1, 0, 1})});
 }

@@ -72,3 +72,13 @@ def test_precision_takes_effect_on_a_model_that_has_run() -> None:
     np.testing.assert_array_equal(again, fast)
     assert not np.array_equal(exact, fast)
     assert np.abs(exact - fast).max() <= 2e-5 * np.abs(exact).max()
+
+
+def test_the_gradients_choose_too() -> None:
+    conv = nn.Conv2d(64, 64, 3, padding=1)
+    compute = rv.value_and_grad(lambda m, x: ops.sum(ops.square(m(ops.tanh(m(x))))), conv)
+    compute(normal(8, 64, 16, 16).astype("float32"))
+    (program,) = compute._programs.programs()
+    lines = [line for line in program.describe().splitlines() if "conv2d" in line]
+    assert len(lines) == 5
+    assert all("winograd 4x4" in line for line in lines)
