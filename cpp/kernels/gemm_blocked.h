@@ -13,14 +13,14 @@ namespace ravine::kernels::RAVINE_ISA {
 // ---- model of the caches ------------------------------------------------------------------------------
 inline constexpr std::int64_t l1_bytes = 48 << 10, l2_bytes = 1 << 20;
 
-// A panel of B this deep and the panel of A beside it stay in L1 while the panels of A pass by.
+// So deep that adding to C costs little, and a panel of A is a part of L1. The panel of B passes through L1
+// from L2: a row of it lasts for all the multiplications of a tile's row.
 template <class T>
-inline constexpr std::int64_t block_depth =
-    smaller(l1_bytes * 7 / 8 / ((panel_columns<T> + panel_rows) * static_cast<std::int64_t>(sizeof(T))),
-            max_block_depth) /
-    16 * 16;
-// Rows of a block of A: each panel of B that comes from L2 or L3 is used by this many rows.
-inline constexpr std::int64_t block_rows = 96;
+inline constexpr std::int64_t block_depth = 1280 / sizeof(T);
+static_assert(block_depth<float> <= max_block_depth);
+// Rows of a block of A: each panel of B that comes from L2 is used by this many rows. Up to twice as many,
+// where that is all there are, make one block: a panel of B is then needed only once.
+inline constexpr std::int64_t block_rows = 96, single_block_rows = 2 * block_rows;
 // The packed part of B and the block of C share L2.
 template <class T>
 inline constexpr std::int64_t b_capacity = l2_bytes / 2 / static_cast<std::int64_t>(sizeof(T));
@@ -34,7 +34,7 @@ inline constexpr std::int64_t panels_in_place_a = 4;
 
 template <class T>
 inline constexpr std::int64_t a_capacity =
-    block_depth<T>*(block_rows / micro_rows * panel_rows) + pack_slack<T>;
+    block_depth<T>*(single_block_rows / micro_rows * panel_rows) + pack_slack<T>;
 static_assert((a_capacity<double> + b_capacity<double>)*sizeof(double) <= scratch_bytes);
 static_assert((a_capacity<float> + b_capacity<float>)*sizeof(float) <= scratch_bytes);
 static_assert(block_rows % micro_rows == 0);
@@ -61,129 +61,248 @@ struct MatrixC {
 template <class T, class A>
 class BlockOfA {
  public:
-  BlockOfA(const A& a, AAccess access, std::byte* memory)
+  // pack: what can be read in place is packed nonetheless.
+  BlockOfA(const A& a, bool pack, std::byte* memory)
       : a_(a),
-        access_(access),
+        access_(a.access()),
+        pack_(pack || access_ == AAccess::packed || far_apart(a)),
         packed_(reinterpret_cast<T*>(memory)),
         addresses_(reinterpret_cast<const T**>(memory)) {}
 
   void prepare(Range rows, Range depth) {
     first_row_ = rows.begin;
     depth_ = depth;
-    if (access_ == AAccess::adjacent) return;
+    if (!pack_ && access_ == AAccess::adjacent) return;
     for (std::int64_t i = rows.begin; i < rows.end; i += micro_rows) {
-      const std::int64_t panel = (i - first_row_) / micro_rows;
       const int height = static_cast<int>(smaller(micro_rows, rows.end - i));
-      if (access_ == AAccess::packed) {
-        a_.pack(packed_ + panel * panel_rows * depth.size(), i, height, depth);
-      } else {  // every panel has the same runs
-        runs_ = a_.point(addresses_ + panel * panel_rows * runs_, run_depths_, i, height, depth);
+      if (!pack_) {  // every panel has the same runs
+        runs_ = a_.point(addresses_ + panel_of(i) * panel_rows * runs_, run_depths_, i, height, depth);
+      } else if (!packed_on_the_way(height)) {
+        a_.pack(packed_panel(i), i, height, depth);
       }
     }
   }
 
-  // Multiplies the panel that begins at row i; args lacks only what concerns A.
-  void multiply(MicroArgs<T>& args, std::int64_t i, std::int64_t height, std::int64_t vectors) const {
-    const std::int64_t panel = (i - first_row_) / micro_rows;
+  // Multiplies the panel that begins at row i; args lacks only what concerns A. `first`: no panel of B was
+  // multiplied by this block yet.
+  void multiply(MicroArgs<T>& args, std::int64_t i, std::int64_t height, std::int64_t vectors, bool first) {
+    if (first && pack_ && packed_on_the_way(height)) {
+      if (vectors == micro_vectors) return multiply_and_pack_a(args, i);
+      a_.pack(packed_panel(i), i, micro_rows, depth_);
+    }
+    if (point(args, i) == ALayout::by_rows) {
+      micro_kernels<T, ALayout::by_rows>.of[height - 1][vectors - 1](args);
+    } else {
+      micro_kernels<T, ALayout::adjacent>.of[height - 1][vectors - 1](args);
+    }
+  }
+
+  // Multiplies the block's first panel, of micro_rows, by a panel of B read in place, and packs the latter.
+  void multiply_and_pack_b(MicroArgs<T>& args, T* packed_b, bool first) {
+    if (first && pack_ && packed_on_the_way(micro_rows))
+      a_.pack(packed_panel(first_row_), first_row_, micro_rows, depth_);
+    args.packed = packed_b;
+    if (point(args, first_row_) == ALayout::by_rows) {
+      micro_kernel<T, ALayout::by_rows, micro_rows, micro_vectors, Packs::b>(args);
+    } else {
+      micro_kernel<T, ALayout::adjacent, micro_rows, micro_vectors, Packs::b>(args);
+    }
+  }
+
+ private:
+  // Rows so far apart that a panel uses too little of the cache lines it touches, to be read again and again.
+  static bool far_apart(const A& a) {
+    if constexpr (requires { a.step(); }) {
+      return a.access() == AAccess::adjacent && a.step() * static_cast<std::int64_t>(sizeof(T)) > 128;
+    }
+    return false;
+  }
+
+  static constexpr std::int64_t max_runs = max_block_depth / min_run + 2;
+
+  bool packed_on_the_way(std::int64_t height) const {
+    return access_ != AAccess::packed && height == micro_rows;
+  }
+  void multiply_and_pack_a(MicroArgs<T>& args, std::int64_t i) {
+    args.packed = packed_panel(i);
     if (access_ == AAccess::by_rows) {
-      args.a_rows = addresses_ + panel * panel_rows * runs_;
+      const T* addresses[panel_rows * max_runs];
+      args.runs = a_.point(addresses, run_depths_, i, micro_rows, depth_);
+      args.a_rows = addresses;
+      args.run_depths = run_depths_;
+      micro_kernel<T, ALayout::by_rows, micro_rows, micro_vectors, Packs::a>(args);
+    } else if constexpr (requires { a_.at(i, i); }) {
+      args.a = a_.at(i, depth_.begin);
+      args.a_step = a_.step();
+      args.depth = depth_.size();
+      micro_kernel<T, ALayout::adjacent, micro_rows, micro_vectors, Packs::a>(args);
+    }
+  }
+  // What concerns the panel of A at row i, packed or in place.
+  ALayout point(MicroArgs<T>& args, std::int64_t i) const {
+    if (!pack_ && access_ == AAccess::by_rows) {
+      args.a_rows = addresses_ + panel_of(i) * panel_rows * runs_;
       args.run_depths = run_depths_;
       args.runs = runs_;
-      micro_kernels<T, ALayout::by_rows>.of[height - 1][vectors - 1](args);
-      return;
+      return ALayout::by_rows;
     }
-    args.a = packed_ + panel * panel_rows * depth_.size();
+    args.a = packed_panel(i);
     args.a_step = panel_rows;
     args.depth = depth_.size();
     if constexpr (requires { a_.at(i, i); }) {
-      if (access_ == AAccess::adjacent) {
+      if (!pack_) {
         args.a = a_.at(i, depth_.begin);
         args.a_step = a_.step();
       }
     }
-    micro_kernels<T, ALayout::adjacent>.of[height - 1][vectors - 1](args);
+    return ALayout::adjacent;
   }
 
- private:
+  std::int64_t panel_of(std::int64_t i) const { return (i - first_row_) / micro_rows; }
+  T* packed_panel(std::int64_t i) const { return packed_ + panel_of(i) * panel_rows * depth_.size(); }
+
   const A& a_;
   AAccess access_;
+  bool pack_;
   T* packed_;
   const T** addresses_;
   std::int64_t first_row_ = 0, runs_ = 0;
   Range depth_{0, 0};
-  std::int64_t run_depths_[max_block_depth / min_run + 2];
+  std::int64_t run_depths_[max_runs];
 };
 
 // C[rows, columns] = A[rows, depth] B[depth, columns] (+ C), by one thread. C has row(i) and complete(rows,
 // columns).
 template <class T, class A, class B, class C>
+class Multiplication {
+ public:
+  Multiplication(const A& a, const B& b, const C& c, Range rows, Range columns, Range depth, bool accumulate,
+                 std::byte* scratch)
+      : a_(a),
+        b_(b),
+        c_(c),
+        rows_(rows),
+        columns_(columns),
+        depth_(depth),
+        accumulate_(accumulate),
+        packed_b_(reinterpret_cast<T*>(scratch)),
+        packed_a_(scratch + b_capacity<T> * sizeof(T)),
+        block_rows_(rows.size() <= single_block_rows ? rows.size() : block_rows) {
+    if (!b.in_place() || depth.size() == 0) return;
+    read_b_ = rows.size() < rows_to_pack_b ? ReadB::in_place : ReadB::in_place_once;
+  }
+
+  void run() const {
+    if (rows_.size() <= 0 || columns_.size() <= 0) return;
+    const std::int64_t strips = divide_up(columns_.size(), block_columns<T>);
+    const std::int64_t strip_columns = round_up(divide_up(columns_.size(), strips), panel_columns<T>);
+    // Deep strips of B spare C the way to memory and back: as deep as the capacity allows.
+    const std::int64_t strip_width = smaller(strip_columns, round_up(columns_.size(), lanes<T>));
+    const std::int64_t strip_depth = larger(b_capacity<T> / strip_width / block_depth<T>, 1) * block_depth<T>;
+    for (std::int64_t j0 = columns_.begin; j0 < columns_.end; j0 += strip_columns) {
+      const Range strip{j0, smaller(j0 + strip_columns, columns_.end)};
+      std::int64_t q0 = depth_.begin;
+      do {  // once even where depth is empty: C must become 0
+        const Range deep{q0, smaller(q0 + strip_depth, depth_.end)};
+        multiply_strip(strip, deep);
+        q0 = deep.end;
+      } while (q0 < depth_.end);
+    }
+  }
+
+ private:
+  // in_place_once: whoever reads a panel first leaves it packed.
+  enum class ReadB { packed, in_place, in_place_once };
+
+  void multiply_strip(Range strip, Range deep) const {
+    pack_b(strip, deep);
+    const bool pack_a = strip.size() > panels_in_place_a * panel_columns<T> || depth_.size() == 0;
+    BlockOfA<T, A> block_of_a(a_, pack_a, packed_a_);
+    for (std::int64_t i0 = rows_.begin; i0 < rows_.end; i0 += block_rows_) {
+      const Range block{i0, smaller(i0 + block_rows_, rows_.end)};
+      std::int64_t p0 = deep.begin;
+      do {
+        const Range run{p0, smaller(p0 + block_depth<T>, deep.end)};
+        multiply_block(block_of_a, block, strip, deep, run);
+        p0 = run.end;
+      } while (p0 < deep.end);
+      if (deep.end == depth_.end) c_.complete(block, strip);
+    }
+  }
+
+  // The panels of a strip that no micro-kernel can pack on its way: all, or those of a ragged width.
+  void pack_b(Range strip, Range deep) const {
+    std::int64_t first = 0;
+    if (read_b_ == ReadB::in_place_once) first = full_panels<T>(strip.size()) * panel_columns<T>;
+    if (read_b_ == ReadB::in_place)  // whole vectors of the last panel might reach beyond B
+      first = strip.size() % lanes<T> == 0 ? strip.size() : last_panel<T>(strip.size());
+    if (first < strip.size())
+      b_.pack(packed_b_ + first * deep.size(), {strip.begin + first, strip.end}, deep);
+  }
+
+  void multiply_block(BlockOfA<T, A>& block_of_a, Range block, Range strip, Range deep, Range run) const {
+    T* c_rows[single_block_rows];
+    for (std::int64_t i = block.begin; i < block.end; ++i) c_rows[i - block.begin] = c_.row(i);
+    block_of_a.prepare(block, run);
+    for_each_panel<T>(strip, [&](std::int64_t j, std::int64_t count, std::int64_t width) {
+      const std::int64_t vectors = width / lanes<T>;
+      const bool first_panel = j == strip.begin;
+      MicroArgs<T> args;
+      args.column = j;
+      args.last = count - (vectors - 1) * lanes<T>;
+      args.accumulate = accumulate_ || run.begin > depth_.begin;
+      args.b = packed_b_ + (j - strip.begin) * deep.size() + (run.begin - deep.begin) * width;
+      args.b_step = width;
+      std::int64_t i = block.begin;
+      if constexpr (requires { b_.at(j, j); }) {
+        if (read_b_ == ReadB::in_place && count == width) {
+          args.b = b_.at(run.begin, j);
+          args.b_step = b_.step();
+        }
+        if (read_b_ == ReadB::in_place_once && width == panel_columns<T>) {
+          // A single block leaves the panel in L1, always in the same place.
+          T* const packed = block.size() == rows_.size() ? packed_b_ : const_cast<T*>(args.b);
+          args.b = packed;
+          if (block.begin == rows_.begin) {
+            MicroArgs<T> first = args;
+            first.b = b_.at(run.begin, j);
+            first.b_step = b_.step();
+            first.c_rows = c_rows;
+            block_of_a.multiply_and_pack_b(first, packed, first_panel);
+            i += micro_rows;
+            // The next tiles ask for the next panel, a vector's width each.
+            args.next_b = b_.at(run.begin, j + width);
+            args.next_b_step = b_.step();
+          }
+        }
+      }
+      for (; i < block.end; i += micro_rows) {
+        args.c_rows = c_rows + (i - block.begin);
+        block_of_a.multiply(args, i, smaller(micro_rows, block.end - i), vectors, first_panel);
+        if (i > block.begin + micro_vectors * micro_rows) {
+          args.next_b = args.b;
+          args.next_b_step = 0;
+        } else {
+          args.next_b += lanes<T>;
+        }
+      }
+    });
+  }
+
+  const A& a_;
+  const B& b_;
+  const C& c_;
+  Range rows_, columns_, depth_;
+  bool accumulate_;
+  ReadB read_b_ = ReadB::packed;
+  T* packed_b_;
+  std::byte* packed_a_;
+  std::int64_t block_rows_;
+};
+template <class T, class A, class B, class C>
 void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Range depth, bool accumulate,
               std::byte* scratch) {
-  constexpr std::int64_t n_lanes = lanes<T>;
-  if (rows.size() <= 0 || columns.size() <= 0) return;
-  T* const packed_b = reinterpret_cast<T*>(scratch);
-  const std::int64_t strip_columns = smaller(columns.size(), block_columns<T>);
-  // Deep strips of B spare C the way to memory and back: as deep as the capacity allows.
-  const std::int64_t strip_depth =
-      larger(b_capacity<T> / round_up(strip_columns, n_lanes) / block_depth<T>, 1) * block_depth<T>;
-  const bool b_in_place = b.in_place() && rows.size() < rows_to_pack_b && depth.size() > 0;
-
-  for (std::int64_t j0 = columns.begin; j0 < columns.end; j0 += strip_columns) {
-    const Range strip{j0, smaller(j0 + strip_columns, columns.end)};
-    const bool pack_a = strip.size() > panels_in_place_a * panel_columns<T> || depth.size() == 0;
-    BlockOfA<T, A> block_of_a(a, pack_a ? AAccess::packed : a.access(), scratch + b_capacity<T> * sizeof(T));
-    // What is read in place and does not stay in the caches comes along strided rows, which the hardware does
-    // not foresee.
-    const bool prefetch_a =
-        !pack_a && rows.size() * depth.size() * static_cast<std::int64_t>(sizeof(T)) > l2_bytes;
-    std::int64_t q0 = depth.begin;
-    do {  // once even where depth is empty: C must become 0
-      const Range deep{q0, smaller(q0 + strip_depth, depth.end)};
-      if (!b_in_place) {
-        b.pack(packed_b, strip, deep);
-      } else if (strip.size() % n_lanes != 0) {  // whole vectors of the last panel would reach beyond B
-        const std::int64_t ragged = (strip.size() - 1) / panel_columns<T> * panel_columns<T>;
-        b.pack(packed_b + ragged * deep.size(), {strip.begin + ragged, strip.end}, deep);
-      }
-
-      for (std::int64_t i0 = rows.begin; i0 < rows.end; i0 += block_rows) {
-        const Range block{i0, smaller(i0 + block_rows, rows.end)};
-        T* c_rows[block_rows];
-        for (std::int64_t i = block.begin; i < block.end; ++i) c_rows[i - block.begin] = c.row(i);
-
-        std::int64_t p0 = deep.begin;
-        do {
-          const Range run{p0, smaller(p0 + block_depth<T>, deep.end)};
-          block_of_a.prepare(block, run);
-          for_each_panel<T>(strip, [&](std::int64_t j, std::int64_t count, std::int64_t width) {
-            const std::int64_t vectors = width / n_lanes;
-            MicroArgs<T> args;
-            args.column = j;
-            args.last = count - (vectors - 1) * n_lanes;
-            args.accumulate = accumulate || run.begin > depth.begin;
-            args.b = packed_b + (j - strip.begin) * deep.size() + (run.begin - deep.begin) * width;
-            args.b_step = width;
-            if constexpr (requires { b.at(p0, j); }) {
-              if (b_in_place && count == width) {
-                args.b = b.at(run.begin, j);
-                args.b_step = b.step();
-              }
-            }
-            for (std::int64_t i = block.begin; i < block.end; i += micro_rows) {
-              args.c_rows = c_rows + (i - block.begin);
-              if constexpr (requires { a.prefetch_panel(i, run); }) {
-                if (prefetch_a && j == strip.begin) a.prefetch_panel(i + micro_rows, run);
-              }
-              block_of_a.multiply(args, i, smaller(micro_rows, block.end - i), vectors);
-            }
-          });
-          p0 = run.end;
-        } while (p0 < deep.end);
-        if (deep.end == depth.end) c.complete(block, strip);
-      }
-      q0 = deep.end;
-    } while (q0 < depth.end);
-  }
+  Multiplication<T, A, B, C>(a, b, c, rows, columns, depth, accumulate, scratch).run();
 }
 
 // ---- the team's division -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "simd/vec.h"
 
@@ -30,6 +31,10 @@ enum class ALayout {
   by_rows,   // an address per row, in one or more runs of p: a matrix or an image in place
 };
 
+// What a micro-kernel does besides: the first that reads a panel in place leaves it packed for the others,
+// which costs nothing while the multiplications are the bottleneck.
+enum class Packs { nothing, a, b };
+
 template <class T>
 struct MicroArgs {
   // adjacent: element (i, p) is a[p * a_step + i].
@@ -43,18 +48,33 @@ struct MicroArgs {
 
   const T* b;  // element (p, j) is b[p * b_step + j]; whole vectors are read
   std::int64_t b_step;
+  // Something that will be read soon: one cache line of it a p, from memory to L2.
+  const T* next_b = nullptr;
+  std::int64_t next_b_step = 0;
+  T* packed;            // Packs::a: [p][panel_rows], Packs::b: [p][panel_columns]
   T* const* c_rows;     // one address per row of the tile
   std::int64_t column;  // of the tile within these rows
   std::int64_t last;    // columns of the last vector, 1..lanes
   bool accumulate;      // add to what C holds
 };
 
-// sums[i][v] += the products of one p; a_element(i) is a scalar.
-template <class T, int rows, int vectors, class Element>
-RAVINE_INLINE void multiply_add_row(Vec<T> (&sums)[rows][vectors], const T* b, Element a_element) {
+// How far ahead rows of B are asked for that are read in place: far apart, the hardware does not foresee
+// them.
+inline constexpr std::int64_t rows_ahead = 16;
+
+// sums[i][v] += the products of one p.
+template <class T, Packs packs, int rows, int vectors, class Element>
+RAVINE_INLINE void multiply_add_row(Vec<T> (&sums)[rows][vectors], const T* b, std::int64_t b_step,
+                                    Element a_element, T* packed) {
   Vec<T> b_row[vectors];
 #pragma GCC unroll 4
-  for (int v = 0; v < vectors; ++v) b_row[v] = load(b + v * lanes<T>);
+  for (int v = 0; v < vectors; ++v) {
+    b_row[v] = load(b + v * lanes<T>);
+    if constexpr (packs == Packs::b) {
+      store(packed + v * lanes<T>, b_row[v]);
+      __builtin_prefetch(b + rows_ahead * b_step + v * lanes<T>);
+    }
+  }
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) {
     const Vec<T> a = splat<T>(a_element(i));
@@ -63,7 +83,7 @@ RAVINE_INLINE void multiply_add_row(Vec<T> (&sums)[rows][vectors], const T* b, E
   }
 }
 
-template <class T, ALayout layout, int rows, int vectors>
+template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::nothing>
 [[gnu::noinline]] void micro_kernel(const MicroArgs<T>& args) {
   Vec<T> sums[rows][vectors];
 #pragma GCC unroll 8
@@ -71,13 +91,34 @@ template <class T, ALayout layout, int rows, int vectors>
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sums[i][v] = Vec<T>{};
 
+  // C is needed at the end of the sum; by then it is in L1.
+  if (args.accumulate) {
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(args.c_rows[i] + args.column + v * lanes<T>, 1);
+  }
+
   const std::int64_t b_step = args.b_step;
   const T* b = args.b;
+  T* packed = packs == Packs::nothing ? nullptr : args.packed;
+  constexpr std::int64_t packed_step = packs == Packs::a   ? panel_rows
+                                       : packs == Packs::b ? panel_columns<T>
+                                                           : 0;
   if constexpr (layout == ALayout::adjacent) {
     const T* a = args.a;
     const std::int64_t a_step = args.a_step;
-    for (std::int64_t p = args.depth; p > 0; --p, a += a_step, b += b_step) {
-      multiply_add_row<T>(sums, b, [a](int i) RAVINE_INLINE_LAMBDA { return a[i]; });
+    constexpr bool full = packs == Packs::nothing && rows == micro_rows && vectors == micro_vectors;
+    const T* next_b = args.next_b;
+    const std::int64_t next_b_step = args.next_b_step;
+    for (std::int64_t p = args.depth; p > 0; --p, a += a_step, b += b_step, packed += packed_step) {
+      if constexpr (full) {
+        __builtin_prefetch(next_b, 0, 2);
+        next_b += next_b_step;
+      }
+      if constexpr (packs == Packs::a) std::memcpy(packed, a, rows * sizeof(T));
+      multiply_add_row<T, packs>(
+          sums, b, b_step, [a](int i) RAVINE_INLINE_LAMBDA { return a[i]; }, packed);
     }
   } else {
     for (std::int64_t run = 0; run < args.runs; ++run) {
@@ -85,8 +126,13 @@ template <class T, ALayout layout, int rows, int vectors>
 #pragma GCC unroll 8
       for (int i = 0; i < rows; ++i) a[i] = args.a_rows[run * panel_rows + i];
       const std::int64_t depth = args.run_depths[run];
-      for (std::int64_t p = 0; p < depth; ++p, b += b_step) {
-        multiply_add_row<T>(sums, b, [&a, p](int i) RAVINE_INLINE_LAMBDA { return a[i][p]; });
+      for (std::int64_t p = 0; p < depth; ++p, b += b_step, packed += packed_step) {
+        if constexpr (packs == Packs::a) {
+#pragma GCC unroll 8
+          for (int i = 0; i < rows; ++i) std::memcpy(packed + i, a[i] + p, sizeof(T));
+        }
+        multiply_add_row<T, packs>(
+            sums, b, b_step, [&a, p](int i) RAVINE_INLINE_LAMBDA { return a[i][p]; }, packed);
       }
     }
   }

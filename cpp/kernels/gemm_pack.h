@@ -167,9 +167,7 @@ struct MatrixA {
 
   AAccess access() const {
     if (column_stride == 1) return AAccess::by_rows;
-    // Rows further apart would use too little of the cache lines that a panel touches.
-    constexpr std::int64_t max_step = 128 / sizeof(T);
-    return row_stride == 1 && column_stride <= max_step ? AAccess::adjacent : AAccess::packed;
+    return row_stride == 1 ? AAccess::adjacent : AAccess::packed;
   }
   std::int64_t step() const { return column_stride; }
   const T* at(std::int64_t i, std::int64_t p) const { return data + i * row_stride + p * column_stride; }
@@ -205,12 +203,32 @@ struct MatrixA {
   }
 };
 
+// Columns are cut into panels of panel_columns, the rest into one or two narrower ones: a panel of a single
+// vector would feed the multipliers badly, so the last four vectors of a row are two and two.
+template <class T>
+RAVINE_INLINE std::int64_t full_panels(std::int64_t columns) {
+  const std::int64_t vectors = divide_up(columns, lanes<T>), full = columns / panel_columns<T>;
+  return micro_vectors > 2 && full > 0 && vectors % micro_vectors == 1 ? full - 1 : full;
+}
+// Where the last panel begins.
+template <class T>
+RAVINE_INLINE std::int64_t last_panel(std::int64_t columns) {
+  const std::int64_t full = full_panels<T>(columns), rest = columns - full * panel_columns<T>;
+  if (rest == 0) return (full - 1) * panel_columns<T>;
+  return full * panel_columns<T> + (rest > panel_columns<T> ? 2 * lanes<T> : 0);
+}
+
 // f(first column, columns, width) for the panels of B that cover `columns`; the width is whole vectors.
 // Behind one another in memory, panel j begins at (j - columns.begin) * depth.
 template <class T, class F>
 RAVINE_INLINE void for_each_panel(Range columns, F f) {
   std::int64_t j = columns.begin;
-  for (; j + panel_columns<T> <= columns.end; j += panel_columns<T>) f(j, panel_columns<T>, panel_columns<T>);
+  const std::int64_t full_end = j + full_panels<T>(columns.size()) * panel_columns<T>;
+  for (; j < full_end; j += panel_columns<T>) f(j, panel_columns<T>, panel_columns<T>);
+  if (columns.end - j > panel_columns<T>) {
+    f(j, 2 * lanes<T>, 2 * lanes<T>);
+    j += 2 * lanes<T>;
+  }
   if (j < columns.end) f(j, columns.end - j, round_up(columns.end - j, lanes<T>));
 }
 

@@ -135,11 +135,11 @@ void check(const KernelTable& table, const Case& c) {
     for (std::int64_t i = 0; i < c.m; ++i)
       for (std::int64_t j = 0; j < c.n; ++j) {
         const std::int64_t at = index * c_size + i * c_stride + j;
-        double sum = c.accumulate ? before[at] : 0.0;
+        long double sum = c.accumulate ? before[at] : 0.0;  // float64 results need a finer judge
         for (std::int64_t p = 0; p < c.k; ++p)
-          sum += static_cast<double>(a[a_at + i * a_strides.row + p * a_strides.column]) *
+          sum += static_cast<long double>(a[a_at + i * a_strides.row + p * a_strides.column]) *
                  b[b_at + p * b_strides.row + j * b_strides.column];
-        expected[at] = c.epilogue ? std::max(sum + bias[j], 0.0) : sum;
+        expected[at] = static_cast<double>(c.epilogue ? std::max(sum + bias[j], 0.0L) : sum);
       }
   }
 
@@ -195,6 +195,10 @@ TEST(Gemm, EveryOrderOfTheOperands) {
 TEST(Gemm, SeveralBlocks) {
   check_both({{203, 701, 1003},
               {203, 701, 405, Order::column_major, Order::column_major},
+              {203, 701, 405, Order::column_major, Order::row_major},
+              {150, 600, 700, Order::column_major, Order::row_major},
+              {150, 600, 700, Order::padded_rows, Order::padded_rows},
+              {100, 150, 700},
               {12, 1400, 1100},
               {60, 700, 1100, Order::row_major, Order::column_major},
               {300, 20, 1100, Order::padded_rows, Order::row_major}});
