@@ -25,7 +25,7 @@ def test_the_first_program_runs_and_learns(repository: Path, run_python) -> None
 
 
 def test_files_the_readme_names_exist(repository: Path) -> None:
-    names = re.findall(r"`((?:cpp|python|tests|bench|third_party)/[\w/.*-]+)`", readme(repository))
+    names = re.findall(r"`((?:cpp|python|tests|bench|examples|third_party)/[\w/.*-]+)`", readme(repository))
     assert len(names) > 10
     missing = [name for name in names if not list(repository.glob(name.rstrip("/")))]
     assert not missing

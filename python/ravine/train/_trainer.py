@@ -18,7 +18,7 @@ from ._metrics import Mean, Metric, named_metrics
 from ._progress import Progress
 from ._schedules import check_length, check_monitors, feed_monitors
 
-__all__ = ["Trainer"]
+__all__ = ["Trainer", "check_examples"]
 
 History = dict[str, list[float]]
 
@@ -121,7 +121,7 @@ class Trainer:
                 what the last update left.
             KeyboardInterrupt: Ctrl-C; the update under way is finished first, and the model remains usable.
         """
-        x, y = _examples("fit", x, y)
+        x, y = check_examples("fit", x, y)
         if epochs < 0:
             raise ValueError(f"fit: epochs={epochs}, expected at least 0")
         order_seed = _core.draw_seed() if seed is None else seed
@@ -131,7 +131,7 @@ class Trainer:
             split = train_test_split(x, y, float(validation_split), seed=order_seed)
             x, y, validation_data = split.x_train, split.y_train, (split.x_test, split.y_test)
         if validation_data is not None:
-            validation_data = _examples("fit: validation_data", *validation_data)
+            validation_data = check_examples("fit: validation_data", *validation_data)
         batches = Batches(x, y, batch_size=batch_size, shuffle=shuffle, seed=order_seed, drop_last=drop_last)
         if len(batches) == 0:
             raise ValueError(
@@ -180,7 +180,7 @@ class Trainer:
         Raises:
             ValueError: no examples, x and y of different lengths, shapes the model refuses.
         """
-        x, y = _examples("evaluate", x, y)
+        x, y = check_examples("evaluate", x, y)
         mean = Mean()
         with _evaluation_mode(self.model):
             self._evaluation.eval()
@@ -246,7 +246,7 @@ class Trainer:
         return float(self.optimizer.current_lr)
 
 
-def _examples(caller: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_examples(caller: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.asarray(x), np.asarray(y)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(
