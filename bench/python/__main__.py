@@ -1,13 +1,14 @@
-"""Times whole training steps of Ravine beside other engines.
+"""Times whole training steps of Ravine, and updates of optimizers alone, beside other engines.
 
     python -m bench.python                      all workloads, every engine that is installed
     python -m bench.python --quick              each workload briefly: does it run, roughly how fast
-    python -m bench.python tab mlp --engines ravine torch --rounds 9
+    python -m bench.python --updates            optimizers alone, on 100 thousand and 10 million numbers
     python -m bench.python --sweep              dense nets of widths 8 to 4096 and batches 1 to 1024
+    python -m bench.python tab dense128x32 --engines ravine torch --rounds 9
 
-Engines run in processes of their own and take turns, round by round, so that all see the same machine; a
-figure is the median over the rounds. Only ratios within one run mean anything on a shared machine. Writes
-results.json and results.md into --out.
+Each engine runs, in each of its modes, in a process of its own; they take turns, round by round, so that all
+see the same machine. A figure is the median over the rounds. Only ratios within one run mean anything on a
+shared machine. Writes results.json and results.md into --out.
 """
 
 from __future__ import annotations
@@ -23,60 +24,72 @@ import sys
 from pathlib import Path
 
 from . import engines
-from .report import markdown
-from .worker import find
-from .workloads import WORKLOADS
+from .report import markdown, sweep_markdown
+from .workloads import SWEEP_BATCHES, SWEEP_WIDTHS, UPDATES, WORKLOADS, Workload, find
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Worker:
-    """An engine in a mode, waiting to time the next round."""
+    """The process of an engine in a mode. RuntimeError where it cannot do what it is asked."""
 
-    def __init__(self, engine: str, mode: str, workload: str, threads: int, seconds: float) -> None:
+    def __init__(self, engine: str, mode: str, options: argparse.Namespace) -> None:
         self.engine, self.mode = engine, mode
+        self.first_call = 0.0
         self.rounds: list[float] = []
+        threads = options.threads
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
         environment["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
         if "tcmalloc" in mode:
             environment["LD_PRELOAD"] = tcmalloc() or ""
-        command = [
-            sys.executable,
-            "-m",
-            "bench.python.worker",
-            engine,
-            mode,
-            workload,
-            str(threads),
-            str(seconds),
-        ]
+        numbers = [str(threads), str(options.seconds), str(options.least_steps)]
         self.process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "bench.python.worker", engine, mode, *numbers],
             cwd=ROOT,
             env=environment,
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if not options.verbose else None,
         )
-        self.ready = self._reply()
+        self.version = self._reply()["version"]
 
     def _reply(self) -> dict:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             _, errors = self.process.communicate()
-            raise RuntimeError(errors.strip().splitlines()[-1] if errors.strip() else "the process ended")
-        return json.loads(line)
+            raise RuntimeError((errors or "").strip().splitlines()[-1:] or "the process ended")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise RuntimeError(reply["error"])
+        return reply
+
+    def _ask(self, **request) -> dict:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the reply tells why
+        return self._reply()
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def prepare(self, name: str) -> None:
+        self.rounds = []
+        self.first_call = self._ask(prepare=name)["first_call"]
 
     def time_round(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("round\n")
-        self.process.stdin.flush()
-        self.rounds.append(self._reply()["seconds"])
+        self.rounds.append(self._ask(round=True)["seconds"])
+
+    def release(self) -> None:
+        self._ask(release=True)
 
     def close(self) -> None:
-        if self.process.poll() is None:
+        if self.alive:
             self.process.communicate()
 
 
@@ -85,42 +98,71 @@ def tcmalloc() -> str | None:
     return ctypes.util.find_library("tcmalloc_minimal") or ctypes.util.find_library("tcmalloc")
 
 
-def available_modes(engine: str, workload) -> list[str]:
+def modes_of(engine: str, workload: Workload, brief: bool) -> list[str]:
+    """Of those that this machine has. In brief: nothing compiled by torch, as compiling takes longer than
+    all the rest, and not both with and without tcmalloc."""
     modes = engines.load(engine).modes(workload)
-    return [mode for mode in modes if "tcmalloc" not in mode or tcmalloc()]
+    modes = [mode for mode in modes if "tcmalloc" not in mode or tcmalloc()]
+    if brief:
+        modes = [mode for mode in modes if "compile" not in mode and f"{mode}+tcmalloc" not in modes]
+    return modes
 
 
-def run(name: str, options: argparse.Namespace) -> dict:
-    """Times one workload. Engines that fail are listed with their error."""
-    workload = find(name)
-    workers: list[Worker] = []
-    failures: dict[str, str] = {}
-    for engine in options.engines:
-        for mode in available_modes(engine, workload):
-            if options.quick and "compile" in mode:
-                continue  # compiling takes longer than all the rest
-            try:
-                workers.append(Worker(engine, mode, name, options.threads, options.seconds))
-            except RuntimeError as error:
-                failures[f"{engine} {mode}"] = str(error)
-    for _ in range(options.rounds):
-        for worker in workers:
-            worker.time_round()
-    results = []
-    for worker in workers:
-        worker.close()
-        results.append(
+class Bench:
+    """Runs workloads on all engines."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.workers: dict[tuple[str, str], Worker] = {}
+
+    def _worker(self, engine: str, mode: str) -> Worker:
+        worker = self.workers.get((engine, mode))
+        if worker is None or not worker.alive:
+            worker = self.workers[engine, mode] = Worker(engine, mode, self.options)
+        return worker
+
+    def _prepared(self, engine: str, mode: str, name: str) -> Worker | RuntimeError:
+        try:
+            worker = self._worker(engine, mode)
+            worker.prepare(name)
+        except RuntimeError as error:
+            return error
+        return worker
+
+    def run(self, name: str) -> dict:
+        """Times one workload. Engines that fail are listed with their error."""
+        workload = find(name)
+        timed: list[Worker] = []
+        failures: dict[str, str] = {}
+        for engine in self.options.engines:
+            for mode in modes_of(engine, workload, self.options.brief):
+                prepared = self._prepared(engine, mode, name)
+                if isinstance(prepared, Worker):
+                    timed.append(prepared)
+                else:
+                    failures[f"{engine} {mode}"] = str(prepared)
+        for _ in range(self.options.rounds):
+            for worker in timed:
+                worker.time_round()
+        results = [
             {
                 "engine": worker.engine,
                 "mode": worker.mode,
-                "version": worker.ready["version"],
-                "first_call": worker.ready["first_call"],
+                "version": worker.version,
+                "first_call": worker.first_call,
                 "median": statistics.median(worker.rounds),
                 "min": min(worker.rounds),
                 "max": max(worker.rounds),
             }
-        )
-    return {"workload": name, "results": results, "failures": failures}
+            for worker in timed
+        ]
+        for worker in timed:
+            worker.release()
+        return {"workload": name, "results": results, "failures": failures}
+
+    def close(self) -> None:
+        for worker in self.workers.values():
+            worker.close()
 
 
 def machine(threads: int) -> dict:
@@ -136,45 +178,63 @@ def machine(threads: int) -> dict:
     }
 
 
-def sweep_names() -> list[str]:
-    widths = (8, 32, 128, 512, 2048, 4096)
-    return [f"dense{width}x{batch}" for width in widths for batch in (1, 8, 32, 128, 1024)]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.python", description=__doc__.split("\n")[0])
-    parser.add_argument("workloads", nargs="*", help=f"of {', '.join(WORKLOADS)}; default: all")
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.python", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument(
+        "workloads",
+        nargs="*",
+        help=f"of {', '.join(WORKLOADS | UPDATES)}, dense<width>x<batch>; default: all",
+    )
     parser.add_argument(
         "--engines", nargs="+", choices=list(engines.ENGINES), help="default: those installed"
     )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of one engine's round")
-    parser.add_argument(
-        "--quick", action="store_true", help="three rounds of 0.1 s, nothing compiled by torch"
-    )
-    parser.add_argument("--sweep", action="store_true", help="dense nets of many shapes")
+    parser.add_argument("--rounds", type=int, help="default: 7; 3 with --quick and --sweep")
+    parser.add_argument("--seconds", type=float, help="length of an engine's round; default: 1, or 0.1")
+    parser.add_argument("--quick", action="store_true", help="short rounds, torch in fewer modes")
+    parser.add_argument("--updates", action="store_true", help="optimizers alone")
+    parser.add_argument("--sweep", action="store_true", help="dense nets of many shapes; short rounds")
+    parser.add_argument("--verbose", action="store_true", help="show what the engines print")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
-    options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.seconds = 3, 0.1
+    options = parser.parse_args(arguments)
     installed = engines.installed()
     options.engines = options.engines or installed
     if absent := [engine for engine in options.engines if engine not in installed]:
         parser.error(f"not installed: {', '.join(absent)}")
-    names = options.workloads or list(WORKLOADS)
-    if options.sweep:
-        names = sweep_names()
+    options.brief = options.quick or options.sweep
+    options.rounds = options.rounds or (3 if options.brief else 7)
+    options.seconds = options.seconds or (0.1 if options.brief else 1.0)
+    options.least_steps = 1 if options.brief else 3
+    try:
+        for name in options.workloads:
+            find(name)
+    except KeyError as error:
+        parser.error(error.args[0])
+    if not options.workloads:
+        if options.sweep:
+            options.workloads = [f"dense{w}x{b}" for w in SWEEP_WIDTHS for b in SWEEP_BATCHES]
+        else:
+            options.workloads = list(UPDATES if options.updates else WORKLOADS | UPDATES)
+    return options
 
+
+def main() -> None:
+    options = parse()
     report = {"machine": machine(options.threads), "rounds": options.rounds, "workloads": []}
-    for name in names:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        report["workloads"].append(run(name, options))
-        for failed, error in report["workloads"][-1]["failures"].items():
-            print(f"  {failed}: {error}", file=sys.stderr)
+    bench = Bench(options)
+    try:
+        for name in options.workloads:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            report["workloads"].append(bench.run(name))
+            for failed, error in report["workloads"][-1]["failures"].items():
+                print(f"  {failed}: {error}", file=sys.stderr)
+    finally:
+        bench.close()
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "results.json").write_text(json.dumps(report, indent=1))
-    table = markdown(report)
+    table = sweep_markdown(report) if options.sweep else markdown(report)
     (options.out / "results.md").write_text(table)
     print(table)
 

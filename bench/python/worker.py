@@ -1,36 +1,34 @@
-"""One engine in a process of its own: prepares a step, then times a round for every line it reads."""
+"""One engine in one mode, in a process of its own: prepares the workloads it is told, and times their steps.
+
+It reads a request a line, a JSON object: {"prepare": name}, {"round": true} or {"release": true}; and answers
+each with one. An answer with "error" says why a step could not be prepared.
+"""
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
 
 from . import engines
-from .workloads import WORKLOADS, dense
+from .workloads import find
 
 
-def find(name: str):
-    if name in WORKLOADS:
-        return WORKLOADS[name]
-    width, batch = name.removeprefix("dense").split("x")
-    return dense(int(width), int(batch))
-
-
-def time_round(step, seconds: float) -> float:
-    """Seconds per step over at least `seconds` and three steps."""
+def time_round(step, seconds: float, least: int) -> float:
+    """Seconds per step over at least `seconds` and `least` steps."""
     count = 0
     start = time.perf_counter()
     while True:
         step()
         count += 1
         elapsed = time.perf_counter() - start
-        if elapsed >= seconds and count >= 3:
+        if elapsed >= seconds and count >= least:
             return elapsed / count
 
 
 def main() -> None:
-    engine_name, mode, workload_name, threads, seconds = sys.argv[1:6]
+    engine_name, mode, threads, seconds, least = sys.argv[1:6]
     replies = sys.stdout
     sys.stdout = sys.stderr  # whatever an engine prints must not mix with the replies
 
@@ -38,15 +36,31 @@ def main() -> None:
         print(json.dumps(fields), file=replies, flush=True)
 
     engine = engines.load(engine_name)
-    workload = find(workload_name)
-    start = time.perf_counter()
-    step = engine.prepare(workload, mode, int(threads))
-    loss = step()
-    first = time.perf_counter() - start
-    time_round(step, float(seconds))  # warm-up
-    reply(first_call=first, loss=loss, version=engine.version())
-    for _ in sys.stdin:
-        reply(seconds=time_round(step, float(seconds)))
+    reply(version=engine.version())
+    step = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "prepare" in request:
+            start = time.perf_counter()
+            try:
+                step = engine.prepare(find(request["prepare"]), mode, int(threads))
+                loss = step()
+            except Exception as error:
+                step = None
+                reply(error=f"{type(error).__name__}: {error}".splitlines()[0])
+                continue
+            first = time.perf_counter() - start
+            time_round(step, float(seconds), int(least))  # warm-up
+            reply(first_call=first, loss=loss)
+        elif "round" in request:
+            # The engine of the round before may have threads that still spin; ours may have gone to sleep.
+            time.sleep(0.1)
+            time_round(step, 0.1 * float(seconds), 1)
+            reply(seconds=time_round(step, float(seconds), int(least)))
+        else:
+            step = None
+            gc.collect()
+            reply()
 
 
 if __name__ == "__main__":

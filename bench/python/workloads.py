@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +12,18 @@ import numpy as np
 class Workload:
     """One network, batch size and optimizer; softmax cross-entropy on random data.
 
-    `net` is "mlp", "lenet" or "resnet18". SGD means momentum 0.9, Nesterov, lr 0.01; Adam means lr 1e-3.
+    `net` is "mlp", "lenet", "resnet18", or "update": an optimizer's step alone, on gradients that are there.
+    SGD means momentum 0.9, Nesterov, lr 0.01; Adam means lr 1e-3.
     """
 
     name: str
     net: str
-    batch: int
+    batch: int  # 0: an update
     optimizer: str
     sizes: tuple[int, ...] = ()  # mlp: features of every layer, input first
     batch_norm: bool = False  # mlp: BatchNorm1d before each ReLU
     width: int = 64  # resnet18: channels of the first stage
+    tensors: tuple[int, ...] = ()  # update: elements of each parameter
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -34,13 +37,26 @@ class Workload:
 
     @property
     def is_convolutional(self) -> bool:
-        return self.net != "mlp"
+        return self.net in ("lenet", "resnet18")
+
+    @property
+    def is_update(self) -> bool:
+        return self.net == "update"
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """float32 inputs in the NCHW order, int64 labels; the same on every call."""
         random = np.random.default_rng(0)
         x = random.standard_normal(self.input_shape, dtype=np.float32)
         return x, random.integers(0, self.classes, self.batch)
+
+    def parameters(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """An update's parameters and their gradients, float32; the same on every call."""
+        random = np.random.default_rng(0)
+
+        def arrays() -> list[np.ndarray]:
+            return [random.standard_normal(size, dtype=np.float32) for size in self.tensors]
+
+        return arrays(), arrays()
 
 
 WORKLOADS = {
@@ -58,6 +74,29 @@ WORKLOADS = {
 }
 
 
+UPDATES = {
+    workload.name: workload
+    for optimizer in ("sgd", "adam")
+    for workload in (
+        Workload(f"{optimizer}100k", "update", 0, optimizer, tensors=(100_000,)),
+        Workload(f"{optimizer}100x1k", "update", 0, optimizer, tensors=(1_000,) * 100),
+        Workload(f"{optimizer}10M", "update", 0, optimizer, tensors=(10_000_000,)),
+    )
+}
+SWEEP_WIDTHS = (8, 32, 128, 512, 2048, 4096)
+SWEEP_BATCHES = (1, 8, 32, 128, 1024)
+
+
 def dense(width: int, batch: int) -> Workload:
     """A net of the sweep over dense shapes: two square layers and ten outputs."""
     return Workload(f"dense{width}x{batch}", "mlp", batch, "sgd", (width, width, width, 10))
+
+
+def find(name: str) -> Workload:
+    """A workload by its name; "dense128x32" is one of the sweep. KeyError where there is none."""
+    known = WORKLOADS | UPDATES
+    if name in known:
+        return known[name]
+    if match := re.fullmatch(r"dense([1-9][0-9]*)x([1-9][0-9]*)", name):
+        return dense(int(match[1]), int(match[2]))
+    raise KeyError(f"no workload '{name}'; there are {', '.join(known)} and dense<width>x<batch>")

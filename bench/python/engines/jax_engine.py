@@ -144,7 +144,52 @@ def resnet18(workload: Workload):
     return parameters, forward
 
 
+def sgd(state, gradients):
+    parameters, velocity, t = state
+    velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, gradients)
+    parameters = jax.tree.map(lambda p, v, g: p - 0.01 * (g + 0.9 * v), parameters, velocity, gradients)
+    return parameters, velocity, t + 1
+
+
+def adam(state, gradients):
+    parameters, (m, v), t = state
+    t = t + 1
+    m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradients)
+    v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradients)
+    c1, c2 = 1 - 0.9**t, 1 - 0.999**t
+    parameters = jax.tree.map(lambda p, m, v: p - 1e-3 / c1 * m / (jnp.sqrt(v / c2) + 1e-8), parameters, m, v)
+    return parameters, (m, v), t
+
+
+UPDATES = {"sgd": sgd, "adam": adam}
+
+
+def initial_state(workload: Workload, parameters):
+    """(parameters, slots, number of steps)"""
+
+    def zeros():
+        return jax.tree.map(jnp.zeros_like, parameters)
+
+    return parameters, (zeros(), zeros()) if workload.optimizer == "adam" else zeros(), jnp.zeros(())
+
+
+def prepare_update(workload: Workload) -> Callable[[], float]:
+    values, gradients = workload.parameters()
+    held = initial_state(workload, [jnp.asarray(value) for value in values])
+    gradients = [jnp.asarray(gradient) for gradient in gradients]
+    compiled = jax.jit(UPDATES[workload.optimizer], donate_argnums=0)
+
+    def step() -> float:
+        nonlocal held
+        held = jax.block_until_ready(compiled(held, gradients))
+        return 0.0
+
+    return step
+
+
 def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
+    if workload.is_update:
+        return prepare_update(workload)
     parameters, forward = {"mlp": mlp, "lenet": lenet, "resnet18": resnet18}[workload.net](workload)
     x, y = workload.data()
     x = jnp.asarray(x.transpose(0, 2, 3, 1) if workload.is_convolutional else x)
@@ -158,31 +203,13 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     def update_running(running, moments):
         return jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, running, moments)
 
-    def sgd(state, gradients):
-        parameters, velocity, t = state
-        velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, gradients)
-        parameters = jax.tree.map(lambda p, v, g: p - 0.01 * (g + 0.9 * v), parameters, velocity, gradients)
-        return parameters, velocity, t + 1
-
-    def adam(state, gradients):
-        parameters, (m, v), t = state
-        t = t + 1
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, gradients)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, v, gradients)
-        c1, c2 = 1 - 0.9**t, 1 - 0.999**t
-        parameters = jax.tree.map(
-            lambda p, m, v: p - 1e-3 / c1 * m / (jnp.sqrt(v / c2) + 1e-8), parameters, m, v
-        )
-        return parameters, (m, v), t
-
     def train(state, running, x, y):
         (loss, moments), gradients = jax.value_and_grad(loss_of, has_aux=True)(state[0], x, y)
-        state = (adam if workload.optimizer == "adam" else sgd)(state, gradients)
+        state = UPDATES[workload.optimizer](state, gradients)
         return state, update_running(running, moments), loss
 
-    zeros = jax.tree.map(jnp.zeros_like, parameters)
-    slots = (zeros, jax.tree.map(jnp.zeros_like, parameters)) if workload.optimizer == "adam" else zeros
-    held = [(parameters, slots, jnp.zeros(())), jax.tree.map(jnp.zeros_like, forward(parameters, x)[1])]
+    running = jax.tree.map(jnp.zeros_like, forward(parameters, x)[1])
+    held = [initial_state(workload, parameters), running]
     compiled = jax.jit(train, donate_argnums=(0, 1))
 
     def step() -> float:

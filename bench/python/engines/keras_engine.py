@@ -14,7 +14,7 @@ from ..workloads import Workload
 
 
 def modes(workload: Workload) -> list[str]:
-    return ["train_on_batch"]
+    return [] if workload.is_update else ["train_on_batch"]
 
 
 def version() -> str:

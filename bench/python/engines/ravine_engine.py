@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import ravine as rv
-from ravine import nn, optim
+from ravine import _core, nn, optim
+from ravine.optim._bound import BoundOptimizer
 
 from ..workloads import Workload
 
@@ -33,13 +34,38 @@ def build(workload: Workload) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(*workload.sizes[-2:]))
 
 
+def optimizer_of(workload: Workload) -> optim.Optimizer:
+    if workload.optimizer == "adam":
+        return optim.Adam(lr=1e-3)
+    return optim.SGD(lr=0.01, momentum=0.9, nesterov=True)
+
+
+def prepare_update(workload: Workload) -> Callable[[], float]:
+    """A program of the update alone, with gradients that stay where they are."""
+    values, gradients = workload.parameters()
+    parameters = {f"p{i}": nn.Parameter(value) for i, value in enumerate(values)}
+    bound = BoundOptimizer(optimizer_of(workload))
+    bound.bind(list(parameters.items()), parameters)
+    bound.before_run()
+    graph = _core.Graph()
+    held = {name: nn.Parameter(value) for name, value in zip(parameters, gradients, strict=True)}
+    bound.record(graph, {name: graph.state(gradient.array, name) for name, gradient in held.items()})
+    program = _core.Program(graph, [])
+
+    def step() -> float:
+        lr = bound.before_run()
+        program.run([])
+        bound.after_run(lr)
+        return 0.0
+
+    return step
+
+
 def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     rv.set_num_threads(threads)
     rv.seed(0)
-    if workload.optimizer == "adam":
-        optimizer = optim.Adam(lr=1e-3)
-    else:
-        optimizer = optim.SGD(lr=0.01, momentum=0.9, nesterov=True)
-    step = rv.TrainStep(build(workload), nn.CrossEntropyLoss(), optimizer)
+    if workload.is_update:
+        return prepare_update(workload)
+    step = rv.TrainStep(build(workload), nn.CrossEntropyLoss(), optimizer_of(workload))
     x, y = workload.data()
     return lambda: step(x, y)

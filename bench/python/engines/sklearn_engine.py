@@ -32,7 +32,7 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     classes = np.arange(workload.classes)
 
     def step() -> float:
-        model.partial_fit(x, y, classes)
+        model.partial_fit(x, y, classes=classes)
         return float(model.loss_)
 
     return step

@@ -10,6 +10,8 @@ from ..workloads import Workload
 
 def modes(workload: Workload) -> list[str]:
     """Fused optimizers in all; "+tcmalloc" is preloaded by the caller of the process."""
+    if workload.is_update:
+        return ["eager", "eager+tcmalloc"]
     plain = ["eager", "eager+tcmalloc", "compile"]
     if not workload.is_convolutional:
         return plain
@@ -65,24 +67,44 @@ def build(workload: Workload) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(*workload.sizes[-2:]))
 
 
+def optimizer_of(workload: Workload, parameters) -> torch.optim.Optimizer:
+    if workload.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=1e-3, fused=True)
+    return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, nesterov=True, fused=True)
+
+
+def prepare_update(workload: Workload) -> Callable[[], float]:
+    parameters = []
+    for value, gradient in zip(*workload.parameters(), strict=True):
+        parameters.append(nn.Parameter(torch.from_numpy(value)))
+        parameters[-1].grad = torch.from_numpy(gradient)
+    optimizer = optimizer_of(workload, parameters)
+
+    def step() -> float:
+        optimizer.step()
+        return 0.0
+
+    return step
+
+
 def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
+    if workload.is_update:
+        return prepare_update(workload)
     model = build(workload)
     x, y = (torch.from_numpy(array) for array in workload.data())
     if "channels_last" in mode:
         model = model.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
-    parameters = model.parameters()
-    if workload.optimizer == "adam":
-        optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
-    else:
-        optimizer = torch.optim.SGD(parameters, lr=0.01, momentum=0.9, nesterov=True, fused=True)
+    optimizer = optimizer_of(workload, model.parameters())
     loss_of = nn.CrossEntropyLoss()
 
     def loss_on_batch() -> torch.Tensor:
         return loss_of(model(x), y)
 
+    if "compile" in mode:
+        torch.compiler.reset()  # forget earlier workloads, whose number would turn compilation off
     forward = torch.compile(loss_on_batch) if "compile" in mode else loss_on_batch
 
     def step() -> float:
