@@ -48,8 +48,8 @@ def test_beside_scipy(method: str) -> None:
         theirs = of_scipy(counterpart, name, options)
         ours = rv.minimize(problem.function, problem.start, method=method, max_iterations=20000)
         ratios.append(ours.nfev / theirs.nfev)
-        # What points with a gradient of 1e-5 may differ by.
-        if not low_enough(ours, name) or ours.fun > theirs.fun + 1e-6 * max(1.0, abs(theirs.fun)):
+        # Points with a gradient of 1e-5 differ by as much.
+        if not low_enough(ours, name) or ours.fun > theirs.fun + 1e-5 * max(1.0, abs(theirs.fun)):
             worse.append((name, ours.fun, theirs.fun, ours.message))
     assert not worse
     assert len(ratios) > 40 and statistics.median(ratios) <= 1.5
