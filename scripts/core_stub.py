@@ -24,7 +24,7 @@ EXACT = [
     (r"(def hyper\(self\)) -> dict:", r"\1 -> dict[str, float]:"),
     (r"(def scalars\(self\)) -> dict:", r"\1 -> dict[str, float]:"),
     (
-        r"(def optimizer_rule\(.*\)) -> tuple:",
+        r"(def optimizer_rule\(.*\)) -> tuple\[dict, dict\]:",
         r"\1 -> tuple[dict[str, tuple[float, float, float, bool]], dict[str, str | None]]:",
     ),
     (r"(def slots\(self\)) -> dict:", r"\1 -> dict[str, list[Array]]:"),

@@ -137,6 +137,13 @@ void bind_graph(py::module_& module) {
           },
           py::arg("output"), py::arg("wrt"))
       .def(
+          "gradient_norm",
+          [](Graph& self, const std::shared_ptr<optim::Optimizer>& optimizer,
+             const std::vector<PyValue>& gradients) {
+            optim::gradient_norm(self, optimizer, to_values(gradients));
+          },
+          py::arg("optimizer"), py::arg("gradients"))
+      .def(
           "optimizer_step",
           [](Graph& self, const std::shared_ptr<optim::Optimizer>& optimizer,
              const std::vector<PyValue>& gradients) {

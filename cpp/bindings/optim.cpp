@@ -29,6 +29,16 @@ void bind_optim(py::module_& module) {
         Optimizer(rule, {}, Optimizer::Settings(hyper.begin(), hyper.end()));
       },
       py::arg("rule"), py::arg("hyper"), "Raises ValueError where numbers do not go together.");
+  using optim::Clipping;
+  py::class_<Clipping, std::shared_ptr<Clipping>>(module, "Clipping",
+                                                  "Bounds of gradients that optimizers share.")
+      .def(py::init<std::int64_t>(), py::arg("n_parameters"))
+      .def_readwrite("clip_value", &Clipping::clip_value)
+      .def_readwrite("clip_norm", &Clipping::clip_norm)
+      .def_readwrite("clip_global_norm", &Clipping::clip_global_norm)
+      .def_readwrite("skip_nonfinite", &Clipping::skip_nonfinite)
+      .def_property_readonly("global_norm", &Clipping::global_norm)
+      .def_property_readonly("skipped", &Clipping::skipped);
   py::class_<Optimizer, std::shared_ptr<Optimizer>>(module, "Optimizer",
                                                     "An update rule bound to parameters.")
       .def(py::init([](const std::string& rule, const std::vector<std::shared_ptr<Array>>& parameters,
@@ -71,6 +81,9 @@ void bind_optim(py::module_& module) {
                                return scalars;
                              })
       .def("set_scalar", &Optimizer::set_scalar, py::arg("name"), py::arg("value"))
+      .def_readwrite("average_weight", &Optimizer::average_weight)
+      .def_readwrite("slow_weight", &Optimizer::slow_weight)
+      .def("set_clipping", &Optimizer::set_clipping, py::arg("clipping"), py::arg("first"))
       .def_property("step", &Optimizer::step, &Optimizer::set_step);
 }
 

@@ -1,8 +1,8 @@
 // The pass of an optimizer over all its parameters; the rules' formulas stand in optimizer_*.cpp.
 #include "kernels/optimizer.h"
 
+#include "kernels/optimizer_rule.h"
 #include "kernels/table.h"
-#include "kernels/vector_loop.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
@@ -32,9 +32,9 @@ struct Place {
   std::int64_t end_;
 };
 
-// visit(segment, its place, offset, count, number of the part) for the parts of this thread.
-template <class Visit>
-RAVINE_INLINE void for_each_part(const OptimizerArgs& args, const Team& team, Visit visit) {
+// visit(s, its place, offset, count, number of the part) for the parts of this thread.
+template <class Args, class Visit>
+RAVINE_INLINE void for_each_part(const Args& args, const Team& team, Visit visit) {
   std::int64_t total = 0;
   for (std::int64_t s = 0; s < args.n_segments; ++s)
     total += ceil_div(args.segments[s].size, granule) * granule;
@@ -48,8 +48,7 @@ RAVINE_INLINE void for_each_part(const OptimizerArgs& args, const Team& team, Vi
     std::int64_t from = larger(place.start, mine.begin * piece);
     while (from < end) {
       const std::int64_t to = smaller(end, (from / piece + 1) * piece);
-      visit(segment, place, from - place.start, to - from,
-            place.first_part + from / piece - place.start / piece);
+      visit(s, place, from - place.start, to - from, place.first_part + from / piece - place.start / piece);
       from = to;
     }
   }
@@ -60,14 +59,100 @@ const T* gradient_at(const ParameterSegment& segment, std::int64_t offset) {
   return static_cast<const T*>(segment.gradient) + offset;
 }
 
+std::int64_t count_parts(const ParameterSegment* segments, std::int64_t n_segments) {
+  if (n_segments == 0) return 0;
+  Place place = Place::first(segments[0]);
+  for (std::int64_t s = 1; s < n_segments; ++s) place = place.next(segments[s]);
+  return place.first_part + place.parts;
+}
+
+// The factor that brings a norm down to a bound, as torch.nn.utils.clip_grad_norm_.
+double clip_factor(double norm, double bound) {
+  const double factor = bound / (norm + 1e-6);
+  return factor < 1 ? factor : 1;
+}
+
+// Factors of the gradients, from their sums of squares.
+class Clipping {
+ public:
+  explicit Clipping(const OptimizerArgs& args) : args_(args) {
+    if (args.squares == nullptr) return;
+    double total = 0;
+    for (std::int64_t i = 0; i < args.n_squares; ++i) {
+      const double factor = factor_of_parameter(args.squares[i]);
+      total += factor * factor * args.squares[i];
+    }
+    finite_ = total - total == 0;
+    if (args.step->clip_global_norm < __builtin_inf())
+      global_ = clip_factor(__builtin_sqrt(total), args.step->clip_global_norm);
+  }
+  bool skips() const { return args_.step->skip_nonfinite != 0 && !finite_; }
+  OptimizerStep step_of(std::int64_t segment) const {
+    OptimizerStep step = *args_.step;
+    if (args_.squares != nullptr)
+      step.gradient_scale *= global_ * factor_of_parameter(args_.squares[args_.first_square + segment]);
+    return step;
+  }
+
+ private:
+  double factor_of_parameter(double square) const {
+    if (!(args_.step->clip_norm < __builtin_inf())) return 1;
+    return clip_factor(__builtin_sqrt(square), args_.step->clip_norm);
+  }
+  const OptimizerArgs& args_;
+  double global_ = 1;
+  bool finite_ = true;
+};
+
+template <class T>
+double sum_of_squares(const T* x, std::int64_t count, double clip_value) {
+  const bool clips = clip_value < __builtin_inf();
+  const Vec<T> highest = splat_of<T>(clip_value);
+  SumOfSquares<T> sum;
+  for_each_vector<T>(count, [&](std::int64_t i, auto n) RAVINE_INLINE_LAMBDA {
+    Vec<T> g = load(x + i, n);
+    if (clips) g = minimum(maximum(g, -highest), highest);
+    sum.add(g);
+  });
+  return sum.total();
+}
+
 }  // namespace
 
 template <class T>
-std::size_t optimizer_step_workspace(const OptimizerArgs& args) {
-  if (args.functions.measure == nullptr || args.n_segments == 0) return 0;
+std::size_t gradient_norm_workspace(const GradientNormArgs& args) {
+  return static_cast<std::size_t>(count_parts(args.segments, args.n_segments)) * sizeof(double);
+}
+template std::size_t gradient_norm_workspace<float>(const GradientNormArgs&);
+template std::size_t gradient_norm_workspace<double>(const GradientNormArgs&);
+
+template <class T>
+void gradient_norm(const GradientNormArgs& args, const Team& team) {
+  if (args.fault != nullptr && args.fault->code != 0) return;
+  auto* const sums = static_cast<double*>(args.workspace);  // by part
+  for_each_part(
+      args, team,
+      [&](std::int64_t s, const Place&, std::int64_t offset, std::int64_t count, std::int64_t part) {
+        sums[part] = sum_of_squares(gradient_at<T>(args.segments[s], offset), count, *args.clip_value);
+      });
+  team.barrier();
+  if (team.rank != 0 || args.n_segments == 0) return;
   Place place = Place::first(args.segments[0]);
-  for (std::int64_t s = 1; s < args.n_segments; ++s) place = place.next(args.segments[s]);
-  return static_cast<std::size_t>(place.first_part + place.parts) * sizeof(ParameterSegment::sums);
+  for (std::int64_t s = 0; s < args.n_segments; ++s) {
+    if (s > 0) place = place.next(args.segments[s]);
+    double square = 0;
+    for (std::int64_t part = 0; part < place.parts; ++part) square += sums[place.first_part + part];
+    args.squares[s] = square;
+  }
+}
+template void gradient_norm<float>(const GradientNormArgs&, const Team&);
+template void gradient_norm<double>(const GradientNormArgs&, const Team&);
+
+template <class T>
+std::size_t optimizer_step_workspace(const OptimizerArgs& args) {
+  if (args.functions.measure == nullptr) return 0;
+  return static_cast<std::size_t>(count_parts(args.segments, args.n_segments)) *
+         sizeof(ParameterSegment::sums);
 }
 template std::size_t optimizer_step_workspace<float>(const OptimizerArgs&);
 template std::size_t optimizer_step_workspace<double>(const OptimizerArgs&);
@@ -75,33 +160,38 @@ template std::size_t optimizer_step_workspace<double>(const OptimizerArgs&);
 template <class T>
 void optimizer_step(const OptimizerArgs& args, const Team& team) {
   if (args.fault != nullptr && args.fault->code != 0) return;
+  const Clipping clipping(args);
+  if (clipping.skips()) return;
   const auto [update, measure] = args.functions;
   if (measure == nullptr) {
-    for_each_part(
-        args, team,
-        [&](const ParameterSegment& segment, const Place&, std::int64_t offset, std::int64_t count,
-            std::int64_t) { update(*args.step, segment, gradient_at<T>(segment, offset), offset, count); });
+    for_each_part(args, team,
+                  [&](std::int64_t s, const Place&, std::int64_t offset, std::int64_t count, std::int64_t) {
+                    const ParameterSegment& segment = args.segments[s];
+                    update(clipping.step_of(s), segment, gradient_at<T>(segment, offset), offset, count);
+                  });
     return;
   }
 
   auto* const sums = static_cast<double(*)[2]>(args.workspace);  // by part
-  for_each_part(args, team,
-                [&](const ParameterSegment& segment, const Place&, std::int64_t offset, std::int64_t count,
-                    std::int64_t part) {
-                  measure(*args.step, segment, gradient_at<T>(segment, offset), offset, count, sums[part]);
-                });
+  for_each_part(
+      args, team,
+      [&](std::int64_t s, const Place&, std::int64_t offset, std::int64_t count, std::int64_t part) {
+        const ParameterSegment& segment = args.segments[s];
+        measure(clipping.step_of(s), segment, gradient_at<T>(segment, offset), offset, count, sums[part]);
+      });
   team.barrier();
   ParameterSegment measured;  // the segment of the newest part, with its sums
-  for_each_part(args, team,
-                [&](const ParameterSegment& segment, const Place& place, std::int64_t offset,
-                    std::int64_t count, std::int64_t) {
-                  if (measured.parameter != segment.parameter) {
-                    measured = segment;
-                    for (std::int64_t part = place.first_part; part < place.first_part + place.parts; ++part)
-                      for (int i = 0; i < 2; ++i) measured.sums[i] += sums[part][i];
-                  }
-                  update(*args.step, measured, gradient_at<T>(segment, offset), offset, count);
-                });
+  for_each_part(
+      args, team,
+      [&](std::int64_t s, const Place& place, std::int64_t offset, std::int64_t count, std::int64_t) {
+        const ParameterSegment& segment = args.segments[s];
+        if (measured.parameter != segment.parameter) {
+          measured = segment;
+          for (std::int64_t part = place.first_part; part < place.first_part + place.parts; ++part)
+            for (int i = 0; i < 2; ++i) measured.sums[i] += sums[part][i];
+        }
+        update(clipping.step_of(s), measured, gradient_at<T>(segment, offset), offset, count);
+      });
 }
 template void optimizer_step<float>(const OptimizerArgs&, const Team&);
 template void optimizer_step<double>(const OptimizerArgs&, const Team&);

@@ -5,13 +5,15 @@
 
 namespace ravine::kernels {
 
-inline constexpr int max_slots = 4;
+inline constexpr int max_slots = 4;  // of a rule
+// Behind them, for any rule: the parameter's average over steps, and the slow weights of Lookahead.
+inline constexpr int average_slot = max_slots, slow_slot = max_slots + 1, all_slots = max_slots + 2;
 
 // One parameter: n elements, its gradient and the rule's state, all dense in the same order.
 struct ParameterSegment {
   void* parameter = nullptr;
   const void* gradient = nullptr;
-  void* slots[max_slots] = {};  // null where the rule's numbers need none
+  void* slots[all_slots] = {};  // null where there is none
   std::int64_t size = 0;
   double sums[2] = {};  // over the whole parameter, for the update of a layer-wise rule
 };
@@ -169,12 +171,30 @@ enum class OptimizerRule : std::uint8_t {
 struct OptimizerStep {
   const void* hyper = nullptr;  // the rule's numbers
   double gradient_scale = 1;    // the rule sees gradient_scale times the gradient; negative to maximise
+  double clip_value = __builtin_inf();  // of the gradient before it is scaled: to [-clip_value, clip_value]
+  // Then, by the norms of the clipped gradients: of each parameter, and of all together, both at most these.
+  double clip_norm = __builtin_inf(), clip_global_norm = __builtin_inf();
+  double skip_nonfinite = 0;  // 1: nothing is changed where a gradient is NaN or infinite
+  // What follows the rule. slow += slow_weight (parameter - slow), the new parameter; 0: not in this step.
+  double slow_weight = 0;
+  // average += average_weight (parameter - average); 0: not in this step, 1: the average is the parameter.
+  double average_weight = 0;
+};
+
+// Sums of squares of gradients, clipped by value, in float64.
+struct GradientNormArgs {
+  const ParameterSegment* segments = nullptr;
+  std::int64_t n_segments = 0;
+  const double* clip_value = nullptr;
+  double* squares = nullptr;  // one per segment
+  const Fault* fault = nullptr;
+  void* workspace = nullptr;
 };
 
 // Updates elements [offset, offset + count) of a segment, with the gradient of the first of them at
-// `gradient` (segment.gradient is not read). Any cut of a segment into such parts gives the same bits. A part
-// is not cut among threads: this is no SPMD function. It is cheap to enter: the numbers are made vectors once
-// per call.
+// `gradient` (segment.gradient is not read). Of clipping it does that by value. Any cut of a segment into
+// such parts gives the same bits. A part is not cut among threads: this is no SPMD function. It is cheap to
+// enter: the numbers are made vectors once per call.
 using OptimizerUpdate = void (*)(const OptimizerStep& step, const ParameterSegment& segment,
                                  const void* gradient, std::int64_t offset, std::int64_t count);
 
@@ -198,6 +218,10 @@ struct OptimizerArgs {
   const OptimizerStep* step = nullptr;
   const Fault* fault = nullptr;  // nothing is changed when fault->code is set; may be null
   void* workspace = nullptr;
+  // Where the step clips by norm or skips: sums of squares of all gradients, those of these segments from
+  // `first_square` on.
+  const double* squares = nullptr;
+  std::int64_t n_squares = 0, first_square = 0;
 };
 
 }  // namespace ravine::kernels

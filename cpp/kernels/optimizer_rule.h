@@ -92,13 +92,17 @@ RAVINE_INLINE void for_each_element(const OptimizerStep& step, const ParameterSe
                                     Body body) {
   const Rule rule(*static_cast<const typename Rule::Hyper*>(step.hyper), segment);
   const Vec<T> scale = splat_of<T>(step.gradient_scale);
+  const bool clips = step.clip_value < __builtin_inf();
+  const Vec<T> highest = splat_of<T>(step.clip_value);
   const T* const parameter = static_cast<const T*>(segment.parameter) + offset;
   const T* const gradient = static_cast<const T*>(gradient_of_part);
-  T* slots[max_slots];
-  for (int s = 0; s < max_slots; ++s)
+  T* slots[all_slots];
+  for (int s = 0; s < all_slots; ++s)
     slots[s] = segment.slots[s] == nullptr ? nullptr : static_cast<T*>(segment.slots[s]) + offset;
   for_each_vector<T>(count, [&](std::int64_t i, auto n) RAVINE_INLINE_LAMBDA {
-    body(rule, load(parameter + i, n), scale * load(gradient + i, n), RuleState<T, decltype(n)>{slots, i, n});
+    Vec<T> g = load(gradient + i, n);
+    if (clips) g = minimum(maximum(g, -highest), highest);
+    body(rule, load(parameter + i, n), scale * g, RuleState<T, decltype(n)>{slots, i, n});
   });
 }
 
@@ -106,9 +110,24 @@ template <class T, class Rule>
 RAVINE_INLINE void update_part(const OptimizerStep& step, const ParameterSegment& segment,
                                const void* gradient_of_part, std::int64_t offset, std::int64_t count) {
   T* const parameter = static_cast<T*>(segment.parameter) + offset;
+  const bool slow_moves = step.slow_weight != 0 && segment.slots[slow_slot] != nullptr;
+  const bool averages = step.average_weight != 0 && segment.slots[average_slot] != nullptr;
+  const bool average_begins = step.average_weight == 1;
+  const Vec<T> slow_weight = splat_of<T>(step.slow_weight);
+  const Vec<T> average_weight = splat_of<T>(step.average_weight);
   for_each_element<T, Rule>(step, segment, gradient_of_part, offset, count,
                             [&](const Rule& rule, Vec<T> p, Vec<T> g, auto state) RAVINE_INLINE_LAMBDA {
-                              store(parameter + state.i, rule(p, g, state), state.n);
+                              p = rule(p, g, state);
+                              if (slow_moves) {
+                                const Vec<T> slow = state.get(slow_slot);
+                                p = slow + slow_weight * (p - slow);
+                                state.set(slow_slot, p);
+                              }
+                              if (averages) {
+                                const Vec<T> average = average_begins ? p : state.get(average_slot);
+                                state.set(average_slot, average + average_weight * (p - average));
+                              }
+                              store(parameter + state.i, p, state.n);
                             });
 }
 

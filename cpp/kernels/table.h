@@ -42,6 +42,7 @@ using WorkspaceBytes = std::size_t (*)(const Args& args);
   X(avg_pool, AvgPoolArgs)                    \
   X(avg_pool_grad, AvgPoolGradArgs)           \
   X(scatter_add, ScatterAddArgs)              \
+  X(gradient_norm, GradientNormArgs)          \
   X(optimizer_step, OptimizerArgs)
 
 // Those of them that need a shared workspace.
@@ -53,6 +54,7 @@ using WorkspaceBytes = std::size_t (*)(const Args& args);
   X(column_moments, ColumnMomentsArgs)    \
   X(column_grad_sums, ColumnGradSumsArgs) \
   X(layer_norm_grad, LayerNormGradArgs)   \
+  X(gradient_norm, GradientNormArgs)      \
   X(optimizer_step, OptimizerArgs)
 
 struct FloatKernels {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 
 #include "core/error.h"
@@ -32,6 +33,16 @@ Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const
     for (const Array& parameter : parameters_)
       arrays.emplace_back(parameter.dtype(), parameter.shape(), parameter.layout());
     slots_.push_back({slot.name, static_cast<int>(index), std::move(arrays)});
+  }
+  for (const auto& [name, index] :
+       {std::pair{"average", kernels::average_slot}, std::pair{"slow", kernels::slow_slot}}) {
+    if (std::find(slots.begin(), slots.end(), name) == slots.end()) continue;
+    std::vector<Array> arrays;
+    for (const Array& parameter : parameters_) {
+      arrays.emplace_back(parameter.dtype(), parameter.shape(), parameter.layout());
+      std::memcpy(arrays.back().data(), parameter.data(), parameter.bytes());
+    }
+    slots_.push_back({name, index, std::move(arrays)});
   }
   for (std::size_t i = 0; i < rule_.scalars.size(); ++i) progress_.scalars[i] = rule_.scalars[i].initial;
 }
@@ -86,17 +97,44 @@ void Optimizer::set_scalar(std::string_view name, double value) {
 void Optimizer::before_run() {
   next_progress_ = progress_;
   kernel_hyper_ = rule_.prepare(hyper_, next_progress_);
-  kernel_step_ = {.hyper = kernel_hyper_.data(), .gradient_scale = hyper_.on("maximize") ? -1.0 : 1.0};
+  kernel_step_ = {.hyper = kernel_hyper_.data(),
+                  .gradient_scale = hyper_.on("maximize") ? -1.0 : 1.0,
+                  .slow_weight = slow_weight,
+                  .average_weight = average_weight};
+  if (clipping_ == nullptr) return;
+  kernel_step_.clip_value = clipping_->clip_value;
+  kernel_step_.clip_norm = clipping_->clip_norm;
+  kernel_step_.clip_global_norm = clipping_->clip_global_norm;
+  kernel_step_.skip_nonfinite = clipping_->skip_nonfinite ? 1 : 0;
 }
 
-void Optimizer::after_run() { progress_ = next_progress_; }
+void Optimizer::after_run() {
+  if (clipping_ == nullptr || !clipping_->skipped()) progress_ = next_progress_;
+}
+
+void Optimizer::set_clipping(std::shared_ptr<Clipping> clipping, std::int64_t first) {
+  const auto count = static_cast<std::int64_t>(parameters_.size());
+  check<ValueError>(first >= 0 && first + count <= clipping->squares().size(), rule_.name, ": parameters ",
+                    first, " to ", first + count, " of a clipping of ", clipping->squares().size());
+  clipping_ = std::move(clipping);
+  first_square_ = first;
+}
 
 // ---- the effect
 // ------------------------------------------------------------------------------------------------
 
 namespace {
 
-const Optimizer& optimizer_of(const Node& node) { return static_cast<const Optimizer&>(*node.target); }
+// Behind the sums of squares: running them is no step of the optimizer.
+struct NormTarget final : EffectTarget {
+  std::shared_ptr<Optimizer> optimizer;
+  explicit NormTarget(std::shared_ptr<Optimizer> of) : optimizer(std::move(of)) {}
+};
+
+const Optimizer& optimizer_of(const Node& node) {
+  return node.op == &gradient_norm_op ? *static_cast<const NormTarget&>(*node.target).optimizer
+                                      : static_cast<const Optimizer&>(*node.target);
+}
 
 void infer_step(Node& node) {
   const Optimizer& optimizer = optimizer_of(node);
@@ -111,23 +149,78 @@ void infer_step(Node& node) {
   }
 }
 
+// The parameters of a dtype. Those of float64 come behind those of float32.
+struct Chosen {
+  std::vector<std::size_t> parameters;
+  std::int64_t first_square;
+
+  Chosen(const Optimizer& optimizer, DType dtype) : first_square(optimizer.first_square()) {
+    for (std::size_t i = 0; i < optimizer.parameters().size(); ++i) {
+      const DType other = optimizer.parameters()[i].dtype();
+      if (other == dtype) parameters.push_back(i);
+      else if (dtype == DType::float64) ++first_square;
+    }
+  }
+};
+
+// Segments that live as long as the program.
+kernels::ParameterSegment* new_segments(Lowering& lowering, std::size_t count) {
+  const auto bytes = static_cast<std::int64_t>(count * sizeof(kernels::ParameterSegment));
+  const Array memory(DType::uint8, Shape{bytes});
+  lowering.keep(memory);
+  auto* segments = memory.as<kernels::ParameterSegment>();
+  std::uninitialized_value_construct_n(segments, count);
+  return segments;
+}
+
+void lower_norm_of(Lowering& lowering, const Node& node, DType dtype) {
+  const Optimizer& optimizer = optimizer_of(node);
+  const Chosen chosen(optimizer, dtype);
+  const std::size_t count = chosen.parameters.size();
+  if (count == 0) return;
+  kernels::ParameterSegment* segments = new_segments(lowering, count);
+  std::vector<View> gradients;
+  for (const std::size_t i : chosen.parameters)
+    gradients.push_back(lowering.dense(node.inputs[i], optimizer.parameters()[i].layout()));
+  auto call = lowering.call("gradient_norm", lowering.kernels().of(dtype).gradient_norm);
+  double elements = 0;
+  for (std::size_t s = 0; s < count; ++s) {
+    segments[s].size = numel(gradients[s].shape);
+    elements += static_cast<double>(segments[s].size);
+    call.read(segments[s].gradient, gradients[s]);
+  }
+  View squares = lowering.external(optimizer.clipping()->squares());
+  squares.offset = chosen.first_square;
+  call.write(call.args.squares, squares);
+  call.args.segments = segments;
+  call.args.n_segments = static_cast<std::int64_t>(count);
+  call.args.clip_value = &optimizer.clipping()->clip_value;
+  call.args.fault = lowering.fault();
+  call.workspace(call.args.workspace, lowering.kernels().of(dtype).gradient_norm_workspace(call.args));
+  call.describe(str(count, " gradients"));
+  call.cost(2 * elements, elements * static_cast<double>(size_of(dtype)));
+}
+
+void lower_norm(Lowering& lowering, const Node& node) {
+  for (const DType dtype : {DType::float32, DType::float64}) lower_norm_of(lowering, node, dtype);
+}
+
 // One kernel call for all parameters of a dtype.
 void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
   const Optimizer& optimizer = optimizer_of(node);
-  std::vector<std::size_t> chosen;
-  for (std::size_t i = 0; i < optimizer.parameters().size(); ++i)
-    if (optimizer.parameters()[i].dtype() == dtype) chosen.push_back(i);
-  if (chosen.empty()) return;
+  const Chosen chosen(optimizer, dtype);
+  const std::size_t count = chosen.parameters.size();
+  if (count == 0) return;
 
   // Storages that the kernel writes. A gradient can lie in one of them (that of sum(p q) with respect to p is
   // q), and would then be read after it has changed.
   std::vector<int> written;
-  for (const std::size_t i : chosen) {
+  for (const std::size_t i : chosen.parameters) {
     written.push_back(lowering.external(optimizer.parameters()[i]).storage);
     for (const auto& slot : optimizer.slots()) written.push_back(lowering.external(slot.arrays[i]).storage);
   }
   std::vector<View> gradients;
-  for (const std::size_t i : chosen) {
+  for (const std::size_t i : chosen.parameters) {
     const Layout layout = optimizer.parameters()[i].layout();
     View gradient = lowering.dense(node.inputs[i], layout);
     if (std::find(written.begin(), written.end(), gradient.storage) != written.end()) {
@@ -138,31 +231,31 @@ void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
     gradients.push_back(gradient);
   }
 
-  // The segments live as long as the program.
-  const auto bytes = static_cast<std::int64_t>(chosen.size() * sizeof(kernels::ParameterSegment));
-  const Array memory(DType::uint8, Shape{bytes});
-  lowering.keep(memory);
-  auto* segments = memory.as<kernels::ParameterSegment>();
-  std::uninitialized_value_construct_n(segments, chosen.size());
-
+  kernels::ParameterSegment* segments = new_segments(lowering, count);
   auto call = lowering.call(optimizer.rule().name, lowering.kernels().of(dtype).optimizer_step);
   std::int64_t elements = 0;
-  for (std::size_t s = 0; s < chosen.size(); ++s) {
-    const Array& parameter = optimizer.parameters()[chosen[s]];
+  for (std::size_t s = 0; s < count; ++s) {
+    const Array& parameter = optimizer.parameters()[chosen.parameters[s]];
     segments[s].size = parameter.size();
     elements += parameter.size();
     call.read(segments[s].gradient, gradients[s]);
     call.write(segments[s].parameter, lowering.external(parameter));
     for (const auto& slot : optimizer.slots())
-      call.write(segments[s].slots[slot.index], lowering.external(slot.arrays[chosen[s]]));
+      call.write(segments[s].slots[slot.index], lowering.external(slot.arrays[chosen.parameters[s]]));
   }
   call.args.segments = segments;
-  call.args.n_segments = static_cast<std::int64_t>(chosen.size());
+  call.args.n_segments = static_cast<std::int64_t>(count);
   call.args.functions = lowering.kernels().optimizer_functions(optimizer.rule().kernel, dtype);
   call.args.step = &optimizer.kernel_step();
   call.args.fault = lowering.fault();
+  if (optimizer.clipping() != nullptr) {
+    const Array& squares = optimizer.clipping()->squares();
+    call.read(call.args.squares, lowering.external(squares));
+    call.args.n_squares = squares.size();
+    call.args.first_square = chosen.first_square;
+  }
   call.workspace(call.args.workspace, lowering.kernels().of(dtype).optimizer_step_workspace(call.args));
-  call.describe(str(chosen.size(), " parameters, ", elements, " numbers"));
+  call.describe(str(count, " parameters, ", elements, " numbers"));
   const double streams = 3 + 2 * static_cast<double>(optimizer.slots().size());
   call.cost(optimizer.rule().flops_per_element * static_cast<double>(elements),
             streams * static_cast<double>(elements) * static_cast<double>(size_of(dtype)));
@@ -176,6 +269,14 @@ void lower_step(Lowering& lowering, const Node& node) {
 
 const Op optimizer_step_op{
     .name = "optimizer_step", .kind = OpKind::effect, .infer = infer_step, .lower = lower_step};
+
+const Op gradient_norm_op{
+    .name = "gradient_norm", .kind = OpKind::effect, .infer = infer_step, .lower = lower_norm};
+
+void gradient_norm(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients) {
+  check<ValueError>(optimizer->clipping() != nullptr, "gradient_norm: the optimizer has no clipping");
+  graph.effect(gradient_norm_op, std::move(gradients), std::make_shared<NormTarget>(std::move(optimizer)));
+}
 
 void optimizer_step(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients) {
   graph.effect(optimizer_step_op, std::move(gradients), std::move(optimizer));

@@ -12,6 +12,7 @@
 
 #include "core/array.h"
 #include "graph/graph.h"
+#include "optim/clipping.h"
 #include "optim/rules.h"
 
 namespace ravine::optim {
@@ -53,6 +54,15 @@ class Optimizer final : public EffectTarget {
   Settings scalars() const;
   void set_scalar(std::string_view name, double value);
 
+  // What follows the rule in the next runs: average += average_weight (parameter - average), and before that
+  // slow += slow_weight (parameter - slow), which becomes the parameter. 0: nothing.
+  double average_weight = 0, slow_weight = 0;
+
+  // The gradients' sums of squares are entries [first, first + parameters) of the clipping's.
+  void set_clipping(std::shared_ptr<Clipping> clipping, std::int64_t first);
+  const std::shared_ptr<Clipping>& clipping() const { return clipping_; }
+  std::int64_t first_square() const { return first_square_; }
+
   // For the kernel: filled before every run.
   const kernels::OptimizerStep& kernel_step() const { return kernel_step_; }
   void before_run() override;
@@ -66,6 +76,8 @@ class Optimizer final : public EffectTarget {
   std::vector<Array> parameters_;
   std::vector<SlotArrays> slots_;
   Progress progress_, next_progress_;
+  std::shared_ptr<Clipping> clipping_;
+  std::int64_t first_square_ = 0;
   KernelHyper kernel_hyper_;
   kernels::OptimizerStep kernel_step_;
 };
@@ -73,6 +85,10 @@ class Optimizer final : public EffectTarget {
 // Records the update: gradients in the order of the optimizer's parameters, of their types.
 void optimizer_step(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients);
 
-extern const Op optimizer_step_op;
+// Records the sums of squares that clipping by norm and skipping need: for each optimizer that has a
+// Clipping, and before the updates of all that share it.
+void gradient_norm(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients);
+
+extern const Op optimizer_step_op, gradient_norm_op;
 
 }  // namespace ravine::optim

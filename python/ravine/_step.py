@@ -24,7 +24,9 @@ from ._parameter import Parameter, changes
 from ._random import RandomStream
 from .nn import Module
 from .optim import Optimizer
+from .optim._average import register
 from .optim._bound import BoundOptimizer
+from .optim._gradients import bounded_by_weights
 from .optim.schedules._schedule import load_schedule_states, schedule_states
 
 _MASK = (1 << 64) - 1
@@ -92,6 +94,7 @@ class TrainStep:
         self._loss = loss
         self._optimizer = optimizer
         self._bound = BoundOptimizer(optimizer)
+        register(model, self._bound)
         self._stream = RandomStream()
         self._stream.draw()  # now, so that threads that train at once draw in the order of construction
         self._programs = ProgramCache()
@@ -133,7 +136,7 @@ class TrainStep:
             else:
                 fingerprint = self._model._fingerprint()
                 of_loss = self._loss._fingerprint() if isinstance(self._loss, Module) else id(self._loss)
-                key = (fingerprint, of_loss, with_output, inputs.key)
+                key = (fingerprint, of_loss, with_output, self._bound.phase, inputs.key)
                 compiled = self._programs.get(key, lambda: self._compile(inputs, with_output))
                 lr = self._bound.before_run()
                 result = compiled.run(inputs.arrays)
@@ -148,6 +151,7 @@ class TrainStep:
         if isinstance(self._loss, Module):
             known = known and self._loss._unchanged_since(count)
         simple = type(x) is np.ndarray and type(y) is np.ndarray and not with_output
+        simple = simple and self._optimizer.accumulate == 1
         self._recent = _Recent(count, self._optimizer._version, x, y, compiled) if known and simple else None
 
     def _record(self, inputs: Inputs, with_output: bool, eager: bool) -> Recording:
@@ -184,8 +188,17 @@ class TrainStep:
             self._programs.clear()  # they update the optimizers of before
             self._recent = None
         lr = self._bound.before_run()
+        updates = self._bound.phase[1]
+        by_name = {name: gradient for (name, _), gradient in zip(parameters, gradients, strict=True)}
+        with _trace.recording(trace):
+            if self._optimizer.skip_nonfinite:
+                trace.guard(loss._as_value(trace))
+            by_name = self._bound.gather(trace, by_name)
+            if updates:
+                by_name = bounded_by_weights(self._optimizer, trace, dict(parameters), by_name)
         trace.finish()
-        self._bound.record(trace.graph, {name: g for (name, _), g in zip(parameters, gradients, strict=True)})
+        if updates:
+            self._bound.record(trace.graph, by_name)
         return lr
 
     def _compile(self, inputs: Inputs, with_output: bool) -> Compiled:
@@ -210,8 +223,21 @@ class TrainStep:
 
     @property
     def steps(self) -> int:
-        """Number of steps done."""
+        """Number of updates done."""
         return self._bound.steps
+
+    @property
+    def skipped(self) -> int:
+        """Number of updates left out, as a gradient was NaN or infinite (the optimizer's skip_nonfinite)."""
+        return self._bound.skipped
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """The norm of all gradients in the newest update, before clipping by norm.
+
+        None where the optimizer neither clips by a norm nor skips, so that nothing measures it.
+        """
+        return self._bound.gradient_norm
 
     def programs(self) -> list[_core.Program]:
         """The programs compiled so far; `program.describe()` shows one as a table."""

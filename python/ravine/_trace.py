@@ -55,6 +55,17 @@ class Trace:
     def assign(self, array: _core.Array, value: _core.Value) -> None:
         self._pending[id(array)] = (array, value)
 
+    def guard(self, loss: _core.Value) -> None:
+        """Keeps every floating state that `forward` assigned as it is where the loss is NaN or infinite."""
+        graph = self.graph
+        size = graph.apply("abs", [loss], {})[0]
+        infinity = graph.constant(np.asarray(np.inf, loss.dtype))
+        finite = graph.apply("less", [size, infinity], {})[0]
+        for key, (array, value) in self._pending.items():
+            if array.dtype in FLOATING:
+                old = graph.state(array, self.names.get(key, ""))
+                self._pending[key] = (array, graph.apply("where", [finite, value, old], {})[0])
+
     def finish(self) -> None:
         """Makes the assignments effects of the graph; nothing of `forward` is recorded after this."""
         for array, value in self._pending.values():

@@ -3,6 +3,8 @@
 from . import schedules
 from ._adagrad import Adadelta, Adagrad, RMSprop
 from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yogi
+from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
+from ._lookahead import Lookahead
 from ._momentum import ASGD, LARS, SGD, Lion, Rprop
 from ._optimizer import LearningRate, Optimizer
 from ._options import Group
@@ -10,9 +12,11 @@ from ._schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 
 __all__ = [
     "ASGD",
+    "EMA",
     "LAMB",
     "LARS",
     "SGD",
+    "SWA",
     "AdaBelief",
     "Adadelta",
     "Adagrad",
@@ -20,16 +24,21 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Adan",
+    "Average",
     "Group",
     "LearningRate",
     "Lion",
+    "Lookahead",
     "NAdam",
     "Optimizer",
+    "Polyak",
     "RAdam",
     "RMSprop",
     "Rprop",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
     "Yogi",
+    "averaged",
     "schedules",
+    "update_bn",
 ]

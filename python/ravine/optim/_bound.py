@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from .. import _core
 from .._parameter import Parameter
+from .._tensor import Tensor
+from .._trace import Trace
 from ._optimizer import Optimizer, ScheduledNumber, rule_of
 from ._options import Group, assign_groups
 
@@ -78,9 +81,7 @@ class _Part:
         """Makes the engine's optimizer, with the members' state."""
         numbers = self.numbers(step)
         # A number that may become nonzero later has its slots from the beginning.
-        slots = [
-            slot for slot, needed_by in rule_of(self.description.rule)[1].items() if self._needs(needed_by)
-        ]
+        slots = self.slots()
         self.core = _core.Optimizer(
             self.description.rule, [parameter.array for _, parameter in self.members], numbers, slots
         )
@@ -94,15 +95,31 @@ class _Part:
                 if kept is not None and kept.shape == array.shape:
                     array.numpy()[...] = kept
 
+    def slots(self) -> list[str]:
+        """Of the rule, those that its numbers need or may need later; and what follows the rule."""
+        of_rule = [
+            slot for slot, needed_by in rule_of(self.description.rule)[1].items() if self._needs(needed_by)
+        ]
+        average = ["average"] if self.description.average is not None else []
+        slow = ["slow"] if self.description._slow_weight(0) is not None else []
+        return [*of_rule, *average, *slow]
+
     def _needs(self, needed_by: str | None) -> bool:
         if needed_by is None:
             return True
         _, value = self.description._values(self.group).get(needed_by, ("", 0.0))
         return callable(value) or bool(value)
 
-    def structure(self) -> tuple[bool, ...]:
-        """Which slots there are, and whether they decay."""
-        return (self.decays, *map(self._needs, rule_of(self.description.rule)[1].values()))
+    def average(self, slots: Mapping[str, np.ndarray], parameter: np.ndarray) -> np.ndarray:
+        """The average that a member's slots hold: asked for, or the rule's own."""
+        if "average" in slots:
+            return slots["average"]
+        if "ax" in slots:
+            return slots["ax"]
+        beta = self._set[
+            "beta" if "beta" in self._set else "beta1"
+        ]  # schedule-free: y = (1 - beta) z + beta x
+        return (parameter - (1 - beta) * slots["z"].astype(np.float64)) / beta
 
     def states(self) -> dict[str, _State]:
         slots = self.core.slots
@@ -126,7 +143,13 @@ class BoundOptimizer:
         self._states: dict[str, _State] = {}  # of parameters that no part holds at present
         self._parts: list[_Part] = []
         self._signature: Any = None
-        self._seen_version = -1
+        self._seen_version: Any = -1
+        self.skipped = 0  # steps that changed nothing, as a gradient was not finite
+        self.evaluating = False  # whether the model has its averaged weights at present
+        self._follows = True  # whether something follows the rule
+        self.gathered = 0  # calls since the last update whose gradients wait for the next
+        self._sums: dict[str, _core.Array] = {}  # of gradients that wait
+        self._clipping: _core.Clipping | None = None
 
     def bind(self, parameters: Sequence[tuple[str, Parameter]], known: Mapping[str, Parameter]) -> bool:
         """Makes these the trained parameters, of those that are known to the model.
@@ -145,8 +168,38 @@ class BoundOptimizer:
         bound = {name for name, _ in parameters}
         self._states = {name: state for name, state in states.items() if name not in bound}
         self._parts = [part for part, _ in parts]
+        self._bind_gradients(parameters)
         self._signature, self._seen_version = signature, self.description._version
         return True
+
+    def _bind_gradients(self, parameters: Sequence[tuple[str, Parameter]]) -> None:
+        description = self.description
+        bounded = (description.clip_value, description.clip_norm, description.clip_global_norm) != (None,) * 3
+        self._clipping = _core.Clipping(len(parameters)) if bounded or description.skip_nonfinite else None
+        first = 0
+        for part in self._parts:
+            if self._clipping is not None:
+                part.core.set_clipping(self._clipping, first)
+            first += len(part.members)
+        self._set_bounds()
+        sums = {}
+        if description.accumulate > 1:
+            for name, parameter in parameters:
+                array = parameter.array
+                sums[name] = _core.Array(np.zeros_like(parameter.data), array.channels_last)
+                old = self._sums.get(name)
+                if old is not None and old.shape == array.shape:
+                    sums[name].numpy()[...] = old.numpy()
+        self._sums = sums
+        self._follows = True
+
+    def _set_bounds(self) -> None:
+        if self._clipping is None:
+            return
+        for name in ("clip_value", "clip_norm", "clip_global_norm"):
+            bound = getattr(self.description, name)
+            setattr(self._clipping, name, math.inf if bound is None else bound)
+        self._clipping.skip_nonfinite = self.description.skip_nonfinite
 
     def _divide(
         self,
@@ -174,9 +227,12 @@ class BoundOptimizer:
         """What programs depend on: the groups, and which slots each needs."""
         description = self.description
         groups = (None, *description.groups)
-        needs = [_Part(description, group, decays=True).structure() for group in groups]
+        slots = [_Part(description, group, decays=True).slots() for group in groups]
         of_group = [group is not None and "weight_decay" in group._hyper for group in groups]
-        return [id(group) for group in groups], description.no_decay, needs, of_group
+        bounds = [description.clip_value is None, description.clip_norm is None]
+        bounds += [description.clip_global_norm is None, description.skip_nonfinite]
+        of_gradients = (bounds, description.clip_adaptive, description.accumulate)
+        return [id(group) for group in groups], description.no_decay, slots, of_group, of_gradients
 
     def structure_changed(self) -> bool:
         """Whether the description changed so that the state has other slots (momentum on or off, say)."""
@@ -186,13 +242,43 @@ class BoundOptimizer:
 
     def record(self, graph: _core.Graph, gradients: Mapping[str, _core.Value]) -> None:
         """Records the update as an effect of the graph."""
+        description = self.description
+        if (description.clip_norm, description.clip_global_norm) != (
+            None,
+            None,
+        ) or description.skip_nonfinite:
+            for part in self._parts:
+                graph.gradient_norm(part.core, [gradients[name] for name in part.names])
         for part in self._parts:
             graph.optimizer_step(part.core, [gradients[name] for name in part.names])
+
+    @property
+    def phase(self) -> tuple[bool, bool]:
+        """Whether the next call begins an accumulation of gradients, and whether it does an update."""
+        return self.gathered == 0, self.gathered + 1 >= self.description.accumulate
+
+    def gather(self, trace: Trace, gradients: Mapping[str, _core.Value]) -> dict[str, _core.Value]:
+        """Records what accumulation does in the next call. Returns the gradients of an update."""
+        begins, updates = self.phase
+        if begins and updates:
+            return dict(gradients)
+        means = {}
+        for name, gradient in gradients.items():
+            total = Tensor(gradient, trace)
+            if not begins:
+                total = Tensor(trace.state(self._sums[name]), trace) + total
+            if updates:
+                means[name] = (total / self.description.accumulate)._as_value(trace)
+            else:
+                trace.assign(self._sums[name], total._as_value(trace))
+        return means
 
     def before_run(self) -> float:
         """Hands changed numbers to the engine. Raises before anything changes. Returns the learning rate."""
         version = self.description._version
         refreshed = version != self._seen_version
+        if self.evaluating:
+            raise RuntimeError("training inside of averaged(model) would train the averages: leave it first")
         if refreshed:
             for part in self._parts:
                 part.refresh()
@@ -200,12 +286,48 @@ class BoundOptimizer:
         changes = [part.changed(self.steps, refreshed) for part in self._parts]
         for part, numbers in zip(self._parts, changes, strict=True):
             part.set(numbers)
+        if refreshed:
+            self._set_bounds()
+        if self._follows or refreshed:
+            average, slow = self.description.average, self.description._slow_weight(self.steps)
+            self._follows = average is not None or slow is not None
+            for part in self._parts:
+                part.core.average_weight = 0.0 if average is None else average.weight(self.steps)
+                part.core.slow_weight = slow or 0.0
         self._seen_version = version
         return lr
 
     def after_run(self, lr: float) -> None:
+        if not self.phase[1]:
+            self.gathered += 1
+            return
+        self.gathered = 0
+        if self._clipping is not None and self._clipping.skipped:
+            self.skipped += 1
+            return
         self.steps += 1
         self.description.__dict__["_last_lr"] = lr  # no change of the description
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """The norm of all gradients in the newest update, where one is measured."""
+        return None if self._clipping is None else self._clipping.global_norm
+
+    def keeps_average(self) -> bool:
+        """Whether there are averages of the weights."""
+        own = any(slot in ("ax", "z") for part in self._parts for slot in part.slots())
+        return bool(self._parts) and self.steps > 0 and (own or self.description.average is not None)
+
+    def averages(self) -> dict[str, np.ndarray]:
+        """Averages of the weights by name, in the parameters' dtypes."""
+        result = {}
+        for part in self._parts:
+            slots = part.core.slots
+            for i, (name, parameter) in enumerate(part.members):
+                own = {slot: arrays[i].numpy() for slot, arrays in slots.items()}
+                data = parameter.data
+                result[name] = np.array(part.average(own, data), data.dtype) if part.core.step else data
+        return result
 
     def _all_states(self) -> dict[str, _State]:
         states = dict(self._states)
@@ -216,10 +338,7 @@ class BoundOptimizer:
     def _expected(self) -> tuple[set[str], set[str], set[str]]:
         """The slots that every parameter has, those that some may have, and the names of the scalars."""
         parts = [_Part(self.description, group, decays=True) for group in (None, *self.description.groups)]
-        needs = [
-            {slot for slot, by in rule_of(self.description.rule)[1].items() if part._needs(by)}
-            for part in parts
-        ]
+        needs = [set(part.slots()) for part in parts]
         scalars = set(_core.Optimizer(self.description.rule, [], {}).scalars)
         return set.intersection(*needs), set.union(*needs), scalars
 
@@ -232,6 +351,9 @@ class BoundOptimizer:
                 result[f"{name}.{slot}"] = array
             for scalar, value in state.scalars.items():
                 result[f"{name}.{scalar}"] = np.asarray(value, np.float64)
+        if self.gathered:
+            result["gathered"] = np.asarray(self.gathered, np.int64)
+            result |= {f"{name}.gradient_sum": np.array(total.numpy()) for name, total in self._sums.items()}
         return result
 
     def load_state_dict(self, state_dict: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -242,12 +364,13 @@ class BoundOptimizer:
         problems: list[str] = []
         steps: dict[str, int] = {}
         slots: dict[str, dict[str, np.ndarray]] = {}
+        sums: dict[str, _core.Array] = {}
         scalars: dict[str, dict[str, float]] = {}
         needed, allowed, known_scalars = self._expected()
         for key, value in state_dict.items():
             name, _, field = key.rpartition(".")
             array = np.asarray(value)
-            if key == "steps":
+            if key in ("steps", "gathered"):
                 continue
             if name not in shapes:
                 problems.append(f"unexpected key {key}")
@@ -260,6 +383,8 @@ class BoundOptimizer:
                     scalars.setdefault(name, {})[field] = float(array)
             elif array.shape != shapes[name]:
                 problems.append(f"{key}: shape {array.shape}, the parameter has {shapes[name]}")
+            elif field == "gradient_sum":
+                sums[name] = _core.Array(np.array(array))
             else:
                 slots.setdefault(name, {})[field] = np.array(array)
         problems += [f"missing key {name}.step" for name in {**slots, **scalars} if name not in steps]
@@ -271,6 +396,9 @@ class BoundOptimizer:
             problems += [f"unexpected key {name}.{slot}" for slot in sorted(found - allowed)]
         if "steps" not in state_dict:
             problems.append("missing key steps")
+        gathered = int(np.asarray(state_dict.get("gathered", 0)))
+        if not 0 <= gathered < self.description.accumulate:
+            problems.append(f"gathered is {gathered}, with accumulate={self.description.accumulate}")
         if problems:
             raise ValueError("load_state_dict of an optimizer: " + "; ".join(problems))
         self.steps = int(np.asarray(state_dict["steps"]))
@@ -278,3 +406,4 @@ class BoundOptimizer:
             name: _State(step, slots.get(name, {}), scalars.get(name, {})) for name, step in steps.items()
         }
         self._parts, self._signature = [], None
+        self.gathered, self._sums = gathered, sums

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast
 
 from .. import _core
-from ._options import Group, Options, Rate, checked_groups, finite
+from ._options import OPTIONS, Group, Options, Rate, checked_option, finite
+
+if TYPE_CHECKING:
+    from ._average import Average
 
 LearningRate: TypeAlias = "float | Callable[[int], float]"
-
-_OPTIONS: dict[str, Any] = {"groups": (), "no_decay": False}
 
 
 class Limits(NamedTuple):
@@ -57,6 +58,19 @@ class Optimizer:
             optimizer's.
         no_decay: leaves biases and the scales of normalisation layers (parameters with fewer than two axes)
             without weight decay, but for those of a group that sets weight_decay.
+        clip_value: bounds each number of the gradients: to [-clip_value, clip_value].
+        clip_norm: bounds the Euclidean norm of each parameter's gradient, after clip_value.
+        clip_global_norm: bounds the norm of all gradients together, after clip_norm; as
+            torch.nn.utils.clip_grad_norm_, `g *= min(1, bound / (norm + 1e-6))`.
+        clip_adaptive: bounds the norm of the gradient of each output unit (each row of a weight) to this
+            share of the norm of the unit's weights, at least 1e-3; before the other bounds. Brock et al.
+            2021, https://arxiv.org/abs/2102.06171.
+        skip_nonfinite: a step in which a gradient is NaN or infinite changes nothing and is counted in
+            `TrainStep.skipped`.
+        accumulate: number of calls whose gradients make one update, by their mean.
+        average: an average of the weights over the steps to keep: `EMA`, `Polyak` or `SWA`; see `averaged`.
+
+    None is no bound. Bounds may be changed between steps; setting one anew from None compiles anew.
 
     Raises ValueError for numbers that are not finite or out of range, when they are set and, for functions
     of the step, before the step that would use them; TypeError for what is no number; AttributeError for
@@ -80,6 +94,13 @@ class Optimizer:
     lr: Rate
     groups: Sequence[Group]
     no_decay: bool
+    clip_value: float | None
+    clip_norm: float | None
+    clip_global_norm: float | None
+    clip_adaptive: float | None
+    skip_nonfinite: bool
+    accumulate: int
+    average: Average | None
     _version: int  # counts changes
     _last_lr: float | None
     _complete: bool  # whether every attribute is set
@@ -87,12 +108,12 @@ class Optimizer:
     def __init__(self, options: Options, **hyper: Any) -> None:
         fields = self.__dict__
         fields.update(_version=0, _last_lr=None, _complete=False)
-        unknown = [name for name in options if name not in _OPTIONS]
+        unknown = [name for name in options if name not in OPTIONS]
         if unknown:
             raise TypeError(f"{type(self).__name__}: unexpected argument {unknown[0]!r}")
         for name, value in hyper.items():
             setattr(self, name, value)
-        for name, value in {**_OPTIONS, **options}.items():
+        for name, value in {**OPTIONS, **options}.items():
             setattr(self, name, value)
         self._check_together()
         fields["_complete"] = True
@@ -102,7 +123,7 @@ class Optimizer:
         if name.startswith("_"):
             fields[name] = value
             return
-        value = self._checked_option(name, value) if name in _OPTIONS else self._checked(name, value)
+        value = checked_option(self, name, value) if name in OPTIONS else self._checked(name, value)
         missing = object()
         before = fields.get(name, missing)
         fields[name] = value
@@ -116,9 +137,6 @@ class Optimizer:
 
     def _changed(self) -> None:
         self.__dict__["_version"] += 1
-
-    def _checked_option(self, name: str, value: Any) -> Any:
-        return checked_groups(self, value) if name == "groups" else bool(value)
 
     def _checked(self, name: str, value: Any) -> Any:
         """The value of a hyperparameter as it is kept. Raises where it is not allowed."""
@@ -187,6 +205,10 @@ class Optimizer:
         scheduled = {number.name: number.at(owner, step) for number in self._scheduled()}
         return {**self._constants(), **scheduled}
 
+    def _slow_weight(self, step: int) -> float | None:
+        """How far slow weights move after a step; None where there are none."""
+        return None
+
     def lr_at(self, step: int) -> float:
         """The learning rate of a step, from 0. Raises ValueError where it is NaN, infinite or negative."""
         rate = self.lr
@@ -201,6 +223,6 @@ class Optimizer:
         fields = [
             f"{name}={value!r}"
             for name, value in self.__dict__.items()
-            if not name.startswith("_") and not (name in _OPTIONS and value == _OPTIONS[name])
+            if not name.startswith("_") and not (name in OPTIONS and value == OPTIONS[name])
         ]
         return f"{type(self).__name__}({', '.join(fields)})"

@@ -11,6 +11,7 @@ from .._parameter import Parameter
 from ..nn import Module
 
 if TYPE_CHECKING:
+    from ._average import Average
     from ._optimizer import Optimizer
 
 Rate: TypeAlias = "float | Callable[[int], float]"
@@ -36,11 +37,62 @@ def finite(owner: str, name: str, value: Any, low: float = 0.0, below: float = m
     return number
 
 
+def whole(owner: str, name: str, value: Any, low: int) -> int:
+    """`value` as an integer of at least `low`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{owner}: {name} must be an integer, got {value!r}")
+    number = value.__index__()
+    if number < low:
+        raise ValueError(f"{owner}: {name} must be at least {low}, got {number}")
+    return number
+
+
 class Options(TypedDict, total=False):
     """Keyword arguments of every optimizer; `Optimizer` explains them."""
 
     groups: Sequence[Group]
     no_decay: bool
+    clip_value: float | None
+    clip_norm: float | None
+    clip_global_norm: float | None
+    clip_adaptive: float | None
+    skip_nonfinite: bool
+    accumulate: int
+    average: Average | None
+
+
+OPTIONS: dict[str, Any] = {
+    "groups": (),
+    "no_decay": False,
+    "clip_value": None,
+    "clip_norm": None,
+    "clip_global_norm": None,
+    "clip_adaptive": None,
+    "skip_nonfinite": False,
+    "accumulate": 1,
+    "average": None,
+}
+
+
+def checked_option(owner: Optimizer, name: str, value: Any) -> Any:
+    """The value of an option as it is kept. Raises where it is not allowed."""
+    kind = type(owner).__name__
+    if name == "groups":
+        return checked_groups(owner, value)
+    if name in ("no_decay", "skip_nonfinite"):
+        return bool(value)
+    if name == "accumulate":
+        return whole(kind, name, value, 1)
+    if name == "average":
+        if value is not None and not hasattr(value, "weight"):
+            raise TypeError(f"{kind}: average must be one of ravine.optim, such as EMA(), got {value!r}")
+        return value
+    if value is None:
+        return None
+    bound = finite(kind, name, value)
+    if bound == 0:
+        raise ValueError(f"{kind}: {name} must be above 0, got 0")
+    return bound
 
 
 class Group:

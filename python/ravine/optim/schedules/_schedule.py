@@ -159,7 +159,9 @@ def as_schedule(owner: str, x: Any) -> Schedule:
 
 
 def scheduled(optimizer: Any) -> dict[str, Schedule]:
-    """The schedules among the hyperparameters of an optimizer and its groups: "lr", "betas.0", "groups.0.lr"."""
+    """The schedules among an optimizer's hyperparameters: "lr", "betas.0", "groups.0.lr"."""
+    while "_inner" in vars(optimizer):
+        optimizer = vars(optimizer)["_inner"]
     values = {name: value for name, value in vars(optimizer).items() if not name.startswith("_")}
     for i, group in enumerate(values.get("groups", ())):
         values |= {f"groups.{i}.{name}": value for name, value in group._hyper.items()}

@@ -1,0 +1,112 @@
+"""Optimizers around an optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._optimizer import Optimizer
+from ._options import Group, finite, whole
+
+
+class Wrapper(Optimizer):
+    """An optimizer that changes how another one's steps are used.
+
+    It has the attributes of the one inside; setting them sets them there.
+    """
+
+    _own: tuple[str, ...] = ()
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            kind = type(optimizer).__name__
+            raise TypeError(f"{type(self).__name__}: optimizer must be one of ravine.optim, got {kind}")
+        self.__dict__.update(_inner=optimizer, _own_changes=0, _last_lr=None)
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer inside."""
+        return self.__dict__["_inner"]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_inner" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.__dict__["_inner"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._own:
+            self.__dict__[name] = self._checked_own(name, value)
+            self.__dict__["_own_changes"] += 1
+        elif name.startswith("_"):
+            self.__dict__[name] = value
+        else:
+            setattr(self.optimizer, name, value)
+
+    def _checked_own(self, name: str, value: Any) -> Any:
+        raise NotImplementedError
+
+    @property
+    def rule(self) -> str:  # type: ignore[override]
+        return self.optimizer.rule
+
+    @property
+    def _fixed(self) -> Any:  # type: ignore[override]
+        return self.optimizer._fixed
+
+    @property
+    def _version(self) -> Any:  # type: ignore[override]
+        return (self.optimizer._version, self.__dict__["_own_changes"])
+
+    def _values(self, group: Group | None) -> dict[str, tuple[str, Any]]:
+        return self.optimizer._values(group)
+
+    def _check_numbers(self, numbers: dict[str, float]) -> None:
+        self.optimizer._check_numbers(numbers)
+
+    def _slow_weight(self, step: int) -> float | None:
+        return self.optimizer._slow_weight(step)
+
+    def __repr__(self) -> str:
+        own = "".join(f", {name}={self.__dict__[name]!r}" for name in self._own)
+        return f"{type(self).__name__}({self.optimizer!r}{own})"
+
+
+class Lookahead(Wrapper):
+    """Lookahead: k steps of an optimizer forward, then part of the way back.
+
+    Slow weights s begin as the first weights. After every k-th step of the optimizer inside
+    `s += alpha · (w - s)` and `w = s`, in the same pass over memory. The optimizer's state goes on.
+
+    Args:
+        optimizer: any other optimizer; its attributes can be read and set through this one.
+        k: steps between two moves of the slow weights.
+        alpha: how far the slow weights move, in (0, 1].
+
+    Source: Zhang et al. 2019, https://arxiv.org/abs/1907.08610.
+
+    Example:
+        >>> from ravine import optim
+        >>> optimizer = optim.Lookahead(optim.Adam(lr=1e-3), k=6)
+        >>> optimizer.lr = 2e-3
+        >>> optimizer.optimizer.lr, optimizer.k
+        (0.002, 6)
+    """
+
+    _own = ("k", "alpha")
+    k: int
+    alpha: float
+
+    def __init__(self, optimizer: Optimizer, k: int = 5, alpha: float = 0.5) -> None:
+        super().__init__(optimizer)
+        self.k = k
+        self.alpha = alpha
+
+    def _checked_own(self, name: str, value: Any) -> Any:
+        if name == "k":
+            return whole("Lookahead", name, value, 1)
+        alpha = finite("Lookahead", "alpha", value)
+        if not 0 < alpha <= 1:
+            raise ValueError(f"Lookahead: alpha must be in (0, 1], got {alpha}")
+        return alpha
+
+    def _slow_weight(self, step: int) -> float | None:
+        return self.alpha if (step + 1) % self.k == 0 else 0.0
