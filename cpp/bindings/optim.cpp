@@ -36,7 +36,9 @@ void bind_optim(py::module_& module) {
       .def_readwrite("clip_value", &Clipping::clip_value)
       .def_readwrite("clip_norm", &Clipping::clip_norm)
       .def_readwrite("clip_global_norm", &Clipping::clip_global_norm)
-      .def_readwrite("skip_nonfinite", &Clipping::skip_nonfinite)
+      .def_property(
+          "skip_nonfinite", [](const Clipping& self) { return self.skip_nonfinite; },
+          [](Clipping& self, bool skip) { self.skip_nonfinite = skip; })
       .def_property_readonly("global_norm", &Clipping::global_norm)
       .def_property_readonly("skipped", &Clipping::skipped);
   py::class_<Optimizer, std::shared_ptr<Optimizer>>(module, "Optimizer",

@@ -164,10 +164,8 @@ def test_training_goes_on_as_if_nothing_was_evaluated() -> None:
 
 def test_averaged_without_an_average() -> None:
     model = nn.Linear(2, 1)
-    with (
-        pytest.raises(ValueError, match="no training step keeps an average of this Linear"),
-        optim.averaged(model),
-    ):
+    message = "no training step keeps an average of this Linear"
+    with pytest.raises(ValueError, match=message), optim.averaged(model):
         pass
     step = rv.TrainStep(model, nn.MSELoss(), optim.SGD(0.1))
     step(np.ones((2, 2)), np.ones((2, 1)))
