@@ -60,7 +60,7 @@ struct MicroArgs {
 
 // How far ahead rows of B are asked for that are read in place: far apart, the hardware does not foresee
 // them.
-inline constexpr std::int64_t rows_ahead = 16;
+inline constexpr std::int64_t rows_ahead = 32;
 
 // sums[i][v] += the products of one p.
 template <class T, Packs packs, int rows, int vectors, class Element>
