@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,6 +95,7 @@ class TrainStep:
         self._optimizer = optimizer
         self._bound = BoundOptimizer(optimizer)
         register(model, self._bound)
+        self._preconditioner = optimizer._preconditioner()
         self._stream = RandomStream()
         self._stream.draw()  # now, so that threads that train at once draw in the order of construction
         self._programs = ProgramCache()
@@ -131,7 +132,7 @@ class TrainStep:
                 self._programs.clear()
             if _trace.eager_mode():
                 recording = self._record(inputs, with_output, eager=True)
-                lr = self._add_update(recording)  # which takes effect at once
+                lr = self._add_update(recording, inputs)  # which takes effect at once
                 result = eager_result(recording, "TrainStep")
             else:
                 fingerprint = self._model._fingerprint()
@@ -154,11 +155,14 @@ class TrainStep:
         simple = simple and self._optimizer.accumulate == 1
         self._recent = _Recent(count, self._optimizer._version, x, y, compiled) if known and simple else None
 
+    def _forward(self, arguments: Any) -> tuple[Any, Any]:
+        x, y = arguments
+        output = self._model(*x) if isinstance(x, tuple) else self._model(x)
+        return check_scalar(self._loss(output, y), "TrainStep: the loss"), output
+
     def _record(self, inputs: Inputs, with_output: bool, eager: bool) -> Recording:
         def call(arguments: Any) -> Any:
-            x, y = arguments
-            output = self._model(*x) if isinstance(x, tuple) else self._model(x)
-            loss = check_scalar(self._loss(output, y), "TrainStep: the loss")
+            loss, output = self._forward(arguments)
             return (loss, output) if with_output else loss
 
         shapes = [array.shape for array in inputs.arrays]
@@ -177,14 +181,36 @@ class TrainStep:
             )
         return used
 
-    def _add_update(self, recording: Recording) -> float:
+    def _gradients_at(
+        self,
+        recording: Recording,
+        inputs: Inputs,
+        parameters: Sequence[Parameter],
+        values: Sequence[_core.Value],
+    ) -> list[_core.Value]:
+        """Gradients of the same loss at other values of the parameters; buffers stay as they are."""
+        trace = recording.trace
+        if trace.draws:
+            raise ValueError(
+                f"TrainStep: {type(self._optimizer).__name__} compares two gradients of a mini-batch; a loss "
+                "that draws random numbers has no two that agree: turn dropout off"
+            )
+        with trace.substituted([(p.array, value) for p, value in zip(parameters, values, strict=True)]):
+            with _trace.recording(trace):
+                loss, _ = self._forward(inputs.rebuild(recording.tensors))
+            return trace.graph.gradients(loss._as_value(trace), list(values))
+
+    def _add_update(self, recording: Recording, inputs: Inputs) -> float:
         """Records gradients and update behind the forward pass. Returns the learning rate."""
         trace = recording.trace
         parameters = self._trained(trace)
         loss = recording.result[0] if isinstance(recording.result, tuple) else recording.result
         states = [trace.graph.state(p.array, name) for name, p in parameters]
         gradients = trace.graph.gradients(loss._as_value(trace), states)
-        if self._bound.bind(parameters, dict(self._model.named_parameters())):
+        changed = self._bound.bind(parameters, dict(self._model.named_parameters()))
+        if self._preconditioner is not None:
+            changed = self._preconditioner.bind(parameters) or changed
+        if changed:
             self._programs.clear()  # they update the optimizers of before
             self._recent = None
         lr = self._bound.before_run()
@@ -193,6 +219,12 @@ class TrainStep:
         with _trace.recording(trace):
             if self._optimizer.skip_nonfinite:
                 trace.guard(loss._as_value(trace))
+            if self._preconditioner is not None:
+                by_name = self._preconditioner.direct(
+                    trace,
+                    by_name,
+                    lambda values: self._gradients_at(recording, inputs, [p for _, p in parameters], values),
+                )
             by_name = self._bound.gather(trace, by_name)
             if updates:
                 by_name = bounded_by_weights(self._optimizer, trace, dict(parameters), by_name)
@@ -203,7 +235,7 @@ class TrainStep:
 
     def _compile(self, inputs: Inputs, with_output: bool) -> Compiled:
         recording = self._record(inputs, with_output, eager=False)
-        self._add_update(recording)
+        self._add_update(recording, inputs)
         return compile_recording(recording, "TrainStep", self._stream)
 
     @property
@@ -247,11 +279,15 @@ class TrainStep:
         """Copies of the optimizer's state, the step and the random state: with the model's, all to resume.
 
         Keys: "optimizer.steps", "optimizer.<parameter>.<slot>", "optimizer.<parameter>.step", "random.seed",
-        "random.step", and for schedules that have state "schedule.<hyperparameter>.<key>".
+        "random.step", for schedules that have state "schedule.<hyperparameter>.<key>", and for LBFGS
+        "preconditioner.<parameter>.<field>", "preconditioner.rho", "preconditioner.scale".
         """
         with self._lock:
             result = {f"optimizer.{key}": value for key, value in self._bound.state_dict().items()}
             result |= {f"schedule.{key}": value for key, value in schedule_states(self._optimizer).items()}
+            if self._preconditioner is not None:
+                state = self._preconditioner.state_dict()
+                result |= {f"preconditioner.{key}": value for key, value in state.items()}
             random = self._stream.get()
             result["random.seed"] = np.asarray(random.seed & _MASK, np.uint64).view(np.int64)
             result["random.step"] = np.asarray(random.step & _MASK, np.uint64).view(np.int64)
@@ -263,6 +299,8 @@ class TrainStep:
         Raises ValueError naming missing, unexpected and misshaped keys; nothing is changed then.
         """
         parts: dict[str, dict[str, Any]] = {"optimizer": {}, "schedule": {}}
+        if self._preconditioner is not None:
+            parts["preconditioner"] = {}
         others = []
         for key, value in state_dict.items():
             part, _, rest = key.partition(".")
@@ -278,6 +316,8 @@ class TrainStep:
             )
         shapes = {name: parameter.shape for name, parameter in self._model.named_parameters()}
         with self._lock:
+            preconditioner = self._preconditioner
+            memory = preconditioner and preconditioner.check_state(parts["preconditioner"], shapes)
             before = schedule_states(self._optimizer)
             load_schedule_states(self._optimizer, parts["schedule"])
             try:
@@ -285,6 +325,8 @@ class TrainStep:
             except ValueError:
                 load_schedule_states(self._optimizer, before)
                 raise
+            if preconditioner is not None and memory is not None:
+                preconditioner.load_state(memory)
             self._programs.clear()
             self._recent = None
             seed, step = (int(np.asarray(state_dict[f"random.{key}"])) & _MASK for key in ("seed", "step"))

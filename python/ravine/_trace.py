@@ -7,6 +7,7 @@ through `current`. Without an open trace an operation runs at once, in an eager 
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from . import _core
 from ._random import RandomStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 FLOATING = ("float32", "float64")
 DTYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
@@ -65,6 +66,16 @@ class Trace:
             if array.dtype in FLOATING:
                 old = graph.state(array, self.names.get(key, ""))
                 self._pending[key] = (array, graph.apply("where", [finite, value, old], {})[0])
+
+    @contextmanager
+    def substituted(self, values: Sequence[tuple[_core.Array, _core.Value]]) -> Iterator[None]:
+        """For a while, states have these values; what is assigned in the meantime is forgotten."""
+        pending = dict(self._pending)
+        self._pending.update({id(array): (array, value) for array, value in values})
+        try:
+            yield
+        finally:
+            self._pending = pending
 
     def finish(self) -> None:
         """Makes the assignments effects of the graph; nothing of `forward` is recorded after this."""

@@ -4,6 +4,7 @@ from . import schedules
 from ._adagrad import Adadelta, Adagrad, RMSprop
 from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yogi
 from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
+from ._lbfgs import LBFGS
 from ._lookahead import Lookahead
 from ._momentum import ASGD, LARS, SGD, Lion, Rprop
 from ._optimizer import LearningRate, Optimizer
@@ -15,6 +16,7 @@ __all__ = [
     "EMA",
     "LAMB",
     "LARS",
+    "LBFGS",
     "SGD",
     "SWA",
     "AdaBelief",

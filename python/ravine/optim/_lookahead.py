@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._optimizer import Optimizer
 from ._options import Group, finite, whole
+
+if TYPE_CHECKING:
+    from ._lbfgs import CurvatureMemory
 
 
 class Wrapper(Optimizer):
@@ -64,6 +67,9 @@ class Wrapper(Optimizer):
 
     def _slow_weight(self, step: int) -> float | None:
         return self.optimizer._slow_weight(step)
+
+    def _preconditioner(self) -> CurvatureMemory | None:
+        return self.optimizer._preconditioner()
 
     def __repr__(self) -> str:
         own = "".join(f", {name}={self.__dict__[name]!r}" for name in self._own)

@@ -11,6 +11,7 @@ from ._options import OPTIONS, Group, Options, Rate, checked_option, finite
 
 if TYPE_CHECKING:
     from ._average import Average
+    from ._lbfgs import CurvatureMemory
 
 LearningRate: TypeAlias = "float | Callable[[int], float]"
 
@@ -207,6 +208,10 @@ class Optimizer:
 
     def _slow_weight(self, step: int) -> float | None:
         """How far slow weights move after a step; None where there are none."""
+        return None
+
+    def _preconditioner(self) -> CurvatureMemory | None:
+        """What turns gradients into directions for the rule, with state of its own."""
         return None
 
     def lr_at(self, step: int) -> float:

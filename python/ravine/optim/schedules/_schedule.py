@@ -162,6 +162,8 @@ def scheduled(optimizer: Any) -> dict[str, Schedule]:
     """The schedules among an optimizer's hyperparameters: "lr", "betas.0", "groups.0.lr"."""
     while "_inner" in vars(optimizer):
         optimizer = vars(optimizer)["_inner"]
+    while "_inner" in vars(optimizer):  # a wrapper, which has the attributes of the optimizer inside
+        optimizer = vars(optimizer)["_inner"]
     values = {name: value for name, value in vars(optimizer).items() if not name.startswith("_")}
     for i, group in enumerate(values.get("groups", ())):
         values |= {f"groups.{i}.{name}": value for name, value in group._hyper.items()}
