@@ -305,6 +305,24 @@ def test_a_training_step_follows_a_schedule() -> None:
     assert all(np.array_equal(before[key], after[key]) for key in before)
 
 
+def test_momentum_follows_a_schedule() -> None:
+    """As the one-cycle policy has it: while the rate rises and falls, the momentum falls and rises."""
+    rate = s.OneCycle(0.1, 8, anneal="linear")
+    momentum = s.Linear(0.95, 0.85, 3) + s.Linear(0.85, 0.95, 5)
+    model, x, y = regression()
+    optimizer = optim.SGD(lr=rate, momentum=momentum)
+    step = rv.TrainStep(model, nn.MSELoss(), optimizer)
+    w, b = model.state_dict()["weight"].copy(), model.state_dict()["bias"].copy()
+    v_w, v_b = 0.0, 0.0
+    for i in range(8):
+        step(x, y)
+        error = 2 * (x @ w.T + b - y) / len(x)
+        v_w, v_b = momentum(i) * v_w + error.T @ x, momentum(i) * v_b + error.sum(0)
+        w, b = w - rate(i) * v_w, b - rate(i) * v_b
+        np.testing.assert_allclose(model.weight.data, w, rtol=1e-11)
+    assert len(step.programs()) == 1
+
+
 def test_the_state_of_a_plateau_resumes_with_the_training_step() -> None:
     def build() -> tuple[rv.TrainStep, s.ReduceOnPlateau]:
         model, _, _ = regression()
@@ -340,6 +358,18 @@ def test_the_trainer_refuses_a_run_longer_than_its_schedule() -> None:
     trainer.fit(x, y, epochs=2, batch_size=4, verbose=0)
     with pytest.raises(ValueError, match="run takes 3 updates after the 6 done before, but the schedule"):
         trainer.fit(x, y, epochs=1, batch_size=4, verbose=0)
+
+
+def test_schedules_inside_a_wrapper_are_found() -> None:
+    model, x, y = regression()
+    inside = optim.SGD(lr=s.ReduceOnPlateau(0.1, factor=0.5, patience=0), momentum=s.Linear(0.9, 0.5, 8))
+    trainer = rv.Trainer(model, nn.MSELoss(), optim.Lookahead(inside))
+    with pytest.raises(ValueError, match="monitors 'val_loss', but this run measures loss"):
+        trainer.fit(x, y, batch_size=4, verbose=0)
+    with pytest.raises(ValueError, match="run takes 9 updates, but the schedule of momentum ends after 8"):
+        trainer.fit(x, y, epochs=3, batch_size=4, verbose=0, validation_data=(x, y))
+    step = rv.TrainStep(model, nn.MSELoss(), optim.Lookahead(inside))
+    assert "schedule.lr.best" in step.state_dict()
 
 
 def test_the_trainer_feeds_a_plateau() -> None:
