@@ -183,9 +183,13 @@ RAVINE_INLINE void transform_filter_rows(T* to, std::int64_t rows, std::int64_t 
   for (std::int64_t i = 0; i < rows; ++i)
     transform_square<T, 3, points>(
         [](const auto& g, auto& u) RAVINE_INLINE_LAMBDA { Winograd<T, outputs>::filter(g, u); },
-        [&](int y, int x) RAVINE_INLINE_LAMBDA { return tap(y * 3 + x, i); },
-        [&](int y, int x, Vec<T> value)
-            RAVINE_INLINE_LAMBDA { store(to + (y * points + x) * point_stride + i * width, value); });
+        [&](int x, auto& column) RAVINE_INLINE_LAMBDA {
+#pragma GCC unroll 3
+          for (int y = 0; y < 3; ++y) column[y] = tap(y * 3 + x, i);
+        },
+        [&](int y, const auto& row) RAVINE_INLINE_LAMBDA {
+          store_points<T>(to + y * points * point_stride + i * width, point_stride, row);
+        });
 }
 
 // Transforms one vector of columns and as many channels, from `row` on, of the filter into a panel that
@@ -278,21 +282,25 @@ void transform_products(const Problem& p, const Plan<outputs>& plan, const T* pr
     const bool whole = height == outputs && width == outputs;
     for (std::int64_t j = columns.begin; j < columns.end; j += n_lanes) {
       const std::int64_t count = columns.end - j;
-      const auto product = [&](int u, int v) RAVINE_INLINE_LAMBDA {
-        return load(from + (u * points + v) * plan.product_point + (j - columns.begin));
+      const auto product = [&](int v, auto& column) RAVINE_INLINE_LAMBDA {
+        const T* const first = opaque(from + v * plan.product_point + (j - columns.begin));
+#pragma GCC unroll 6
+        for (int u = 0; u < points; ++u) column[u] = load(first + u * points * plan.product_point);
       };
       const auto transform = [](const auto& m, auto& result)
                                  RAVINE_INLINE_LAMBDA { Winograd<T, outputs>::output(m, result); };
       if (whole && count >= n_lanes) {
         transform_square<T, points, outputs>(transform, product,
-                                             [&](int u, int v, Vec<T> value) RAVINE_INLINE_LAMBDA {
-                                               store(to + u * row + v * pixel + j, value);
+                                             [&](int u, const auto& values) RAVINE_INLINE_LAMBDA {
+                                               store_points<T>(to + u * row + j, pixel, values);
                                              });
       } else {
         transform_square<T, points, outputs>(
-            transform, product, [&](int u, int v, Vec<T> value) RAVINE_INLINE_LAMBDA {
-              if (u < height && v < width)
-                store(to + u * row + v * pixel + j, value, smaller(count, n_lanes));
+            transform, product, [&](int u, const auto& values) RAVINE_INLINE_LAMBDA {
+              if (u >= height) return;
+#pragma GCC unroll 4
+              for (int v = 0; v < outputs; ++v)
+                if (v < width) store(to + u * row + v * pixel + j, values[v], smaller(count, n_lanes));
             });
       }
     }

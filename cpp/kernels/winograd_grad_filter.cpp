@@ -174,16 +174,22 @@ void transform_sums(const ConvGradFilterArgs& args, const Plan<outputs>& plan, s
       const T* const from = sums + (i - rows.begin) * row + (j - columns.begin);
       T* const to = static_cast<T*>(args.grad_filter) + i * 9 * channels + j;
       const std::int64_t count = smaller(columns.end - j, n_lanes);
-      transform_square<T, points, 3>(
-          [](const auto& p, auto& dw) RAVINE_INLINE_LAMBDA { Winograd<T, outputs>::grad_filter(p, dw); },
-          [&](int y, int x) RAVINE_INLINE_LAMBDA {
-            const T* at = from + (y * points + x) * plan.sum_point();
-            Vec<T> sum = load(at);
-            for (std::int64_t part = 1; part < parts; ++part) sum += load(at += stride);
-            return sum;
-          },
-          [&](int y, int x, Vec<T> value)
-              RAVINE_INLINE_LAMBDA { store(to + (y * 3 + x) * channels, value, count); });
+      transform_square<T, points, 3>([](const auto& p, auto& dw)
+                                         RAVINE_INLINE_LAMBDA { Winograd<T, outputs>::grad_filter(p, dw); },
+                                     [&](int x, auto& column) RAVINE_INLINE_LAMBDA {
+#pragma GCC unroll 6
+                                       for (int y = 0; y < points; ++y) {
+                                         const T* at = from + (y * points + x) * plan.sum_point();
+                                         column[y] = load(at);
+                                         for (std::int64_t part = 1; part < parts; ++part)
+                                           column[y] += load(at += stride);
+                                       }
+                                     },
+                                     [&](int y, const auto& values) RAVINE_INLINE_LAMBDA {
+#pragma GCC unroll 3
+                                       for (int x = 0; x < 3; ++x)
+                                         store(to + (y * 3 + x) * channels, values[x], count);
+                                     });
     }
 }
 

@@ -39,24 +39,22 @@ struct TransformedTiles {
   std::int64_t tile_stride, point_stride;
 };
 
-// Transforms one tile's channels [0, channels): pixel(i, j) is the address of its first channel, for the
-// first `count` channels of which whole vectors may be read but for the last.
-template <class T, int size, int points, class Transform, class Pixel>
-RAVINE_INLINE void transform_tile(Transform transform, Pixel pixel, std::int64_t channels, T* to,
+// Transforms one tile's channels [0, channels): read(j, c, load_vector, column) reads column j of its pixels
+// at channel c by load_vector(address of the first channel + c).
+template <class T, int size, int points, class Transform, class Read>
+RAVINE_INLINE void transform_tile(Transform transform, Read read, std::int64_t channels, T* to,
                                   std::int64_t point_stride) {
   constexpr int n = lanes<T>;
-  for (std::int64_t c = 0; c < channels; c += n) {
-    const std::int64_t count = channels - c;
-    const auto put = [&](int i, int j, Vec<T> value)
-                         RAVINE_INLINE_LAMBDA { store(to + (i * points + j) * point_stride + c, value); };
-    if (count >= n) {
-      transform_square<T, size, points>(
-          transform, [&](int i, int j) RAVINE_INLINE_LAMBDA { return load(pixel(i, j) + c); }, put);
-    } else {
-      transform_square<T, size, points>(
-          transform, [&](int i, int j) RAVINE_INLINE_LAMBDA { return load(pixel(i, j) + c, count); }, put);
-    }
-  }
+  const auto run = [&](std::int64_t c, auto load_vector) RAVINE_INLINE_LAMBDA {
+    transform_square<T, size, points>(
+        transform, [&](int j, auto& column) RAVINE_INLINE_LAMBDA { read(j, c, load_vector, column); },
+        [&](int i, const auto& row)
+            RAVINE_INLINE_LAMBDA { store_points<T>(to + i * points * point_stride + c, point_stride, row); });
+  };
+  std::int64_t c = 0;
+  for (; c + n <= channels; c += n) run(c, [](const T* from) RAVINE_INLINE_LAMBDA { return load(from); });
+  if (c < channels)
+    run(c, [rest = channels - c](const T* from) RAVINE_INLINE_LAMBDA { return load(from, rest); });
 }
 
 // Transforms `count` channels from `from` on of `tiles` into `to`. What lies outside of the images is 0.
@@ -74,7 +72,11 @@ template <class T, int size, int points, class Transform>
     if (y >= 0 && x >= 0 && y + size <= images.height && x + size <= images.width) {
       transform_tile<T, size, points>(
           transform,
-          [&](int i, int j) RAVINE_INLINE_LAMBDA { return origin + i * row_stride + j * images.channels; },
+          [&](int j, std::int64_t c, auto load_vector, auto& column) RAVINE_INLINE_LAMBDA {
+            const T* const first = opaque(origin + j * images.channels + c);
+#pragma GCC unroll 6
+            for (int i = 0; i < size; ++i) column[i] = load_vector(first + i * row_stride);
+          },
           count, to, layout.point_stride);
       continue;
     }
@@ -84,10 +86,14 @@ template <class T, int size, int points, class Transform>
         for (int j = 0; j < size; ++j) {
           const bool inside = static_cast<std::uint64_t>(y + i) < static_cast<std::uint64_t>(images.height) &&
                               static_cast<std::uint64_t>(x + j) < static_cast<std::uint64_t>(images.width);
-          pixels[i][j] = inside ? origin + i * row_stride + j * images.channels + c : zeros<T>;
+          pixels[j][i] = inside ? origin + i * row_stride + j * images.channels + c : zeros<T>;
         }
       transform_tile<T, size, points>(
-          transform, [&](int i, int j) RAVINE_INLINE_LAMBDA { return pixels[i][j]; },
+          transform,
+          [&](int j, std::int64_t at_channel, auto load_vector, auto& column) RAVINE_INLINE_LAMBDA {
+#pragma GCC unroll 6
+            for (int i = 0; i < size; ++i) column[i] = load_vector(pixels[j][i] + at_channel);
+          },
           smaller(count - c, max_block_depth), to + c, layout.point_stride);
     }
   }

@@ -116,27 +116,55 @@ struct Winograd<T, 2> {
   }
 };
 
-// transform applied to the columns, then to the rows, of what load(row, column) returns; the result goes to
-// store(row, column, vector).
+// A pointer whose history the compiler does not know: dozens of addresses that differ by constants are then
+// computed where they are used, and not all kept on the stack.
+template <class P>
+RAVINE_INLINE P* opaque(P* pointer) {
+  asm("" : "+r"(pointer));
+  return pointer;
+}
+
+// Rows of the result that are computed together: as many as the registers of AVX-512 can hold. The compiler
+// drops what a 1-D transform computes for the others, and these groups have no operation in common.
+template <int in, int out>
+inline constexpr int square_parts = in* out > 20 ? 2 : 1;
+template <int parts, int out>
+constexpr int row_of_part(int part, int row) {
+  if (parts == 1) return row;
+  return out == 4 ? part + 2 * row : part * (out / parts) + row;
+}
+
+// transform applied to the columns, then to the rows, of a square: load_column(j, column) reads it, for every
+// part; store_row(i, row) gets the result.
 template <class T, int in, int out, class Transform, class Load, class Store>
-RAVINE_INLINE void transform_square(Transform transform, Load load, Store store) {
-  Vec<T> half[out][in];
+RAVINE_INLINE void transform_square(Transform transform, Load load_column, Store store_row) {
+  constexpr int parts = square_parts<in, out>, rows = out / parts;
+#pragma GCC unroll 2
+  for (int part = 0; part < parts; ++part) {
+    Vec<T> half[rows][in];
 #pragma GCC unroll 6
-  for (int j = 0; j < in; ++j) {
-    Vec<T> column[in], result[out];
+    for (int j = 0; j < in; ++j) {
+      Vec<T> column[in], result[out];
+      load_column(j, column);
+      transform(column, result);
 #pragma GCC unroll 6
-    for (int i = 0; i < in; ++i) column[i] = load(i, j);
-    transform(column, result);
+      for (int i = 0; i < rows; ++i) half[i][j] = result[row_of_part<parts, out>(part, i)];
+    }
 #pragma GCC unroll 6
-    for (int i = 0; i < out; ++i) half[i][j] = result[i];
+    for (int i = 0; i < rows; ++i) {
+      Vec<T> result[out];
+      transform(half[i], result);
+      store_row(row_of_part<parts, out>(part, i), result);
+    }
   }
+}
+
+// Stores a row of transformed values, `stride` apart.
+template <class T, int n>
+RAVINE_INLINE void store_points(T* to, std::int64_t stride, const Vec<T> (&row)[n]) {
+  T* const first = opaque(to);
 #pragma GCC unroll 6
-  for (int i = 0; i < out; ++i) {
-    Vec<T> result[out];
-    transform(half[i], result);
-#pragma GCC unroll 6
-    for (int j = 0; j < out; ++j) store(i, j, result[j]);
-  }
+  for (int j = 0; j < n; ++j) store(first + j * stride, row[j]);
 }
 
 }  // namespace ravine::kernels::RAVINE_ISA
