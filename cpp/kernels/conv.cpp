@@ -2,6 +2,7 @@
 // filter^T.
 #include "kernels/conv.h"
 
+#include "kernels/conv_few_channels.h"
 #include "kernels/conv_sources.h"
 #include "kernels/depthwise.h"
 #include "kernels/table.h"
@@ -12,8 +13,10 @@ namespace ravine::kernels::RAVINE_ISA {
 template <class T>
 void conv_forward(const ConvForwardArgs& args, const Team& team) {
   const ConvShape& s = args.shape;
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float>) {
     if (is_winograd(args.algorithm)) return winograd_forward(args, team);
+    if (has_few_channels(s)) return few_channels_forward(args, team);
+  }
   if (is_depthwise(s)) return depthwise_forward<T>(args, team);
   const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
   const std::int64_t positions = s.batch * s.out_height * s.out_width;

@@ -1,4 +1,5 @@
 // Gradients of a convolution as implicit GEMMs.
+#include "kernels/conv_few_channels.h"
 #include "kernels/conv_phase.h"
 #include "kernels/conv_sources.h"
 #include "kernels/depthwise.h"
@@ -96,8 +97,10 @@ template std::size_t conv_grad_input_workspace<double>(const ConvGradInputArgs&)
 template <class T>
 void conv_grad_filter(const ConvGradFilterArgs& args, const Team& team) {
   const ConvShape& s = args.shape;
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float>) {
     if (is_winograd(args.algorithm)) return winograd_grad_filter(args, team);
+    if (has_few_channels(s)) return few_channels_grad_filter(args, team);
+  }
   if (is_depthwise(s)) return depthwise_grad_filter<T>(args, team);
   const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
   const std::int64_t positions = s.batch * s.out_height * s.out_width;
@@ -132,8 +135,10 @@ template void conv_grad_filter<double>(const ConvGradFilterArgs&, const Team&);
 template <class T>
 std::size_t conv_grad_filter_workspace(const ConvGradFilterArgs& args) {
   const ConvShape& s = args.shape;
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float>) {
     if (is_winograd(args.algorithm)) return winograd_grad_filter_workspace(args);
+    if (has_few_channels(s)) return few_channels_grad_filter_workspace(args);
+  }
   if (is_depthwise(s)) return static_cast<std::size_t>(depthwise_grad_filter_elements(s)) * sizeof(T);
   const std::int64_t splits = filter_splits<T>(s);
   return splits > 1 ? static_cast<std::size_t>(splits * filter_elements(s)) * sizeof(T) : 0;

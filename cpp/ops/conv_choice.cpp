@@ -58,7 +58,9 @@ double winograd_cycles(std::int64_t outputs, ConvPass pass, const ConvShape& s, 
   const double rows = static_cast<double>(s.channels + s.out_channels - columns);
   const double points = static_cast<double>((outputs + 2) * (outputs + 2));
   const double products = tiles * points * rows * vectors(columns, lanes) / 2 / efficiency(columns);
-  return products + tiles * vectors(s.channels, lanes) * cycles.input +
+  // Around each tile and each call of a product's inner loop.
+  const double calls = 60 + 5 * points * vectors(columns, 4 * lanes);
+  return products + tiles * calls + tiles * vectors(s.channels, lanes) * cycles.input +
          tiles * vectors(s.out_channels, lanes) * cycles.output +
          rows * vectors(columns, lanes) * cycles.filter;
 }
@@ -67,6 +69,9 @@ double direct_cycles(ConvPass pass, const ConvShape& s, double lanes) {
   const double positions = static_cast<double>(s.batch * s.out_height * s.out_width);
   const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
   const double taps = static_cast<double>(s.kernel_h * s.kernel_w);
+  constexpr std::int64_t few_channels = 4;  // for which there are kernels that never pack patches
+  if (pass != ConvPass::grad_input && s.channels <= few_channels && s.groups == 1)
+    return positions * (taps * static_cast<double>(s.channels) / 1.8 + 1) * vectors(s.out_channels, lanes);
   const std::int64_t columns = pass == ConvPass::forward ? out_channels : channels;
   const double rows = static_cast<double>(channels + out_channels - columns);
   return positions * taps * rows * vectors(columns, lanes) * static_cast<double>(s.groups) / 2 /

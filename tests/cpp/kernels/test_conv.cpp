@@ -72,6 +72,15 @@ TEST(Conv, SeveralBlocks) {
               shape_of(2, 30, 30, 40, 24, 1, {1, 1, 0, 1}, {1, 1, 0, 1})});
 }
 
+// Several bands of rows, the last shorter; more columns than one pass of a tile; a kernel with many taps.
+TEST(Conv, FewChannels) {
+  check_both({shape_of(2, 61, 70, 4, 20, 1, {5, 1, 2, 1}, {5, 1, 2, 1}),
+              shape_of(1, 90, 83, 3, 100, 1, {7, 2, 3, 1}, {7, 2, 3, 1}),
+              shape_of(3, 40, 150, 1, 33, 1, {3, 1, 1, 2}, {3, 3, 0, 3}),
+              shape_of(1, 3, 1300, 2, 18, 1, {2, 1, 1, 1}, {9, 1, 4, 1}),
+              shape_of(2, 30, 30, 4, 5, 1, {12, 2, 4, 1}, {11, 1, 5, 1})});
+}
+
 TEST(Conv, EmptyBatchAndEmptyOutput) {
   check_both({shape_of(0, 5, 5, 3, 4, 1, {3, 1, 1, 1}, {3, 1, 1, 1}),
               shape_of(0, 5, 5, 4, 4, 4, {3, 1, 1, 1}, {3, 1, 1, 1}),

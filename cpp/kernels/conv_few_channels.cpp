@@ -1,0 +1,327 @@
+// Convolutions of images with few channels: packing patches would cost as much as their products. The rows of
+// the input that a band of output rows reads are copied with their padding into scratch; there an element of
+// the patch (a tap's channel) is at the same offset from every position, and positions are equal steps apart.
+#include "kernels/conv_few_channels.h"
+
+#include "kernels/elementwise.h"
+#include "kernels/gemm_pack.h"
+#include "kernels/scratch.h"
+
+namespace ravine::kernels::RAVINE_ISA {
+namespace {
+
+using T = float;
+constexpr std::int64_t n_lanes = lanes<T>;
+constexpr std::int64_t max_channels = 4, max_elements = 512;
+constexpr std::int64_t scratch_elements = scratch_bytes / sizeof(T);
+
+// Positions (forward) or elements of a patch (gradient) of a tile in registers, by its vectors of
+// out_channels.
+#if defined(__AVX512F__)
+constexpr int tile_vectors = 4;
+constexpr int tile_positions[tile_vectors] = {12, 12, 8, 6};
+constexpr int gradient_vectors = 3, gradient_elements = 9;
+#else
+constexpr int tile_vectors = 2;
+constexpr int tile_positions[tile_vectors] = {8, 5};
+constexpr int gradient_vectors = 2, gradient_elements = 5;
+#endif
+
+struct Plan {
+  std::int64_t elements;                 // of a patch
+  std::int64_t padded_out_channels;      // whole vectors
+  std::int64_t band_width, band_height;  // pixels of the input that a band of outputs reads
+  std::int64_t band_rows, bands;         // rows of the output in a band, bands in an image
+  std::int64_t step;                     // from position to position in a band, in elements
+
+  explicit Plan(const ConvShape& s) {
+    elements = s.kernel_h * s.kernel_w * s.channels;
+    padded_out_channels = round_up(s.out_channels, n_lanes);
+    step = s.stride_w * s.channels;
+    band_width = (s.out_width - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
+    const std::int64_t reach = (s.kernel_h - 1) * s.dilation_h + 1;
+    // A few rows in L1, but several times what neighbouring bands both copy.
+    constexpr std::int64_t band_elements = 6 << 10;
+    const std::int64_t input_rows = larger(band_elements / larger(band_width * s.channels, 1), 2 * reach);
+    band_rows = smaller(larger((input_rows - reach) / s.stride_h + 1, 1), s.out_height);
+    bands = divide_up(s.out_height, larger(band_rows, 1));
+    band_height = (band_rows - 1) * s.stride_h + reach;
+  }
+  std::int64_t band_elements(const ConvShape& s) const {
+    return round_up(band_width * band_height * s.channels, n_lanes);
+  }
+  Range rows_of(const ConvShape& s, std::int64_t band) const {
+    return {band * band_rows, smaller((band + 1) * band_rows, s.out_height)};
+  }
+};
+
+// The offset of every element of a patch from the position's first pixel, in a band.
+void set_offsets(const ConvShape& s, const Plan& plan, std::int64_t* offsets) {
+  for (std::int64_t y = 0; y < s.kernel_h; ++y)
+    for (std::int64_t x = 0; x < s.kernel_w; ++x)
+      for (std::int64_t c = 0; c < s.channels; ++c)
+        *offsets++ = (y * s.dilation_h * plan.band_width + x * s.dilation_w) * s.channels + c;
+}
+
+// The band of the input that output rows from `row` on read, with zeros outside of the image.
+void copy_band(const ConvShape& s, const Plan& plan, const T* image, std::int64_t row, T* to) {
+  const std::int64_t width = plan.band_width * s.channels, image_width = s.width * s.channels;
+  const std::int64_t left = smaller(s.pad_w * s.channels, width);
+  const std::int64_t inside = smaller(image_width, width - left);
+  for (std::int64_t i = 0; i < plan.band_height; ++i, to += width) {
+    const std::int64_t y = row * s.stride_h - s.pad_h + i;
+    const bool in_image = y >= 0 && y < s.height;
+    const T* const from = image + y * image_width;
+    for (std::int64_t j = 0; j < left; ++j) to[j] = 0;
+    for (std::int64_t j = 0; j < inside; ++j) to[left + j] = in_image ? from[j] : 0;
+    for (std::int64_t j = left + inside; j < width; ++j) to[j] = 0;
+  }
+}
+
+// ---- forward
+// ---------------------------------------------------------------------------------------------------------
+
+struct TileArgs {
+  const T* band;  // the first position
+  std::int64_t step;
+  const std::int64_t* offsets;
+  std::int64_t elements;
+  const T* filter;  // [element][filter_stride]
+  std::int64_t filter_stride;
+  T* output;
+  std::int64_t output_stride;
+  std::int64_t last;  // out_channels in the last vector
+};
+
+template <int positions, int vectors>
+[[gnu::noinline]] void multiply_tile(const TileArgs& args) {
+  Vec<T> sums[positions][vectors];
+#pragma GCC unroll 12
+  for (int i = 0; i < positions; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) sums[i][v] = Vec<T>{};
+  const std::int64_t step = args.step;
+  const T* filter = args.filter;
+  for (std::int64_t e = 0; e < args.elements; ++e, filter += args.filter_stride) {
+    const T* const at = args.band + args.offsets[e];
+    Vec<T> row[vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) row[v] = load(filter + v * n_lanes);
+#pragma GCC unroll 12
+    for (int i = 0; i < positions; ++i) {
+      const Vec<T> pixel = splat<T>(at[i * step]);
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sums[i][v] += pixel * row[v];
+    }
+  }
+  T* to = args.output;
+#pragma GCC unroll 12
+  for (int i = 0; i < positions; ++i, to += args.output_stride)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      if (v < vectors - 1 || args.last == n_lanes) store(to + v * n_lanes, sums[i][v]);
+      else store(to + v * n_lanes, sums[i][v], args.last);
+    }
+}
+
+struct TileKernels {
+  void (*of[tile_vectors][tile_positions[0]])(const TileArgs&);  // [vectors - 1][positions - 1]
+
+  template <int vectors, int positions>
+  constexpr void fill() {
+    of[vectors - 1][positions - 1] = multiply_tile<positions, vectors>;
+    if constexpr (positions < tile_positions[vectors - 1]) fill<vectors, positions + 1>();
+    else if constexpr (vectors < tile_vectors) fill<vectors + 1, 1>();
+  }
+  constexpr TileKernels() : of{} { fill<1, 1>(); }
+};
+constexpr TileKernels tile_kernels{};
+
+// filter[element][out_channel], zeros behind the last.
+void transpose_filter(const ConvShape& s, const Plan& plan, const T* filter, T* to) {
+  for (std::int64_t j = 0; j < plan.padded_out_channels; j += n_lanes)
+    pack_b_columns(to + j, plan.padded_out_channels, filter + j * plan.elements, plan.elements,
+                   static_cast<int>(smaller(s.out_channels - j, n_lanes)), plan.elements);
+}
+
+// ---- gradient to the filter
+// ------------------------------------------------------------------------------------------
+
+// sums[element][out_channel] += the products over a row of positions.
+struct GradientArgs {
+  const T* band;
+  std::int64_t step;
+  const std::int64_t* offsets;  // of this tile's elements
+  const T* grad;                // the first position
+  std::int64_t grad_stride, positions;
+  std::int64_t last;
+  T* sums;
+  std::int64_t sums_stride;
+};
+
+template <int elements, int vectors>
+[[gnu::noinline]] void add_tile(const GradientArgs& args) {
+  Vec<T> sums[elements][vectors];
+  std::int64_t offsets[elements];
+#pragma GCC unroll 9
+  for (int e = 0; e < elements; ++e) {
+    offsets[e] = args.offsets[e];
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; ++v) sums[e][v] = load(args.sums + e * args.sums_stride + v * n_lanes);
+  }
+  const auto add_positions = [&](auto load_last) RAVINE_INLINE_LAMBDA {
+    const T *band = args.band, *grad = args.grad;
+    for (std::int64_t i = args.positions; i > 0; --i, band += args.step, grad += args.grad_stride) {
+      Vec<T> row[vectors];
+#pragma GCC unroll 3
+      for (int v = 0; v < vectors - 1; ++v) row[v] = load(grad + v * n_lanes);
+      row[vectors - 1] = load_last(grad + (vectors - 1) * n_lanes);
+#pragma GCC unroll 9
+      for (int e = 0; e < elements; ++e) {
+        const Vec<T> pixel = splat<T>(band[offsets[e]]);
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; ++v) sums[e][v] += pixel * row[v];
+      }
+    }
+  };
+  if (args.last == n_lanes) add_positions([](const T* from) RAVINE_INLINE_LAMBDA { return load(from); });
+  else add_positions([&](const T* from) RAVINE_INLINE_LAMBDA { return load(from, args.last); });
+#pragma GCC unroll 9
+  for (int e = 0; e < elements; ++e)
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; ++v) store(args.sums + e * args.sums_stride + v * n_lanes, sums[e][v]);
+}
+
+struct GradientKernels {
+  void (*of[gradient_vectors][gradient_elements])(const GradientArgs&);  // [vectors - 1][elements - 1]
+
+  template <int vectors, int elements>
+  constexpr void fill() {
+    of[vectors - 1][elements - 1] = add_tile<elements, vectors>;
+    if constexpr (elements < gradient_elements) fill<vectors, elements + 1>();
+    else if constexpr (vectors < gradient_vectors) fill<vectors + 1, 1>();
+  }
+  constexpr GradientKernels() : of{} { fill<1, 1>(); }
+};
+constexpr GradientKernels gradient_kernels{};
+
+// Sums of their own for parts of the bands, so that there is work for a team.
+std::int64_t gradient_splits(const ConvShape& s, const Plan& plan) {
+  constexpr std::int64_t most = 16;
+  return larger(smaller(s.batch * plan.bands, most), 1);
+}
+
+}  // namespace
+
+bool has_few_channels(const ConvShape& s) {
+  if (s.channels < 1 || s.channels > max_channels || s.groups != 1) return false;
+  const Plan plan(s);
+  return plan.elements <= max_elements &&
+         plan.band_elements(s) + plan.elements * plan.padded_out_channels <= scratch_elements;
+}
+
+void few_channels_forward(const ConvForwardArgs& args, const Team& team) {
+  const ConvShape& s = args.shape;
+  const Plan plan(s);
+  const Pieces pieces = pieces_of(s.batch * plan.bands, team);
+  if (pieces.begin == pieces.end || s.out_width <= 0 || s.out_channels <= 0) return;
+  std::int64_t offsets[max_elements];
+  set_offsets(s, plan, offsets);
+  T* const band = reinterpret_cast<T*>(team.scratch);
+  T* const filter = band + plan.band_elements(s);
+  transpose_filter(s, plan, static_cast<const T*>(args.filter), filter);
+
+  const std::int64_t vectors = plan.padded_out_channels / n_lanes;
+  const std::int64_t panel = divide_up(vectors, divide_up(vectors, tile_vectors));
+  for (std::int64_t piece = pieces.begin; piece < pieces.end; ++piece) {
+    const std::int64_t image = piece / plan.bands;
+    const Range rows = plan.rows_of(s, piece % plan.bands);
+    copy_band(s, plan, static_cast<const T*>(args.input) + image * s.height * s.width * s.channels,
+              rows.begin, band);
+    const std::int64_t first = (image * s.out_height + rows.begin) * s.out_width;
+    T* const output = static_cast<T*>(args.output) + first * s.out_channels;
+    TileArgs tile;
+    tile.step = plan.step;
+    tile.offsets = offsets;
+    tile.elements = plan.elements;
+    tile.filter_stride = plan.padded_out_channels;
+    tile.output_stride = s.out_channels;
+    for (std::int64_t row = 0; row < rows.size(); ++row)
+      for (std::int64_t v = 0; v < vectors; v += panel) {
+        const std::int64_t width = smaller(panel, vectors - v), height = tile_positions[width - 1];
+        tile.filter = filter + v * n_lanes;
+        tile.last = smaller(s.out_channels - (v + width - 1) * n_lanes, n_lanes);
+        for (std::int64_t x = 0; x < s.out_width; x += height) {
+          tile.band = band + row * s.stride_h * plan.band_width * s.channels + x * plan.step;
+          tile.output = output + (row * s.out_width + x) * s.out_channels + v * n_lanes;
+          tile_kernels.of[width - 1][smaller(height, s.out_width - x) - 1](tile);
+        }
+      }
+    if (args.epilogue != nullptr)
+      run_epilogue(*args.epilogue, output, s.out_channels, first, rows.size() * s.out_width, 0,
+                   s.out_channels);
+  }
+}
+
+void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team) {
+  const ConvShape& s = args.shape;
+  const Plan plan(s);
+  const std::int64_t splits = gradient_splits(s, plan),
+                     sum_elements = plan.elements * plan.padded_out_channels;
+  T *const all_sums = static_cast<T*>(args.workspace), *const band = reinterpret_cast<T*>(team.scratch);
+  std::int64_t offsets[max_elements];
+  set_offsets(s, plan, offsets);
+
+  const std::int64_t vectors = plan.padded_out_channels / n_lanes;
+  const std::int64_t panel = divide_up(vectors, larger(divide_up(vectors, gradient_vectors), 1));
+  const Pieces mine = pieces_of(splits, team);
+  for (std::int64_t split = mine.begin; split < mine.end; ++split) {
+    T* const sums = all_sums + split * sum_elements;
+    for (std::int64_t i = 0; i < sum_elements; i += n_lanes) store(sums + i, Vec<T>{});
+    const Range bands = share_of(s.batch * plan.bands, 1, static_cast<int>(split), static_cast<int>(splits));
+    for (std::int64_t piece = bands.begin; piece < bands.end; ++piece) {
+      const std::int64_t image = piece / plan.bands;
+      const Range rows = plan.rows_of(s, piece % plan.bands);
+      copy_band(s, plan, static_cast<const T*>(args.input) + image * s.height * s.width * s.channels,
+                rows.begin, band);
+      const T* const grad = static_cast<const T*>(args.grad_output) +
+                            (image * s.out_height + rows.begin) * s.out_width * s.out_channels;
+      GradientArgs tile;
+      tile.step = plan.step;
+      tile.grad_stride = s.out_channels;
+      tile.positions = s.out_width;
+      tile.sums_stride = plan.padded_out_channels;
+      for (std::int64_t row = 0; row < rows.size(); ++row)
+        for (std::int64_t v = 0; v < vectors; v += panel) {
+          const std::int64_t width = smaller(panel, vectors - v);
+          tile.band = band + row * s.stride_h * plan.band_width * s.channels;
+          tile.grad = grad + row * s.out_width * s.out_channels + v * n_lanes;
+          tile.last = smaller(s.out_channels - (v + width - 1) * n_lanes, n_lanes);
+          for (std::int64_t e = 0; e < plan.elements; e += gradient_elements) {
+            tile.offsets = offsets + e;
+            tile.sums = sums + e * plan.padded_out_channels + v * n_lanes;
+            gradient_kernels.of[width - 1][smaller(gradient_elements, plan.elements - e) - 1](tile);
+          }
+        }
+    }
+  }
+  team.barrier();
+  const Pieces elements = pieces_of(plan.elements, team);
+  for (std::int64_t e = elements.begin; e < elements.end; ++e)
+    for (std::int64_t j = 0; j < s.out_channels; j += n_lanes) {
+      const T* from = all_sums + e * plan.padded_out_channels + j;
+      Vec<T> sum = load(from);
+      for (std::int64_t split = 1; split < splits; ++split) sum += load(from += sum_elements);
+      T* const to = static_cast<T*>(args.grad_filter) + j * plan.elements + e;
+      for (std::int64_t i = 0; i < smaller(n_lanes, s.out_channels - j); ++i) to[i * plan.elements] = sum[i];
+    }
+}
+
+std::size_t few_channels_grad_filter_workspace(const ConvGradFilterArgs& args) {
+  const Plan plan(args.shape);
+  return static_cast<std::size_t>(gradient_splits(args.shape, plan) * plan.elements *
+                                  plan.padded_out_channels) *
+         sizeof(T);
+}
+
+}  // namespace ravine::kernels::RAVINE_ISA

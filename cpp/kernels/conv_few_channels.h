@@ -1,0 +1,15 @@
+// Convolutions of images with one to four channels, float32. Internal to conv.cpp and conv_grad.cpp.
+#pragma once
+
+#include "kernels/conv.h"
+
+namespace ravine::kernels::RAVINE_ISA {
+
+// Whether these kernels can compute a convolution, which they then do faster than implicit GEMM.
+bool has_few_channels(const ConvShape& s);
+
+void few_channels_forward(const ConvForwardArgs& args, const Team& team);
+void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team);
+std::size_t few_channels_grad_filter_workspace(const ConvGradFilterArgs& args);
+
+}  // namespace ravine::kernels::RAVINE_ISA
