@@ -31,6 +31,11 @@ struct SgdHyper {
   double first_step = 0;  // the momentum buffer is set to the gradient, as torch does
 };
 
+// The gradient is the step to take.
+struct DirectedHyper {
+  double lr = 0, weight_decay = 0;
+};
+
 // Slots {ax}, the average of the parameters.
 struct AsgdHyper {
   double eta = 0, mu = 1, lambd = 0, weight_decay = 0;
@@ -138,6 +143,7 @@ struct ScheduleFreeAdamwHyper {
 // was, its gradient and the numbers alone, so that any part may be updated as soon as its gradient is final.
 #define RAVINE_ELEMENTWISE_RULES(X)          \
   X(sgd, SgdHyper)                           \
+  X(directed, DirectedHyper)                 \
   X(asgd, AsgdHyper)                         \
   X(rprop, RpropHyper)                       \
   X(lion, LionHyper)                         \

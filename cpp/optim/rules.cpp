@@ -11,6 +11,7 @@ namespace {
 
 constexpr const Rule* rules[] = {
     &sgd_rule,
+    &directed_rule,
     &asgd_rule,
     &rprop_rule,
     &lion_rule,

@@ -90,7 +90,7 @@ std::span<const Rule* const> all_rules();
 const Rule& rule_named(std::string_view name);  // KeyError
 
 // The list; the rules stand in rules_*.cpp.
-extern const Rule sgd_rule, asgd_rule, rprop_rule, lion_rule, lars_rule;
+extern const Rule sgd_rule, directed_rule, asgd_rule, rprop_rule, lion_rule, lars_rule;
 extern const Rule adam_rule, adamax_rule, nadam_rule, radam_rule, adabelief_rule, yogi_rule, adan_rule,
     lamb_rule;
 extern const Rule adagrad_rule, adadelta_rule, rmsprop_rule;

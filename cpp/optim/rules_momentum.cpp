@@ -40,6 +40,23 @@ KernelHyper prepare_sgd(const HyperValues& hyper, Progress& progress) {
 
 const Rule sgd_rule{"sgd", OptimizerRule::sgd, sgd_hyper, sgd_slots, {}, check_sgd, prepare_sgd, 8};
 
+// ---- directions that the program computes
+// ----------------------------------------------------------------------
+
+namespace {
+
+constexpr Hyperparameter directed_hyper[] = {lr, weight_decay, maximize};
+
+KernelHyper prepare_directed(const HyperValues& hyper, Progress& progress) {
+  ++progress.step;
+  return kernels::DirectedHyper{.lr = hyper.at("lr"), .weight_decay = hyper.at("weight_decay")};
+}
+
+}  // namespace
+
+const Rule directed_rule{
+    "directed", OptimizerRule::directed, directed_hyper, {}, {}, nullptr, prepare_directed, 3};
+
 // ---- ASGD
 // ------------------------------------------------------------------------------------------------------
 

@@ -228,9 +228,9 @@ class TrainStep:
             by_name = self._bound.gather(trace, by_name)
             if updates:
                 by_name = bounded_by_weights(self._optimizer, trace, dict(parameters), by_name)
-        trace.finish()
-        if updates:
-            self._bound.record(trace.graph, by_name)
+                self._bound.record(trace, by_name)
+            else:
+                trace.finish()
         return lr
 
     def _compile(self, inputs: Inputs, with_output: bool) -> Compiled:

@@ -4,6 +4,7 @@ from . import schedules
 from ._adagrad import Adadelta, Adagrad, RMSprop
 from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yogi
 from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
+from ._directed import Adafactor, Muon
 from ._lbfgs import LBFGS
 from ._lookahead import Lookahead
 from ._momentum import ASGD, LARS, SGD, Lion, Rprop
@@ -21,6 +22,7 @@ __all__ = [
     "SWA",
     "AdaBelief",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
@@ -31,6 +33,7 @@ __all__ = [
     "LearningRate",
     "Lion",
     "Lookahead",
+    "Muon",
     "NAdam",
     "Optimizer",
     "Polyak",

@@ -12,6 +12,8 @@ from .. import _core
 from .._parameter import Parameter
 from .._tensor import Tensor
 from .._trace import Trace
+from ._direction import Direction, innermost_directed
+from ._gradients import bounded_by_norms, bounds_of, finite_gradients
 from ._optimizer import Optimizer, ScheduledNumber, rule_of
 from ._options import Group, assign_groups
 
@@ -33,6 +35,8 @@ class _Part:
         self.decays = decays
         self.members: list[tuple[str, Parameter]] = []
         self.core: _core.Optimizer  # once all members are known
+        self.direction = Direction(description, group) if innermost_directed(description) else None
+        self._known = rule_of(description.rule)[0]
         self._set: dict[str, float] = {}  # what the engine has
         self._scheduled: list[ScheduledNumber] = []
 
@@ -74,8 +78,15 @@ class _Part:
 
     def set(self, numbers: Mapping[str, float]) -> None:
         if numbers:
-            self.core.set_all(dict(numbers))
+            self.core.set_all(self._of_engine(numbers))
             self._set.update(numbers)
+            if self.direction is not None:
+                self.direction.set(numbers)
+
+    def _of_engine(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Directions take maximize into account themselves."""
+        known = {name: value for name, value in numbers.items() if name in self._known}
+        return known if self.direction is None else {**known, "maximize": 0.0}
 
     def build(self, state: _State, step: int, states: Mapping[str, _State]) -> None:
         """Makes the engine's optimizer, with the members' state."""
@@ -83,9 +94,16 @@ class _Part:
         # A number that may become nonzero later has its slots from the beginning.
         slots = self.slots()
         self.core = _core.Optimizer(
-            self.description.rule, [parameter.array for _, parameter in self.members], numbers, slots
+            self.description.rule,
+            [parameter.array for _, parameter in self.members],
+            self._of_engine(numbers),
+            slots,
         )
         self._set = numbers
+        if self.direction is not None:
+            self.direction.set(numbers)
+            kept_of = {name: states[name].slots for name, _ in self.members if name in states}
+            self.direction.build(self.members, kept_of)
         self.core.step = state.step
         for name, value in state.scalars.items():
             self.core.set_scalar(name, value)
@@ -116,22 +134,20 @@ class _Part:
             return slots["average"]
         if "ax" in slots:
             return slots["ax"]
-        beta = self._set[
-            "beta" if "beta" in self._set else "beta1"
-        ]  # schedule-free: y = (1 - beta) z + beta x
+        # Schedule-free: the parameter is (1 - beta) z + beta x.
+        beta = self._set["beta" if "beta" in self._set else "beta1"]
         return (parameter - (1 - beta) * slots["z"].astype(np.float64)) / beta
 
     def states(self) -> dict[str, _State]:
         slots = self.core.slots
         scalars = self.core.scalars
-        return {
-            name: _State(
-                self.core.step,
-                {slot: np.array(arrays[i].numpy(), order="C") for slot, arrays in slots.items()},
-                dict(scalars),
-            )
-            for i, name in enumerate(self.names)
-        }
+        result = {}
+        for i, name in enumerate(self.names):
+            own = {slot: np.array(arrays[i].numpy(), order="C") for slot, arrays in slots.items()}
+            if self.direction is not None:
+                own |= self.direction.state_of(name)
+            result[name] = _State(self.core.step, own, dict(scalars))
+        return result
 
 
 class BoundOptimizer:
@@ -174,7 +190,7 @@ class BoundOptimizer:
 
     def _bind_gradients(self, parameters: Sequence[tuple[str, Parameter]]) -> None:
         description = self.description
-        bounded = (description.clip_value, description.clip_norm, description.clip_global_norm) != (None,) * 3
+        bounded = bool(bounds_of(description))
         self._clipping = _core.Clipping(len(parameters)) if bounded or description.skip_nonfinite else None
         first = 0
         for part in self._parts:
@@ -196,9 +212,9 @@ class BoundOptimizer:
     def _set_bounds(self) -> None:
         if self._clipping is None:
             return
+        bounds = {} if innermost_directed(self.description) else bounds_of(self.description)
         for name in ("clip_value", "clip_norm", "clip_global_norm"):
-            bound = getattr(self.description, name)
-            setattr(self._clipping, name, math.inf if bound is None else bound)
+            setattr(self._clipping, name, bounds.get(name, math.inf))
         self._clipping.skip_nonfinite = self.description.skip_nonfinite
 
     def _divide(
@@ -231,7 +247,10 @@ class BoundOptimizer:
         of_group = [group is not None and "weight_decay" in group._hyper for group in groups]
         bounds = [description.clip_value is None, description.clip_norm is None]
         bounds += [description.clip_global_norm is None, description.skip_nonfinite]
-        of_gradients = (bounds, description.clip_adaptive, description.accumulate)
+        of_gradients: list[Any] = [bounds, description.clip_adaptive, description.accumulate]
+        directed = innermost_directed(description)
+        if directed is not None:
+            of_gradients += [directed._structure(), bounds_of(description)]
         return [id(group) for group in groups], description.no_decay, slots, of_group, of_gradients
 
     def structure_changed(self) -> bool:
@@ -240,17 +259,24 @@ class BoundOptimizer:
             return False
         return self._structure() != self._signature[0]
 
-    def record(self, graph: _core.Graph, gradients: Mapping[str, _core.Value]) -> None:
-        """Records the update as an effect of the graph."""
+    def record(self, trace: Trace, gradients: Mapping[str, _core.Value]) -> None:
+        """Records the update: assignments of states, and behind them the effects of the graph."""
         description = self.description
-        if (description.clip_norm, description.clip_global_norm) != (
-            None,
-            None,
-        ) or description.skip_nonfinite:
+        directed = innermost_directed(description)
+        steps = dict(gradients)
+        if directed is not None:
+            kept = finite_gradients(trace, gradients) if description.skip_nonfinite else None
+            bounded = bounded_by_norms(bounds_of(description), trace, gradients)
             for part in self._parts:
-                graph.gradient_norm(part.core, [gradients[name] for name in part.names])
+                assert part.direction is not None
+                steps |= part.direction.record(directed, trace, part.members, bounded, kept)
+        trace.finish()
+        by_norm = (description.clip_norm, description.clip_global_norm) != (None, None) and directed is None
+        if by_norm or description.skip_nonfinite:
+            for part in self._parts:
+                trace.graph.gradient_norm(part.core, [gradients[name] for name in part.names])
         for part in self._parts:
-            graph.optimizer_step(part.core, [gradients[name] for name in part.names])
+            trace.graph.optimizer_step(part.core, [steps[name] for name in part.names])
 
     @property
     def phase(self) -> tuple[bool, bool]:
@@ -286,6 +312,8 @@ class BoundOptimizer:
         changes = [part.changed(self.steps, refreshed) for part in self._parts]
         for part, numbers in zip(self._parts, changes, strict=True):
             part.set(numbers)
+            if part.direction is not None:
+                part.direction.set({"step": part.core.step + 1.0})
         if refreshed:
             self._set_bounds()
         if self._follows or refreshed:
@@ -367,6 +395,8 @@ class BoundOptimizer:
         sums: dict[str, _core.Array] = {}
         scalars: dict[str, dict[str, float]] = {}
         needed, allowed, known_scalars = self._expected()
+        directed = innermost_directed(self.description)
+        of_shape = directed._state_shapes if directed is not None else lambda shape: {}
         for key, value in state_dict.items():
             name, _, field = key.rpartition(".")
             array = np.asarray(value)
@@ -381,7 +411,7 @@ class BoundOptimizer:
                     problems.append(f"{key}: expected a finite number, got {value!r}")
                 else:
                     scalars.setdefault(name, {})[field] = float(array)
-            elif array.shape != shapes[name]:
+            elif array.shape != of_shape(shapes[name]).get(field, shapes[name]):
                 problems.append(f"{key}: shape {array.shape}, the parameter has {shapes[name]}")
             elif field == "gradient_sum":
                 sums[name] = _core.Array(np.array(array))
@@ -390,10 +420,11 @@ class BoundOptimizer:
         problems += [f"missing key {name}.step" for name in {**slots, **scalars} if name not in steps]
         for name, step in steps.items():
             found = set(slots.get(name, {}))
+            own = set(of_shape(shapes[name]))
             if step > 0:
-                missing = sorted(needed - found) + sorted(known_scalars - set(scalars.get(name, {})))
+                missing = sorted((needed | own) - found) + sorted(known_scalars - set(scalars.get(name, {})))
                 problems += [f"missing key {name}.{field}" for field in missing]
-            problems += [f"unexpected key {name}.{slot}" for slot in sorted(found - allowed)]
+            problems += [f"unexpected key {name}.{slot}" for slot in sorted(found - allowed - own)]
         if "steps" not in state_dict:
             problems.append("missing key steps")
         gathered = int(np.asarray(state_dict.get("gathered", 0)))

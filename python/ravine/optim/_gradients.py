@@ -19,6 +19,53 @@ def _unit_norms(x: Tensor) -> Tensor:
     return ops.sqrt(ops.sum(ops.square(x), axes, keepdim=x.ndim > 1))
 
 
+def bounds_of(optimizer: Optimizer) -> dict[str, float]:
+    """The bounds that are set, but for the adaptive one."""
+    names = ("clip_value", "clip_norm", "clip_global_norm")
+    return {name: getattr(optimizer, name) for name in names if getattr(optimizer, name) is not None}
+
+
+def _norm_of(squares: list[Tensor]) -> Tensor:
+    return ops.sqrt(sum(squares[1:], start=squares[0]))
+
+
+def _squares(gradients: Mapping[str, Tensor]) -> list[Tensor]:
+    return [ops.sum(ops.square(ops.cast(gradient, "float64"))) for gradient in gradients.values()]
+
+
+def bounded_by_norms(
+    bounds: Mapping[str, float], trace: Trace, gradients: Mapping[str, _core.Value]
+) -> dict[str, _core.Value]:
+    """The gradients with `bounds_of`, for rules whose kernel cannot do it as it does not see them."""
+    tensors = {name: Tensor(value, trace) for name, value in gradients.items()}
+    if "clip_value" in bounds:
+        largest = bounds["clip_value"]
+        tensors = {name: ops.clip(gradient, -largest, largest) for name, gradient in tensors.items()}
+    if "clip_norm" in bounds:
+        norms = [ops.sqrt(square) for square in _squares(tensors)]
+        tensors = {
+            name: gradient * _factor(norm, bounds["clip_norm"], gradient)
+            for (name, gradient), norm in zip(tensors.items(), norms, strict=True)
+        }
+    if "clip_global_norm" in bounds:
+        norm = _norm_of(_squares(tensors))
+        tensors = {
+            name: gradient * _factor(norm, bounds["clip_global_norm"], gradient)
+            for name, gradient in tensors.items()
+        }
+    return {name: gradient._as_value(trace) for name, gradient in tensors.items()}
+
+
+def _factor(norm: Tensor, bound: float, gradient: Tensor) -> Tensor:
+    return ops.cast(ops.minimum(bound / (norm + 1e-6), 1.0), gradient.dtype)
+
+
+def finite_gradients(trace: Trace, gradients: Mapping[str, _core.Value]) -> Tensor:
+    """Whether all gradients are finite, as a scalar."""
+    squares = _squares({name: Tensor(value, trace) for name, value in gradients.items()})
+    return ops.less(sum(squares[1:], start=squares[0]), float("inf"))
+
+
 def bounded_by_weights(
     optimizer: Optimizer,
     trace: Trace,

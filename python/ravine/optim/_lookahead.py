@@ -59,6 +59,9 @@ class Wrapper(Optimizer):
     def _version(self) -> Any:  # type: ignore[override]
         return (self.optimizer._version, self.__dict__["_own_changes"])
 
+    def _allowed(self) -> Any:
+        return self.optimizer._allowed()
+
     def _values(self, group: Group | None) -> dict[str, tuple[str, Any]]:
         return self.optimizer._values(group)
 
@@ -70,6 +73,12 @@ class Wrapper(Optimizer):
 
     def _preconditioner(self) -> CurvatureMemory | None:
         return self.optimizer._preconditioner()
+
+    @property
+    def innermost(self) -> Optimizer:
+        """The optimizer inside all wrappers."""
+        inside = self.optimizer
+        return inside.innermost if isinstance(inside, Wrapper) else inside
 
     def __repr__(self) -> str:
         own = "".join(f", {name}={self.__dict__[name]!r}" for name in self._own)

@@ -136,12 +136,16 @@ class Optimizer:
                 raise
         self._changed()
 
+    def _allowed(self) -> Mapping[str, Limits]:
+        """The numbers it has, under the engine's names."""
+        return rule_of(self.rule)[0]
+
     def _changed(self) -> None:
         self.__dict__["_version"] += 1
 
     def _checked(self, name: str, value: Any) -> Any:
         """The value of a hyperparameter as it is kept. Raises where it is not allowed."""
-        owner, limits = type(self).__name__, rule_of(self.rule)[0]
+        owner, limits = type(self).__name__, self._allowed()
         if name in self._several:
             names = self._several[name]
             if not isinstance(value, tuple | list) or len(value) != len(names):
@@ -162,7 +166,7 @@ class Optimizer:
         """What holds for a group: {the engine's name: (the user's, number or function)}."""
         fields = self.__dict__ if group is None else {**self.__dict__, **group._hyper}
         values: dict[str, tuple[str, Any]] = {}
-        for name in rule_of(self.rule)[0]:
+        for name in self._allowed():
             if name in fields:
                 values[name] = (name, fields[name])
         for name, parts in self._several.items():
@@ -178,7 +182,7 @@ class Optimizer:
         return {**numbers, **self._fixed}
 
     def _scheduled(self, group: Group | None = None) -> list[ScheduledNumber]:
-        limits = rule_of(self.rule)[0]
+        limits = self._allowed()
         return [
             ScheduledNumber(name, label, cast("Callable[[int], float]", value), limits[name])
             for name, (label, value) in self._values(group).items()
@@ -192,8 +196,9 @@ class Optimizer:
                 self._check_numbers(self._constants(group))
 
     def _check_numbers(self, numbers: dict[str, float]) -> None:
+        known = rule_of(self.rule)[0]
         try:
-            _core.check_hyper(self.rule, numbers)
+            _core.check_hyper(self.rule, {name: value for name, value in numbers.items() if name in known})
         except ValueError as error:
             raise ValueError(f"{type(self).__name__}: {str(error).partition(': ')[2]}") from None
 
