@@ -241,6 +241,7 @@ BAD: list[tuple[Any, tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
     (rosenbrock, (START,), {"method": "newton-cg", "radius": 0.0}, ValueError, "0 < radius <= max_radius"),
     (rosenbrock, (START,), {"method": "coordinate", "order": "up"}, ValueError, "order must be .*, got 'up'"),
     (rosenbrock, (np.array([1, 2]),), {}, TypeError, "x must be float32 or float64, got int64; convert it"),
+    (rosenbrock, (1.0,), {}, TypeError, "an array, arrays in a structure, or a Module is expected, got 1.0"),
     (rosenbrock, (np.zeros(0),), {}, ValueError, r"something in them are expected, got x float64 \(0,\)"),
     (
         lambda p: p["a"].sum(),

@@ -74,8 +74,10 @@ def minimize(
     Args:
         fn: `fn(x, *args)`, or for a model `fn(model, *args)`, a function of tensors that returns a scalar
             tensor.
-        x0: where to start: a float32 or float64 array, or arrays in tuples, lists and dicts; or a module,
-            whose parameters with `requires_grad` are the unknowns, and hold the minimum afterwards.
+        x0: where to start: a float32 or float64 array (lists of numbers are float32), or arrays in tuples,
+            lists and dicts; or a module, whose parameters with `requires_grad` are the unknowns, and hold the
+            minimum afterwards. It stays in the mode it is in; in training mode every evaluation counts in
+            the running statistics of BatchNorm.
         args: further arguments, not differentiated; arrays become tensors.
         method: see above.
         gtol: converged where no component of the gradient is larger; 1e-5 in float64, 1e-3 in float32.

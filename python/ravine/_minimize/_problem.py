@@ -67,6 +67,10 @@ class Problem:
             arrays = self._structure.arrays
             names = _names(unknown, len(arrays))
             self._parameters = []
+        if not arrays:
+            raise TypeError(
+                f"minimize: an array, arrays in a structure, or a Module is expected, got {unknown!r}"
+            )
         self.leaves: list[Leaf] = []
         n = 0
         for name, array in zip(names, arrays, strict=True):

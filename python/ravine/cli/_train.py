@@ -6,7 +6,6 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import ravine as rv
 
 from .. import data, models, nn, optim
+from ..optim.schedules import Cosine, Schedule
 from ..train import Trainer
 from ._results import prepare_folder, save_results
 
@@ -46,7 +46,7 @@ def run_train(options: argparse.Namespace) -> int:
     # BatchNorm has no statistics for a last mini-batch of one example.
     drop_last = len(x) % batch_size == 1
     updates = len(x) // batch_size if drop_last else -(-len(x) // batch_size)
-    optimizer = _optimizer(options.optimizer, _cosine(lr, epochs * updates))
+    optimizer = _optimizer(options.optimizer, Cosine(lr, epochs * updates))
     cpu = rv.cpu_info()
     threads = rv.get_num_threads()
     print(f"ravine {rv.__version__}  {cpu['model']}, {cpu['isa']}, {threads} thread{'s' * (threads > 1)}")
@@ -148,12 +148,7 @@ def _build(options: argparse.Namespace, x: np.ndarray, classes: int) -> nn.Seque
     return nn.Sequential(models.Standardize.fit(x), net)
 
 
-def _optimizer(name: str, lr: Callable[[int], float]) -> optim.Optimizer:
+def _optimizer(name: str, lr: Schedule) -> optim.Optimizer:
     if name == "sgd":
         return optim.SGD(lr=lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
     return optim.Adam(lr=lr) if name == "adam" else optim.AdamW(lr=lr)
-
-
-def _cosine(peak: float, steps: int) -> Callable[[int], float]:
-    """lr(step) = peak (1 + cos(π step / steps)) / 2, from Loshchilov and Hutter, "SGDR", 2017."""
-    return lambda step: 0.5 * peak * (1.0 + math.cos(math.pi * min(step, steps) / steps))
