@@ -28,6 +28,12 @@ class Average:
         every: they enter after every so many steps from there on.
 
     Before the first of them the average is the weights' first values.
+
+    Example:
+        >>> from ravine import nn, optim
+        >>> optimizer = optim.SGD(lr=0.1, average=optim.SWA(start=100, every=10))
+        >>> isinstance(optimizer.average, optim.Average)
+        True
     """
 
     def __init__(self, start: int = 0, every: int = 1) -> None:
