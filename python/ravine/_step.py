@@ -26,7 +26,7 @@ from .nn import Module
 from .optim import Optimizer
 from .optim._average import register
 from .optim._bound import BoundOptimizer
-from .optim._gradients import bounded_by_weights
+from .optim._gradients import bounded_by_weights, sharpest
 from .optim.schedules._schedule import load_schedule_states, schedule_states
 
 _MASK = (1 << 64) - 1
@@ -190,11 +190,6 @@ class TrainStep:
     ) -> list[_core.Value]:
         """Gradients of the same loss at other values of the parameters; buffers stay as they are."""
         trace = recording.trace
-        if trace.draws:
-            raise ValueError(
-                f"TrainStep: {type(self._optimizer).__name__} compares two gradients of a mini-batch; a loss "
-                "that draws random numbers has no two that agree: turn dropout off"
-            )
         with trace.substituted([(p.array, value) for p, value in zip(parameters, values, strict=True)]):
             with _trace.recording(trace):
                 loss, _ = self._forward(inputs.rebuild(recording.tensors))
@@ -219,7 +214,18 @@ class TrainStep:
         with _trace.recording(trace):
             if self._optimizer.skip_nonfinite:
                 trace.guard(loss._as_value(trace))
+            if self._optimizer._sharpness()[0] != 0:
+                rho, adaptive = self._bound.number(trace, "rho"), self._optimizer._sharpness()[1]
+                values = sharpest(trace, dict(parameters), by_name, rho, adaptive)
+                moved = self._gradients_at(recording, inputs, [p for _, p in parameters], values)
+                by_name = dict(zip(by_name, moved, strict=True))
             if self._preconditioner is not None:
+                if trace.draws:
+                    kind = type(self._optimizer).__name__
+                    raise ValueError(
+                        f"TrainStep: {kind} compares two gradients of a mini-batch; a loss that draws random "
+                        "numbers has no two that agree: turn dropout off"
+                    )
                 by_name = self._preconditioner.direct(
                     trace,
                     by_name,

@@ -6,11 +6,11 @@ from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yog
 from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
 from ._directed import Adafactor, Muon
 from ._lbfgs import LBFGS
-from ._lookahead import Lookahead
 from ._momentum import ASGD, LARS, SGD, Lion, Rprop
 from ._optimizer import LearningRate, Optimizer
 from ._options import Group
 from ._schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
+from ._wrappers import SAM, Lookahead
 
 __all__ = [
     "ASGD",
@@ -18,6 +18,7 @@ __all__ = [
     "LAMB",
     "LARS",
     "LBFGS",
+    "SAM",
     "SGD",
     "SWA",
     "AdaBelief",

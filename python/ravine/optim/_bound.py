@@ -13,7 +13,7 @@ from .._parameter import Parameter
 from .._tensor import Tensor
 from .._trace import Trace
 from ._direction import Direction, innermost_directed
-from ._gradients import bounded_by_norms, bounds_of, finite_gradients
+from ._gradients import bounded_by_norms, bounds_of, finite_gradients, with_noise
 from ._optimizer import Optimizer, ScheduledNumber, rule_of
 from ._options import Group, assign_groups
 
@@ -38,7 +38,7 @@ class _Part:
         self.direction = Direction(description, group) if innermost_directed(description) else None
         self._known = rule_of(description.rule)[0]
         self._set: dict[str, float] = {}  # what the engine has
-        self._scheduled: list[ScheduledNumber] = []
+        self.scheduled: list[ScheduledNumber] = []
 
     @property
     def names(self) -> list[str]:
@@ -52,12 +52,12 @@ class _Part:
 
     def refresh(self) -> None:
         """Reads the description anew, as it has changed."""
-        self._scheduled = self.description._scheduled(self.group)
+        self.scheduled = self.description._scheduled(self.group)
 
     def numbers(self, step: int) -> dict[str, float]:
         """All numbers of a step. Raises ValueError where one is not allowed."""
         owner = type(self.description).__name__
-        scheduled = {number.name: number.at(owner, step) for number in self._scheduled}
+        scheduled = {number.name: number.at(owner, step) for number in self.scheduled}
         numbers = self._without_decay({**self.description._constants(self.group), **scheduled})
         if scheduled:
             self.description._check_numbers(numbers)
@@ -67,10 +67,10 @@ class _Part:
         """The numbers that differ from those the engine has."""
         if refreshed:
             numbers = self.numbers(step)
-        elif not self._scheduled:
+        elif not self.scheduled:
             return {}
-        elif len(self._scheduled) == 1 and self._scheduled[0].name == "lr":
-            rate = self._scheduled[0]
+        elif len(self.scheduled) == 1 and self.scheduled[0].name == "lr":
+            rate = self.scheduled[0]
             numbers = {"lr": rate.at(type(self.description).__name__, step)}
         else:
             numbers = self.numbers(step)
@@ -163,6 +163,8 @@ class BoundOptimizer:
         self.skipped = 0  # steps that changed nothing, as a gradient was not finite
         self.evaluating = False  # whether the model has its averaged weights at present
         self._follows = True  # whether something follows the rule
+        self._constant_lr: float | None = None  # where every number is as in the last run
+        self._numbers: dict[str, _core.Array] = {}  # that programs read when they run
         self.gathered = 0  # calls since the last update whose gradients wait for the next
         self._sums: dict[str, _core.Array] = {}  # of gradients that wait
         self._clipping: _core.Clipping | None = None
@@ -207,12 +209,15 @@ class BoundOptimizer:
                 if old is not None and old.shape == array.shape:
                     sums[name].numpy()[...] = old.numpy()
         self._sums = sums
-        self._follows = True
+        self._follows, self._constant_lr = True, None
+        names = ["noise"] if description.noise is not None else []
+        names += ["rho"] if description._sharpness()[0] != 0 else []
+        self._numbers = {name: _core.Array(np.zeros((), np.float64)) for name in names}
 
     def _set_bounds(self) -> None:
         if self._clipping is None:
             return
-        bounds = {} if innermost_directed(self.description) else bounds_of(self.description)
+        bounds = {} if self._bounds_in_program() else bounds_of(self.description)
         for name in ("clip_value", "clip_norm", "clip_global_norm"):
             setattr(self._clipping, name, bounds.get(name, math.inf))
         self._clipping.skip_nonfinite = self.description.skip_nonfinite
@@ -249,9 +254,15 @@ class BoundOptimizer:
         bounds += [description.clip_global_norm is None, description.skip_nonfinite]
         of_gradients: list[Any] = [bounds, description.clip_adaptive, description.accumulate]
         directed = innermost_directed(description)
-        if directed is not None:
-            of_gradients += [directed._structure(), bounds_of(description)]
+        rho, adaptive = description._sharpness()
+        of_gradients += [directed and directed._structure(), description.noise is None, rho != 0, adaptive]
+        if self._bounds_in_program():
+            of_gradients.append(bounds_of(description))
         return [id(group) for group in groups], description.no_decay, slots, of_group, of_gradients
+
+    def _bounds_in_program(self) -> bool:
+        """Whether recorded operations bound the gradients, since more happens before the kernel."""
+        return innermost_directed(self.description) is not None or self.description.noise is not None
 
     def structure_changed(self) -> bool:
         """Whether the description changed so that the state has other slots (momentum on or off, say)."""
@@ -264,19 +275,27 @@ class BoundOptimizer:
         description = self.description
         directed = innermost_directed(description)
         steps = dict(gradients)
+        in_program = self._bounds_in_program()
+        if in_program:
+            steps = bounded_by_norms(bounds_of(description), trace, gradients)
+        if description.noise is not None:
+            steps = with_noise(trace, steps, self.number(trace, "noise"))
         if directed is not None:
             kept = finite_gradients(trace, gradients) if description.skip_nonfinite else None
-            bounded = bounded_by_norms(bounds_of(description), trace, gradients)
             for part in self._parts:
                 assert part.direction is not None
-                steps |= part.direction.record(directed, trace, part.members, bounded, kept)
+                steps |= part.direction.record(directed, trace, part.members, steps, kept)
         trace.finish()
-        by_norm = (description.clip_norm, description.clip_global_norm) != (None, None) and directed is None
+        by_norm = (description.clip_norm, description.clip_global_norm) != (None, None) and not in_program
         if by_norm or description.skip_nonfinite:
             for part in self._parts:
                 trace.graph.gradient_norm(part.core, [gradients[name] for name in part.names])
         for part in self._parts:
             trace.graph.optimizer_step(part.core, [steps[name] for name in part.names])
+
+    def number(self, trace: Trace, name: str) -> Tensor:
+        """A number that the program reads when it runs, as a scalar of float64."""
+        return Tensor(trace.state(self._numbers[name]), trace)
 
     @property
     def phase(self) -> tuple[bool, bool]:
@@ -303,6 +322,8 @@ class BoundOptimizer:
         """Hands changed numbers to the engine. Raises before anything changes. Returns the learning rate."""
         version = self.description._version
         refreshed = version != self._seen_version
+        if self._constant_lr is not None and not refreshed and not self.evaluating:
+            return self._constant_lr
         if self.evaluating:
             raise RuntimeError("training inside of averaged(model) would train the averages: leave it first")
         if refreshed:
@@ -322,8 +343,18 @@ class BoundOptimizer:
             for part in self._parts:
                 part.core.average_weight = 0.0 if average is None else average.weight(self.steps)
                 part.core.slow_weight = slow or 0.0
+        self._set_numbers()
         self._seen_version = version
+        varies = self._follows or self._numbers or callable(self.description.lr)
+        varies = varies or any(part.direction is not None or part.scheduled for part in self._parts)
+        self._constant_lr = None if varies else lr
         return lr
+
+    def _set_numbers(self) -> None:
+        description = self.description
+        values = {"noise": description._noise_std(self.steps), "rho": description._sharpness()[0]}
+        for name, number in self._numbers.items():
+            number.numpy()[...] = values[name]
 
     def after_run(self, lr: float) -> None:
         if not self.phase[1]:

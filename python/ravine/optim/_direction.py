@@ -12,8 +12,8 @@ from .._parameter import Parameter
 from .._tensor import Tensor
 from .._trace import Trace
 from ._directed import Directed
-from ._lookahead import Wrapper
 from ._optimizer import Optimizer
+from ._wrappers import Wrapper
 
 
 def innermost_directed(optimizer: Optimizer) -> Directed | None:

@@ -85,3 +85,33 @@ def bounded_by_weights(
         factor = ops.where(norm < largest, 1.0, largest / ops.maximum(norm, 1e-6))
         result[name] = (gradient * factor)._as_value(trace)
     return result
+
+
+def with_noise(trace: Trace, gradients: Mapping[str, _core.Value], std: Tensor) -> dict[str, _core.Value]:
+    """The gradients plus normal noise."""
+    result = {}
+    for name, value in gradients.items():
+        gradient = Tensor(value, trace)
+        noise = ops.randn(*gradient.shape, dtype=gradient.dtype)
+        result[name] = (gradient + ops.cast(std, gradient.dtype) * noise)._as_value(trace)
+    return result
+
+
+def sharpest(
+    trace: Trace,
+    parameters: Mapping[str, Parameter],
+    gradients: Mapping[str, _core.Value],
+    rho: Tensor,
+    adaptive: bool,
+) -> list[_core.Value]:
+    """The parameters moved by rho to where the loss is highest, by the gradients: what SAM looks at."""
+    weights = {name: Tensor(trace.state(parameters[name].array), trace) for name in gradients}
+    slopes = {name: Tensor(value, trace) for name, value in gradients.items()}
+    if adaptive:  # in units of the weights
+        norm = _norm_of(_squares({name: ops.abs(weights[name]) * slope for name, slope in slopes.items()}))
+        slopes = {name: ops.square(weights[name]) * slope for name, slope in slopes.items()}
+    else:
+        norm = _norm_of(_squares(slopes))
+    scale = rho / (norm + 1e-12)
+    moved = [weights[name] + slope * ops.cast(scale, slope.dtype) for name, slope in slopes.items()]
+    return [tensor._as_value(trace) for tensor in moved]

@@ -66,6 +66,8 @@ class Optimizer:
         clip_adaptive: bounds the norm of the gradient of each output unit (each row of a weight) to this
             share of the norm of the unit's weights, at least 1e-3; before the other bounds. Brock et al.
             2021, https://arxiv.org/abs/2102.06171.
+        noise: normal noise added to bounded gradients: (η, γ), or η with γ = 0.55, for a variance of
+            `η / (1 + t)^γ` in step t from 0. Neelakantan et al. 2015, https://arxiv.org/abs/1511.06807.
         skip_nonfinite: a step in which a gradient is NaN or infinite changes nothing and is counted in
             `TrainStep.skipped`.
         accumulate: number of calls whose gradients make one update, by their mean.
@@ -99,6 +101,7 @@ class Optimizer:
     clip_norm: float | None
     clip_global_norm: float | None
     clip_adaptive: float | None
+    noise: tuple[float, float] | None
     skip_nonfinite: bool
     accumulate: int
     average: Average | None
@@ -214,6 +217,16 @@ class Optimizer:
     def _slow_weight(self, step: int) -> float | None:
         """How far slow weights move after a step; None where there are none."""
         return None
+
+    def _sharpness(self) -> tuple[float, bool]:
+        """How far to look for the highest loss around the parameters, and whether in units of the weights."""
+        return 0.0, False
+
+    def _noise_std(self, step: int) -> float:
+        if self.noise is None:
+            return 0.0
+        eta, gamma = self.noise
+        return (eta / (1 + step) ** gamma) ** 0.5
 
     def _preconditioner(self) -> CurvatureMemory | None:
         """What turns gradients into directions for the rule, with state of its own."""

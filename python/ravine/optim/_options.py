@@ -56,6 +56,7 @@ class Options(TypedDict, total=False):
     clip_norm: float | None
     clip_global_norm: float | None
     clip_adaptive: float | None
+    noise: float | tuple[float, float] | None
     skip_nonfinite: bool
     accumulate: int
     average: Average | None
@@ -68,6 +69,7 @@ OPTIONS: dict[str, Any] = {
     "clip_norm": None,
     "clip_global_norm": None,
     "clip_adaptive": None,
+    "noise": None,
     "skip_nonfinite": False,
     "accumulate": 1,
     "average": None,
@@ -89,6 +91,11 @@ def checked_option(owner: Optimizer, name: str, value: Any) -> Any:
         return value
     if value is None:
         return None
+    if name == "noise":
+        pair = value if isinstance(value, tuple | list) else (value, 0.55)
+        if len(pair) != 2:
+            raise TypeError(f"{kind}: noise must be a number or a pair (eta, gamma), got {value!r}")
+        return finite(kind, "noise[0]", pair[0]), finite(kind, "noise[1]", pair[1])
     bound = finite(kind, name, value)
     if bound == 0:
         raise ValueError(f"{kind}: {name} must be above 0, got 0")

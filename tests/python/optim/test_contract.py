@@ -23,6 +23,7 @@ RULES: dict[str, Callable[..., optim.Optimizer]] = {
     "AdamW": lambda lr=0.05, **k: optim.AdamW(lr, **k),
     "LBFGS": lambda lr=0.05, **k: optim.LBFGS(lr, damping=0.1, **k),
     "Lookahead": lambda lr=0.05, **k: optim.Lookahead(optim.Adam(lr, **k), k=3),
+    "SAM": lambda lr=0.05, **k: optim.SAM(optim.Adam(lr, **k), rho=0.02),
     "Adamax": lambda lr=0.05, **k: optim.Adamax(lr, **k),
     "NAdam": lambda lr=0.05, **k: optim.NAdam(lr, **k),
     "RAdam": lambda lr=0.05, **k: optim.RAdam(lr, **k),

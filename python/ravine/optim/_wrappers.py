@@ -71,6 +71,9 @@ class Wrapper(Optimizer):
     def _slow_weight(self, step: int) -> float | None:
         return self.optimizer._slow_weight(step)
 
+    def _sharpness(self) -> tuple[float, bool]:
+        return self.optimizer._sharpness()
+
     def _preconditioner(self) -> CurvatureMemory | None:
         return self.optimizer._preconditioner()
 
@@ -125,3 +128,50 @@ class Lookahead(Wrapper):
 
     def _slow_weight(self, step: int) -> float | None:
         return self.alpha if (step + 1) % self.k == 0 else 0.0
+
+
+class SAM(Wrapper):
+    """Sharpness-aware minimisation: the gradient is taken where the loss around the weights is highest.
+
+    `e = rho · g / |g|` for the gradients g of all parameters together, and the optimizer inside gets the
+    gradients at `w + e`, of the same mini-batch; adaptive `e = rho · w² g / ||w| g|`, which does not depend
+    on the scale of the weights. Costs a second forward and backward pass. The loss that a step returns, and
+    the statistics of BatchNorm, are those at w.
+
+    Args:
+        optimizer: any other optimizer; its attributes can be read and set through this one.
+        rho: how far to look, above 0. May be changed between steps.
+        adaptive: measure in units of the weights (ASAM; rho is then about ten times larger).
+
+    Where the loss draws random numbers (dropout), the two passes draw their own.
+
+    Source: Foret et al. 2021, https://arxiv.org/abs/2010.01412; adaptive: Kwon et al. 2021,
+    https://arxiv.org/abs/2102.11600.
+
+    Example:
+        >>> from ravine import optim
+        >>> optim.SAM(optim.SGD(lr=0.1, momentum=0.9), rho=0.1).momentum
+        0.9
+    """
+
+    _own = ("rho", "adaptive")
+    rho: float
+    adaptive: bool
+
+    def __init__(self, optimizer: Optimizer, rho: float = 0.05, adaptive: bool = False) -> None:
+        super().__init__(optimizer)
+        if optimizer._preconditioner() is not None or optimizer._sharpness()[0] != 0:
+            raise ValueError(f"SAM: {type(optimizer).__name__} takes gradients at two places itself")
+        self.rho = rho
+        self.adaptive = adaptive
+
+    def _checked_own(self, name: str, value: Any) -> Any:
+        if name == "adaptive":
+            return bool(value)
+        rho = finite("SAM", "rho", value)
+        if rho == 0:
+            raise ValueError("SAM: rho must be above 0, got 0")
+        return rho
+
+    def _sharpness(self) -> tuple[float, bool]:
+        return (-self.rho if self.optimizer.hyper()["maximize"] else self.rho), self.adaptive
