@@ -160,6 +160,23 @@ def test_grid_search_trains_each_rate_on_the_same_batches() -> None:
     assert search.lrs.tolist() == rates
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_groups_of_parameters_come_along(wrapped: bool) -> None:
+    """A group names a module of the model that is given; in the copy it must mean the copy's."""
+    model = net()
+    optimizer: optim.Optimizer = optim.SGD(groups=[optim.Group(model[0], lr=0.0)])
+    if wrapped:
+        optimizer = optim.Lookahead(optimizer, k=1, alpha=1.0)
+    search = lr_grid_search(model, nn.CrossEntropyLoss(), optimizer, *examples(), lrs=[0.2], seed=1)
+    by_hand = net().train()
+    step = rv.TrainStep(
+        by_hand, nn.CrossEntropyLoss(), optim.SGD(0.2, groups=[optim.Group(by_hand[0], lr=0.0)])
+    )
+    losses = [step(*batch) for batch in Batches(*examples(), batch_size=32, shuffle=True, seed=1)]
+    assert search.results[0]["loss"] == pytest.approx(np.mean(losses), rel=1e-12)
+    assert optimizer.lr == 1e-3
+
+
 def test_grid_search_drops_rates_that_diverge() -> None:
     x, y = examples()
     y = (x @ np.arange(6, dtype="float32"))[:, None]

@@ -24,20 +24,19 @@ class Direction:
     def direction(self, g: np.ndarray) -> np.ndarray:
         return -g
 
-    def first_step(self, run: Run, slope: float, before: tuple[float, float] | None) -> float:
-        """The first trial of a line search; `before` is the last one's decrease and slope."""
-        if before is None:
+    def first_step(self, run: Run, slope: float, decrease: float | None) -> float:
+        """The first trial of a line search; `decrease` is what the last one achieved."""
+        if decrease is None:
             return min(1.0, 1.0 / norm(run.g))
-        return _as_before(run, slope, before)
+        return _as_before(run, slope, decrease)
 
     def update(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
         """Learns from a step s, the change y of the gradient along it, and the gradient g at its end."""
         self.fresh = False
 
 
-def _as_before(run: Run, slope: float, before: tuple[float, float]) -> float:
+def _as_before(run: Run, slope: float, decrease: float) -> float:
     """The step that would reduce the function as much as the last (Nocedal and Wright 2006, eq. 3.60)."""
-    decrease, _ = before
     step = 2.02 * decrease / -slope
     return step if step > 0 else 1.0 / norm(run.g)
 
@@ -47,7 +46,7 @@ def descend(run: Run, direction: Direction, search: LineSearch) -> None:
 
     A direction that leads nowhere is replaced by the negative gradient, once.
     """
-    before: tuple[float, float] | None = None
+    decrease: float | None = None
     while True:
         d = direction.direction(run.g)
         slope = dot(run.g, d)
@@ -55,15 +54,15 @@ def descend(run: Run, direction: Direction, search: LineSearch) -> None:
             direction.reset()
             d = -run.g
             slope = dot(run.g, d)
-        point = search(run, d, slope, direction.first_step(run, slope, before))
+        point = search(run, d, slope, direction.first_step(run, slope, decrease))
         if point is None:
             if direction.fresh:
                 raise run.give_up(-slope, "the line search found no lower point along the negative gradient")
             direction.reset()
-            before = None
+            decrease = None
             continue
         s, y = point.x - run.x, point.g - run.g
-        before = (run.f - point.f, slope)
+        decrease = run.f - point.f
         direction.update(s, y, point.g)
         run.accept(point.x, point.f, point.g)
 
@@ -108,10 +107,10 @@ class ConjugateDirection(Direction):
         self._d = -g if self._next is None else self._next
         return self._d
 
-    def first_step(self, run: Run, slope: float, before: tuple[float, float] | None) -> float:
-        if before is None:
+    def first_step(self, run: Run, slope: float, decrease: float | None) -> float:
+        if decrease is None:
             return min(1.0, 1.0 / norm(run.g))
-        return min(1.0, _as_before(run, slope, before)) if self.fresh else _as_before(run, slope, before)
+        return min(1.0, _as_before(run, slope, decrease)) if self.fresh else _as_before(run, slope, decrease)
 
     def update(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
         assert self._d is not None and self._g is not None
@@ -152,7 +151,7 @@ def cg(
 class QuasiNewton(Direction):
     """What BFGS and L-BFGS share: a full step is tried first, but for the first one."""
 
-    def first_step(self, run: Run, slope: float, before: tuple[float, float] | None) -> float:
+    def first_step(self, run: Run, slope: float, decrease: float | None) -> float:
         return min(1.0, 1.0 / norm(run.g)) if self.fresh else 1.0
 
 
@@ -173,7 +172,7 @@ class BFGSDirection(QuasiNewton):
     def update(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
         s, y = s.astype(np.float64), y.astype(np.float64)
         sy, yy = dot(s, y), dot(y, y)
-        if not sy > 1e-12 * yy * 1e-4:
+        if not sy > float(np.finfo(np.float64).eps) * yy:
             return
         if self.fresh:
             self.H *= sy / yy  # Nocedal and Wright 2006, eq. 6.20

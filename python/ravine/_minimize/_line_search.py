@@ -127,8 +127,8 @@ def _more_thuente(
             best = point
         bracketed = bracketed or closes
         if bracketed:
-            width_before, width, now = width, abs(other.step - best.step), width_before
-            if width >= 0.66 * now:
+            two_before, width_before, width = width_before, width, abs(other.step - best.step)
+            if width >= 0.66 * two_before:  # the interval shrinks too slowly
                 step = best.step + 0.5 * (other.step - best.step)
             if width <= 4.0 * np.finfo(np.float64).eps * max(best.step, other.step):
                 break
@@ -144,10 +144,9 @@ def _tilt(point: Point, tilt: float) -> Point:
 
 
 def _cubic(a: Point, b: Point) -> tuple[float, float]:
-    """Where the cubic through values and slopes of a and b has its minimum, also as a share of the way from a
-    to b.
+    """Where the cubic through values and slopes of a and b has its minimum.
 
-    The share is NaN where the cubic has no minimum.
+    Second, the same as a share of the way from a to b; NaN where the cubic has no minimum.
     """
     theta = 3.0 * (a.f - b.f) / (b.step - a.step) + a.slope + b.slope
     scale = max(abs(theta), abs(a.slope), abs(b.slope))
