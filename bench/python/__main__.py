@@ -3,6 +3,7 @@
     python -m bench.python                      all workloads, every engine that is installed
     python -m bench.python --quick              each workload briefly: does it run, roughly how fast
     python -m bench.python --updates            optimizers alone, on 100 thousand and 10 million numbers
+    python -m bench.python --rules              every optimizer alone, beside torch in its forms and optax
     python -m bench.python --sweep              dense nets of widths 8 to 4096 and batches 1 to 1024
     python -m bench.python tab dense128x32 --engines ravine torch --rounds 9
 
@@ -25,7 +26,7 @@ from pathlib import Path
 
 from . import engines
 from .report import markdown, sweep_markdown
-from .workloads import SWEEP_BATCHES, SWEEP_WIDTHS, UPDATES, WORKLOADS, Workload, find
+from .workloads import RULE_UPDATES, SWEEP_BATCHES, SWEEP_WIDTHS, UPDATES, WORKLOADS, Workload, find
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -195,6 +196,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="length of an engine's round; default: 1, or 0.1")
     parser.add_argument("--quick", action="store_true", help="short rounds, torch in fewer modes")
     parser.add_argument("--updates", action="store_true", help="optimizers alone")
+    parser.add_argument("--rules", action="store_true", help="every optimizer alone")
     parser.add_argument("--sweep", action="store_true", help="dense nets of many shapes; short rounds")
     parser.add_argument("--verbose", action="store_true", help="show what the engines print")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
@@ -213,7 +215,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     except KeyError as error:
         parser.error(error.args[0])
     if not options.workloads:
-        if options.sweep:
+        if options.rules:
+            options.workloads = list(RULE_UPDATES)
+        elif options.sweep:
             options.workloads = [f"dense{w}x{b}" for w in SWEEP_WIDTHS for b in SWEEP_BATCHES]
         else:
             options.workloads = list(UPDATES if options.updates else WORKLOADS | UPDATES)

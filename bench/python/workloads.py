@@ -13,7 +13,7 @@ class Workload:
     """One network, batch size and optimizer; softmax cross-entropy on random data.
 
     `net` is "mlp", "lenet", "resnet18", or "update": an optimizer's step alone, on gradients that are there.
-    SGD means momentum 0.9, Nesterov, lr 0.01; Adam means lr 1e-3.
+    "sgd" means momentum 0.9, Nesterov, lr 0.01; "adam" means lr 1e-3; others are classes of ravine.optim.
     """
 
     name: str
@@ -83,6 +83,16 @@ UPDATES = {
         Workload(f"{optimizer}10M", "update", 0, optimizer, tensors=(10_000_000,)),
     )
 }
+# Every optimizer, by the name of its class in Ravine; its default numbers.
+RULES = (
+    "SGD", "ASGD", "Rprop", "Lion", "LARS", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "AdaBelief", "Yogi",
+    "Adan", "LAMB", "Adagrad", "Adadelta", "RMSprop", "Adafactor", "ScheduleFreeSGD", "ScheduleFreeAdamW",
+)  # fmt: skip
+RULE_UPDATES = {
+    f"{rule}-{size}": Workload(f"{rule}-{size}", "update", 0, rule, tensors=tensors)
+    for rule in RULES
+    for size, tensors in (("100k", (100_000,)), ("100x1k", (1_000,) * 100), ("10M", (10_000_000,)))
+}
 SWEEP_WIDTHS = (8, 32, 128, 512, 2048, 4096)
 SWEEP_BATCHES = (1, 8, 32, 128, 1024)
 
@@ -94,9 +104,10 @@ def dense(width: int, batch: int) -> Workload:
 
 def find(name: str) -> Workload:
     """A workload by its name; "dense128x32" is one of the sweep. KeyError where there is none."""
-    known = WORKLOADS | UPDATES
-    if name in known:
-        return known[name]
+    workloads = WORKLOADS | UPDATES | RULE_UPDATES
+    if name in workloads:
+        return workloads[name]
     if match := re.fullmatch(r"dense([1-9][0-9]*)x([1-9][0-9]*)", name):
         return dense(int(match[1]), int(match[2]))
-    raise KeyError(f"no workload '{name}'; there are {', '.join(known)} and dense<width>x<batch>")
+    known = ", ".join(WORKLOADS | UPDATES)
+    raise KeyError(f"no workload '{name}'; there are {known}, <optimizer>-<size> and dense<width>x<batch>")

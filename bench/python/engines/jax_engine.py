@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import importlib.util
 import itertools
 from collections.abc import Callable
+from operator import attrgetter
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,8 @@ from ..workloads import Workload
 
 
 def modes(workload: Workload) -> list[str]:
+    if workload.is_update and workload.optimizer not in UPDATES:
+        return ["jit"] if workload.optimizer in OPTAX and importlib.util.find_spec("optax") else []
     return ["jit"]
 
 
@@ -173,7 +177,41 @@ def initial_state(workload: Workload, parameters):
     return parameters, (zeros(), zeros()) if workload.optimizer == "adam" else zeros(), jnp.zeros(())
 
 
+# The rules of optax, by the names of Ravine's; those it lacks are missing.
+OPTAX = {
+    "SGD": "sgd", "Rprop": "rprop", "Lion": "lion", "LARS": "lars", "Adam": "adam", "AdamW": "adamw",
+    "Adamax": "adamax", "NAdam": "nadam", "RAdam": "radam", "AdaBelief": "adabelief", "Yogi": "yogi",
+    "Adan": "adan", "LAMB": "lamb", "Adagrad": "adagrad", "Adadelta": "adadelta", "RMSprop": "rmsprop",
+    "Adafactor": "adafactor", "ScheduleFreeSGD": "contrib.schedule_free_sgd",
+    "ScheduleFreeAdamW": "contrib.schedule_free_adamw",
+}  # fmt: skip
+
+
+def prepare_optax(workload: Workload) -> Callable[[], float]:
+    import optax
+
+    rule = attrgetter(OPTAX[workload.optimizer])(optax)(learning_rate=1e-3)
+    values, gradients = ([jnp.asarray(array) for array in arrays] for arrays in workload.parameters())
+    held = jax.tree.map(jnp.copy, (values, rule.init(values)))  # donated: no array may stand there twice
+
+    def update(held, gradients):
+        parameters, state = held
+        updates, state = rule.update(gradients, state, parameters)
+        return optax.apply_updates(parameters, updates), state
+
+    compiled = jax.jit(update, donate_argnums=0)
+
+    def step() -> float:
+        nonlocal held
+        held = jax.block_until_ready(compiled(held, gradients))
+        return 0.0
+
+    return step
+
+
 def prepare_update(workload: Workload) -> Callable[[], float]:
+    if workload.optimizer not in UPDATES:
+        return prepare_optax(workload)
     values, gradients = workload.parameters()
     held = initial_state(workload, [jnp.asarray(value) for value in values])
     gradients = [jnp.asarray(gradient) for gradient in gradients]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import ravine as rv
-from ravine import _core, nn, optim
+from ravine import _core, _trace, nn, optim
 from ravine.optim._bound import BoundOptimizer
 
 from ..workloads import Workload
@@ -35,6 +35,8 @@ def build(workload: Workload) -> nn.Module:
 
 
 def optimizer_of(workload: Workload) -> optim.Optimizer:
+    if hasattr(optim, workload.optimizer):
+        return getattr(optim, workload.optimizer)()
     if workload.optimizer == "adam":
         return optim.Adam(lr=1e-3)
     return optim.SGD(lr=0.01, momentum=0.9, nesterov=True)
@@ -47,10 +49,10 @@ def prepare_update(workload: Workload) -> Callable[[], float]:
     bound = BoundOptimizer(optimizer_of(workload))
     bound.bind(list(parameters.items()), parameters)
     bound.before_run()
-    graph = _core.Graph()
     held = {name: nn.Parameter(value) for name, value in zip(parameters, gradients, strict=True)}
-    bound.record(graph, {name: graph.state(gradient.array, name) for name, gradient in held.items()})
-    program = _core.Program(graph, [])
+    with _trace.recording(_trace.Trace()) as trace:
+        bound.record(trace, {name: trace.state(gradient.array) for name, gradient in held.items()})
+    program = _core.Program(trace.graph, [])
 
     def step() -> float:
         lr = bound.before_run()

@@ -10,8 +10,11 @@ from ..workloads import Workload
 
 def modes(workload: Workload) -> list[str]:
     """Fused optimizers in all; "+tcmalloc" is preloaded by the caller of the process."""
-    if workload.is_update:
+    if workload.is_update and workload.optimizer in ("sgd", "adam"):
         return ["eager", "eager+tcmalloc"]
+    if workload.is_update:  # the forms of the rule, where torch has it
+        fused = ["fused"] if workload.optimizer in ("SGD", "Adam", "AdamW", "Adagrad") else []
+        return ["default", "foreach", *fused] if hasattr(torch.optim, workload.optimizer) else []
     plain = ["eager", "eager+tcmalloc", "compile"]
     if not workload.is_convolutional:
         return plain
@@ -67,18 +70,21 @@ def build(workload: Workload) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(*workload.sizes[-2:]))
 
 
-def optimizer_of(workload: Workload, parameters) -> torch.optim.Optimizer:
+def optimizer_of(workload: Workload, parameters, mode: str = "fused") -> torch.optim.Optimizer:
+    if workload.optimizer not in ("sgd", "adam"):
+        form = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}[mode]
+        return getattr(torch.optim, workload.optimizer)(parameters, **form)
     if workload.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=1e-3, fused=True)
     return torch.optim.SGD(parameters, lr=0.01, momentum=0.9, nesterov=True, fused=True)
 
 
-def prepare_update(workload: Workload) -> Callable[[], float]:
+def prepare_update(workload: Workload, mode: str) -> Callable[[], float]:
     parameters = []
     for value, gradient in zip(*workload.parameters(), strict=True):
         parameters.append(nn.Parameter(torch.from_numpy(value)))
         parameters[-1].grad = torch.from_numpy(gradient)
-    optimizer = optimizer_of(workload, parameters)
+    optimizer = optimizer_of(workload, parameters, mode)
 
     def step() -> float:
         optimizer.step()
@@ -91,7 +97,7 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     if workload.is_update:
-        return prepare_update(workload)
+        return prepare_update(workload, mode)
     model = build(workload)
     x, y = (torch.from_numpy(array) for array in workload.data())
     if "channels_last" in mode:
