@@ -264,6 +264,10 @@ class TrainStep:
         """Number of updates done."""
         return self._bound.steps
 
+    def _updates_of(self, calls: int) -> int:
+        """Number of updates that so many further calls make."""
+        return (self._bound.gathered + calls) // self._optimizer.accumulate
+
     @property
     def skipped(self) -> int:
         """Number of updates left out, as a gradient was NaN or infinite (the optimizer's skip_nonfinite)."""

@@ -137,7 +137,7 @@ class Trainer:
             raise ValueError(
                 f"fit: {len(x)} examples are no full mini-batch of {batch_size}, and drop_last is set"
             )
-        check_length(self.optimizer, self._step.steps, epochs * len(batches))
+        check_length(self.optimizer, self._step.steps, self._step._updates_of(epochs * len(batches)))
         names = ["loss", *self._metrics]
         names += [f"val_{name}" for name in names] if validation_data is not None else []
         check_monitors(self.optimizer, names)
@@ -217,7 +217,10 @@ class Trainer:
         self.model.train()
         mean = Mean()
         for batch, (x, y) in enumerate(batches):
+            skipped = self._step.skipped
             loss, measured = self._update(x, y)
+            if self._step.skipped > skipped:
+                continue  # a gradient was not finite: nothing has changed, so nothing is reported
             if not math.isfinite(loss):
                 raise FloatingPointError(
                     f"the loss became {loss} in epoch {epoch + 1}, batch {batch + 1} (lr {self._lr():.3g}): "
@@ -228,6 +231,11 @@ class Trainer:
             for callback in callbacks:
                 callback.on_batch_end(self, batch, loss)
         logs = mean.values()
+        if not logs:
+            raise FloatingPointError(
+                f"every update of epoch {epoch + 1} was skipped, as gradients were NaN or infinite: "
+                "rv.eager(check_nan=True) finds the place"
+            )
         if validation_data is not None:
             validation = self.evaluate(*validation_data, batch_size=max(batches.batch_size, 256))
             logs |= {f"val_{name}": value for name, value in validation.items()}

@@ -317,6 +317,126 @@ TEST(OptimizerRules, SameBitsOnEveryTeam) {
   check_every_team<double>();
 }
 
+// ---- around the rules ---------------------------------------------------------------------------
+
+TEST(GradientNorm, SumsOfSquaresOfWholeParameters) {
+  const auto check = [&]<class T>(T) {
+    on_every_isa([](const KernelTable& table) {
+      std::vector<Buffer<T>> gradients;
+      std::vector<ParameterSegment> segments;
+      for (const std::int64_t size : segment_sizes) {
+        gradients.push_back(random_buffer<T>(size, static_cast<std::uint64_t>(size) + 5, -3, 3));
+        segments.push_back({.gradient = gradients.back().data(), .size = size});
+      }
+      for (const double clip_value : {std::numeric_limits<double>::infinity(), 0.75}) {
+        std::vector<double> expected;
+        for (const Buffer<T>& gradient : gradients) {
+          double square = 0;
+          for (const T g : gradient) {
+            const double clipped = std::clamp(static_cast<double>(g), -clip_value, clip_value);
+            square += clipped * clipped;
+          }
+          expected.push_back(square);
+        }
+        Buffer<double> squares(std::ssize(segments));
+        kernels::GradientNormArgs args{
+            segments.data(), std::ssize(segments), &clip_value, squares.data(), nullptr, nullptr};
+        const auto& floats = table.of(dtype_of<T>);
+        Buffer<double> workspace(
+            static_cast<std::int64_t>(floats.gradient_norm_workspace(args) / sizeof(double)));
+        args.workspace = workspace.data();
+        run_same_bits(table, floats.gradient_norm, args, {squares.memory()}, {workspace.memory()});
+        expect_close(squares, expected, 1e-13, 0);
+      }
+    });
+  };
+  check(float{});
+  check(double{});
+}
+
+TEST(GradientNorm, NoSegments) {
+  on_every_isa([](const KernelTable& table) {
+    const double clip_value = 1;
+    kernels::GradientNormArgs args{nullptr, 0, &clip_value, nullptr, nullptr, nullptr};
+    EXPECT_EQ(table.float32.gradient_norm_workspace(args), 0u);
+    run(table, table.float32.gradient_norm, args, 3);
+  });
+}
+
+// One step of plain descent with lr 1 on gradients of one number each, with sums of squares given.
+struct Descent {
+  Buffer<double> p{10, 20}, g{3, 4}, q{30}, h{12};
+  Buffer<double> squares{9 + 16, 144};
+  std::vector<ParameterSegment> segments{{.parameter = p.data(), .gradient = g.data(), .size = 2},
+                                         {.parameter = q.data(), .gradient = h.data(), .size = 1}};
+  kernels::SgdHyper hyper{.lr = 1};
+  OptimizerStep step{.hyper = &hyper};
+
+  void run(const KernelTable& table) {
+    const OptimizerArgs args{
+        segments.data(), 2,       table.optimizer_functions(OptimizerRule::sgd, DType::float64),
+        &step,           nullptr, nullptr,
+        squares.data(),  2,       0};
+    testing::run(table, table.float64.optimizer_step, args, 2);
+  }
+};
+
+TEST(OptimizerStep, ClipsByValueAndNorms) {
+  on_every_isa([](const KernelTable& table) {
+    Descent by_value;
+    by_value.step.clip_value = 3.5;
+    by_value.run(table);
+    expect_close(by_value.p, std::vector<double>{7, 16.5}, 1e-15, 0);
+    expect_close(by_value.q, std::vector<double>{26.5}, 1e-15, 0);
+    Descent by_norm;  // 5 and 12 become 5 and 6
+    by_norm.step.clip_norm = 6;
+    by_norm.run(table);
+    expect_close(by_norm.p, std::vector<double>{7, 16}, 1e-15, 0);
+    expect_close(by_norm.q, std::vector<double>{30 - 12 * 6 / (12 + 1e-6)}, 1e-15, 0);
+    Descent together;  // 13 becomes 6.5
+    together.step.clip_global_norm = 6.5;
+    together.step.gradient_scale = -1;
+    together.run(table);
+    const double factor = 6.5 / (13 + 1e-6);
+    expect_close(together.p, std::vector<double>{10 + 3 * factor, 20 + 4 * factor}, 1e-15, 0);
+    expect_close(together.q, std::vector<double>{30 + 12 * factor}, 1e-15, 0);
+  });
+}
+
+TEST(OptimizerStep, SkipsWhatIsNotFinite) {
+  on_every_isa([](const KernelTable& table) {
+    for (const double bad :
+         {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
+      for (const double skip : {1.0, 0.0}) {
+        Descent descent;
+        descent.squares[1] = bad;
+        descent.step.skip_nonfinite = skip;
+        descent.run(table);
+        EXPECT_EQ(descent.p[0], skip != 0 ? 10 : 7);
+      }
+  });
+}
+
+TEST(OptimizerStep, AveragesAndSlowWeights) {
+  on_every_isa([](const KernelTable& table) {
+    Descent descent;
+    Buffer<double> average{0, 100}, slow{4, 8};
+    descent.segments[0].slots[kernels::average_slot] = average.data();
+    descent.segments[0].slots[kernels::slow_slot] = slow.data();
+    descent.step.average_weight = 0.25;
+    descent.run(table);  // p = 7, 16
+    expect_close(average, std::vector<double>{1.75, 79}, 1e-15, 0);
+    expect_close(slow, std::vector<double>{4, 8}, 0, 0);
+    descent.step.average_weight = 1;
+    descent.step.slow_weight = 0.5;
+    descent.run(table);  // p = 4, 12, and half way back
+    expect_close(slow, std::vector<double>{4, 10}, 1e-15, 0);
+    expect_close(descent.p, std::vector<double>{4, 10}, 1e-15, 0);
+    expect_close(average, std::vector<double>{4, 10}, 1e-15, 0);
+    expect_close(descent.q, std::vector<double>{6}, 1e-15, 0);
+  });
+}
+
 TEST(OptimizerRules, LarsTakesTheNormsOfWholeParameters) {
   on_every_isa([](const KernelTable& table) {
     // |p|^2 = 9 20000, |g|^2 = 16 20000; and a parameter that is zero, whose ratio is 1.

@@ -245,6 +245,28 @@ def test_accumulated_convolutions_equal_one_large_batch() -> None:
         np.testing.assert_allclose(four[key], value, rtol=1e-4, atol=1e-6)
 
 
+def test_fit_goes_on_after_a_skipped_update() -> None:
+    x = np.ones((40, 2), np.float32)
+    x[7] = np.nan
+    y = np.ones((40, 1), np.float32)
+    model = nn.Linear(2, 1)
+    trainer = rv.Trainer(model, nn.MSELoss(), optim.SGD(0.01, skip_nonfinite=True))
+    history = trainer.fit(x, y, epochs=2, batch_size=10, verbose=0)
+    assert np.isfinite(history["loss"]).all() and np.isfinite(model.weight.data).all()
+    with pytest.raises(FloatingPointError, match="every update of epoch 1 was skipped"):
+        trainer.fit(x * np.nan, y, verbose=0)
+    assert np.isfinite(model.weight.data).all()
+
+
+def test_a_schedule_counts_updates_and_not_calls() -> None:
+    x, y = np.ones((40, 2), np.float32), np.ones((40, 1), np.float32)
+    rate = optim.schedules.Linear(0.1, 0.0, steps=5)
+    trainer = rv.Trainer(nn.Linear(2, 1), nn.MSELoss(), optim.SGD(rate, accumulate=2))
+    trainer.fit(x, y, batch_size=4, verbose=0)
+    with pytest.raises(ValueError, match="the run takes 5 updates after the 5 done before"):
+        trainer.fit(x, y, batch_size=4, verbose=0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
