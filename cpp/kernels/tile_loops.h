@@ -46,16 +46,18 @@ RAVINE_INLINE void store_n(T* to, VecN<T, n> value, std::int64_t count) {
   else std::memcpy(to, &value, static_cast<std::size_t>(count) * sizeof(T));
 }
 
-// T... -> T
+// T... -> T. What the loop needs is copied from the block first, which stores could otherwise change for all
+// that the compiler knows.
 template <class F, class T, int arity>
 void map(void* result, const void* a, const void* b, const void* c, const TileBlock& block,
          const TileStep& step) {
   const Parameters<T> p{to_parameter<T>(step.params[0]), to_parameter<T>(step.params[1])};
-  for (std::int64_t row = 0; row < block.rows; ++row) {
-    T* r = row_of<T>(result, row, block.result_stride);
-    const T* x = row_of<T>(a, row, block.strides[0]);
-    [[maybe_unused]] const T* y = arity > 1 ? row_of<T>(b, row, block.strides[1]) : nullptr;
-    [[maybe_unused]] const T* z = arity > 2 ? row_of<T>(c, row, block.strides[2]) : nullptr;
+  const std::int64_t rows = block.rows, columns = block.columns;
+  const std::int64_t to_stride = block.result_stride, x_stride = block.strides[0],
+                     y_stride = block.strides[1], z_stride = block.strides[2];
+  T* r = static_cast<T*>(result);
+  const T *x = static_cast<const T*>(a), *y = static_cast<const T*>(b), *z = static_cast<const T*>(c);
+  for (std::int64_t row = 0; row < rows; ++row) {
     const auto value = [&](std::int64_t i, auto... count) RAVINE_INLINE_LAMBDA {
       if constexpr (arity == 1) return F::template of<T>(p, load<T>(x + i, count...));
       else if constexpr (arity == 2)
@@ -65,8 +67,12 @@ void map(void* result, const void* a, const void* b, const void* c, const TileBl
                                  load<T>(z + i, count...));
     };
     std::int64_t i = 0;
-    for (; i + lanes<T> <= block.columns; i += lanes<T>) store<T>(r + i, value(i));
-    if (const std::int64_t rest = block.columns - i; rest > 0) store<T>(r + i, value(i, rest), rest);
+    for (; i + lanes<T> <= columns; i += lanes<T>) store<T>(r + i, value(i));
+    if (const std::int64_t rest = columns - i; rest > 0) store<T>(r + i, value(i, rest), rest);
+    r += to_stride;
+    x += x_stride;
+    if constexpr (arity > 1) y += y_stride;
+    if constexpr (arity > 2) z += z_stride;
   }
 }
 
