@@ -90,6 +90,7 @@ struct VectorLanes {
   using Value = Vec<T>;
   using Numbers = Vec<Index<T>>;
   static constexpr std::int64_t width = lanes<T>;
+  static constexpr bool is_float = sizeof(T) == 4;
   template <class Count>
   RAVINE_INLINE static Value get(const T* from, Count n) {
     return load(from, n);
@@ -102,25 +103,36 @@ struct VectorLanes {
   RAVINE_INLINE static Numbers every_number(std::int64_t value) {
     return splat(static_cast<Index<T>>(value));
   }
-  RAVINE_INLINE static std::int64_t counted(All) { return width; }
-  RAVINE_INLINE static std::int64_t counted(std::int64_t n) { return n; }
+  // Indices lie in memory as int64: two vectors for one of int32.
   template <class Count>
   RAVINE_INLINE static void put_numbers(std::int64_t* to, Numbers numbers, Count n) {
-    alignas(64) Index<T> each[width];
-    store(each, numbers);
-    for (std::int64_t lane = 0; lane < counted(n); ++lane) to[lane] = each[lane];
+    if constexpr (is_float) {
+      VecN<Index<T>, width / 2> low, high;
+      split(numbers, low, high);
+      store(to, convert<std::int64_t>(low), first_half(n));
+      store(to + width / 2, convert<std::int64_t>(high), second_half(n));
+    } else {
+      store(to, numbers, n);
+    }
   }
   template <class Count>
   RAVINE_INLINE static Numbers get_numbers(const std::int64_t* from, Count n) {
-    alignas(64) Index<T> each[width] = {};
-    for (std::int64_t lane = 0; lane < counted(n); ++lane) each[lane] = static_cast<Index<T>>(from[lane]);
-    return load(each);
+    if constexpr (is_float)
+      return join<Numbers>(convert<Index<T>>(load(from, first_half(n))),
+                           convert<Index<T>>(load(from + width / 2, second_half(n))));
+    else return load(from, n);
   }
   // body(channel, count) for the channels [begin, end).
   template <class Body>
   RAVINE_INLINE static void for_each(std::int64_t begin, std::int64_t end, Body body) {
     for_each_vector<T>(end - begin, [&](std::int64_t i, auto n) { body(begin + i, n); });
   }
+
+ private:
+  RAVINE_INLINE static All first_half(All) { return {}; }
+  RAVINE_INLINE static All second_half(All) { return {}; }
+  RAVINE_INLINE static std::int64_t first_half(std::int64_t n) { return smaller(n, width / 2); }
+  RAVINE_INLINE static std::int64_t second_half(std::int64_t n) { return larger(n - width / 2, 0); }
 };
 
 template <class T>
@@ -159,8 +171,124 @@ RAVINE_INLINE void for_each_pixel_row(const PoolShape& s, std::int64_t rows, con
   }
 }
 
+// ---- windows side by side -----------------------------------------------------------------------
+// The usual case: windows that neither overlap nor leave gaps nor reach into padding. Each input belongs to
+// one of them, or lies behind the last.
+
+struct Tiles {
+  bool apply;
+  std::int64_t height, width;  // of a window
+};
+RAVINE_INLINE Tiles tiles_of(const PoolShape& s) {
+  if (s.out_height == 0 || s.out_width == 0) return {false, 0, 0};
+  if (s.adaptive)
+    return {s.height % s.out_height == 0 && s.width % s.out_width == 0, s.height / s.out_height,
+            s.width / s.out_width};
+  const bool side_by_side = s.kernel_h == s.stride_h && s.kernel_w == s.stride_w && s.pad_h == 0 &&
+                            s.pad_w == 0 && s.dilation_h == 1 && s.dilation_w == 1;
+  const bool inside = s.out_height <= s.height / s.kernel_h && s.out_width <= s.width / s.kernel_w;
+  return {side_by_side && inside, s.kernel_h, s.kernel_w};
+}
+
+// body(image, output row, output column, first channel, end channel)
+template <class Body>
+RAVINE_INLINE void for_each_tile(const PoolShape& s, const Team& team, Body body) {
+  for_each_pixel_row(s, s.out_height, team,
+                     [&](std::int64_t image, std::int64_t oh, std::int64_t begin, std::int64_t end) {
+                       for (std::int64_t ow = 0; ow < s.out_width; ++ow) body(image, oh, ow, begin, end);
+                     });
+}
+
+// Gradients to the input: value_at(load_output(element of the output, count), index of the input within its
+// image), and 0 for inputs behind the last windows.
+template <class T, class L, class Load, class ValueAt>
+RAVINE_INLINE void spread_tiles(const PoolShape s, const Tiles& tiles, T* grad_input, const Team& team,
+                                Load load_output, ValueAt value_at) {
+  const auto clear = [&](T* pixel, std::int64_t begin, std::int64_t end) {
+    L::for_each(begin, end, [&](std::int64_t c, auto n) { L::put(pixel + c, typename L::Value{}, n); });
+  };
+  for_each_tile(
+      s, team,
+      [&](std::int64_t image, std::int64_t oh, std::int64_t ow, std::int64_t begin, std::int64_t end) {
+        T* to = grad_input + image * s.height * s.width * s.channels;
+        const std::int64_t pixel = ((image * s.out_height + oh) * s.out_width + ow) * s.channels;
+        const std::int64_t first = oh * tiles.height * s.width + ow * tiles.width;
+        L::for_each(begin, end, [&](std::int64_t c, auto n) {
+          const auto output = load_output(pixel + c, n);
+          for (std::int64_t h = 0; h < tiles.height; ++h)
+            for (std::int64_t w = 0; w < tiles.width; ++w) {
+              const std::int64_t index = first + h * s.width + w;
+              L::put(to + index * s.channels + c, value_at(output, index), n);
+            }
+        });
+        const bool last_column = ow + 1 == s.out_width, last_row = oh + 1 == s.out_height;
+        if (last_column)
+          for (std::int64_t h = oh * tiles.height; h < (oh + 1) * tiles.height; ++h)
+            for (std::int64_t w = s.out_width * tiles.width; w < s.width; ++w)
+              clear(to + (h * s.width + w) * s.channels, begin, end);
+        if (last_column && last_row)
+          for (std::int64_t i = s.out_height * tiles.height * s.width; i < s.height * s.width; ++i)
+            clear(to + i * s.channels, begin, end);
+      });
+}
+
 // ---- maximum
 // ---------------------------------------------------------------------------------------------------
+
+// x is larger than the best so far, or the first NaN.
+template <class V>
+RAVINE_INLINE auto replaces(V x, V best) {
+  if constexpr (std::is_arithmetic_v<V>) return !(x <= best) && best == best;
+  else return ~(x <= best) & (best == best);
+}
+
+// `side` of square windows where the compiler shall know it, or 0.
+template <class T, class L, int side>
+void max_pool_tiles(const MaxPoolArgs& args, const Tiles& tiles, const Team& team) {
+  const PoolShape s = args.shape;
+  const std::int64_t window_h = side > 0 ? side : tiles.height, window_w = side > 0 ? side : tiles.width;
+  for_each_tile(
+      s, team,
+      [&](std::int64_t image, std::int64_t oh, std::int64_t ow, std::int64_t begin, std::int64_t end) {
+        const T* input = static_cast<const T*>(args.input) + image * s.height * s.width * s.channels;
+        const std::int64_t pixel = ((image * s.out_height + oh) * s.out_width + ow) * s.channels;
+        const std::int64_t first = oh * window_h * s.width + ow * window_w;
+        L::for_each(begin, end, [&](std::int64_t c, auto n) {
+          typename L::Value best = L::get(input + first * s.channels + c, n);
+          typename L::Numbers where = L::every_number(first);
+          for (std::int64_t h = 0; h < window_h; ++h)
+            for (std::int64_t w = 0; w < window_w; ++w) {
+              if (h == 0 && w == 0) continue;
+              const std::int64_t index = first + h * s.width + w;
+              const typename L::Value x = L::get(input + index * s.channels + c, n);
+              const auto wins = replaces(x, best);
+              best = wins ? x : best;
+              where = wins ? L::every_number(index) : where;
+            }
+          L::put(static_cast<T*>(args.output) + pixel + c, best, n);
+          if (args.indices != nullptr) L::put_numbers(args.indices + pixel + c, where, n);
+        });
+      });
+}
+
+// What a gradient needs of an output.
+template <class L>
+struct Chosen {
+  typename L::Value grad;
+  typename L::Numbers index;
+};
+template <class T, class L>
+void max_pool_grad_tiles(const MaxPoolGradArgs& args, const Tiles& tiles, const Team& team) {
+  spread_tiles<T, L>(
+      args.shape, tiles, static_cast<T*>(args.grad_input), team,
+      [&](std::int64_t at, auto n) {
+        return Chosen<L>{L::get(static_cast<const T*>(args.grad_output) + at, n),
+                         L::get_numbers(args.indices + at, n)};
+      },
+      [](const Chosen<L>& output, std::int64_t index) {
+        return output.index == L::every_number(index) ? output.grad : typename L::Value{};
+      });
+}
 
 template <class T, class L>
 void max_pool_rows(const MaxPoolArgs& args, const Team& team) {
@@ -190,8 +318,7 @@ void max_pool_rows(const MaxPoolArgs& args, const Team& team) {
               for (std::int64_t kw = 0; kw < columns.count;
                    ++kw, from += column_step, index += columns.dilation) {
                 const typename L::Value x = L::get(from, n);
-                const auto wins =
-                    (x > best) | ((x != x) & (best == best));  // a larger value, or the first NaN
+                const auto wins = replaces(x, best);
                 best = wins ? x : best;
                 where = wins ? L::every_number(index) : where;
               }
@@ -263,6 +390,17 @@ void avg_pool_rows(const AvgPoolArgs& args, const Team& team) {
 }
 
 template <class T, class L>
+void avg_pool_grad_tiles(const AvgPoolGradArgs& args, const Tiles& tiles, const Team& team) {
+  const typename L::Value divisor = L::every(static_cast<T>(tiles.height * tiles.width));
+  spread_tiles<T, L>(
+      args.shape, tiles, static_cast<T*>(args.grad_input), team,
+      [&](std::int64_t at, auto n) {
+        return L::get(static_cast<const T*>(args.grad_output) + at, n) / divisor;
+      },
+      [](typename L::Value share, std::int64_t) { return share; });
+}
+
+template <class T, class L>
 void avg_pool_grad_rows(const AvgPoolGradArgs& args, const Team& team) {
   const PoolShape s = args.shape;
   const Axis row_axis = rows_of(s), column_axis = columns_of(s);
@@ -300,14 +438,24 @@ void avg_pool_grad_rows(const AvgPoolGradArgs& args, const Team& team) {
 
 template <class T>
 void max_pool(const MaxPoolArgs& args, const Team& team) {
-  with_lanes<T>(args.shape, [&](auto l) { max_pool_rows<T, decltype(l)>(args, team); });
+  const Tiles tiles = tiles_of(args.shape);
+  with_lanes<T>(args.shape, [&](auto l) {
+    using L = decltype(l);
+    if (tiles.apply && tiles.height == 2 && tiles.width == 2) max_pool_tiles<T, L, 2>(args, tiles, team);
+    else if (tiles.apply) max_pool_tiles<T, L, 0>(args, tiles, team);
+    else max_pool_rows<T, L>(args, team);
+  });
 }
 template void max_pool<float>(const MaxPoolArgs&, const Team&);
 template void max_pool<double>(const MaxPoolArgs&, const Team&);
 
 template <class T>
 void max_pool_grad(const MaxPoolGradArgs& args, const Team& team) {
-  with_lanes<T>(args.shape, [&](auto l) { max_pool_grad_rows<T, decltype(l)>(args, team); });
+  const Tiles tiles = tiles_of(args.shape);
+  with_lanes<T>(args.shape, [&](auto l) {
+    if (tiles.apply) max_pool_grad_tiles<T, decltype(l)>(args, tiles, team);
+    else max_pool_grad_rows<T, decltype(l)>(args, team);
+  });
 }
 template void max_pool_grad<float>(const MaxPoolGradArgs&, const Team&);
 template void max_pool_grad<double>(const MaxPoolGradArgs&, const Team&);
@@ -321,7 +469,11 @@ template void avg_pool<double>(const AvgPoolArgs&, const Team&);
 
 template <class T>
 void avg_pool_grad(const AvgPoolGradArgs& args, const Team& team) {
-  with_lanes<T>(args.shape, [&](auto l) { avg_pool_grad_rows<T, decltype(l)>(args, team); });
+  const Tiles tiles = tiles_of(args.shape);
+  with_lanes<T>(args.shape, [&](auto l) {
+    if (tiles.apply) avg_pool_grad_tiles<T, decltype(l)>(args, tiles, team);
+    else avg_pool_grad_rows<T, decltype(l)>(args, team);
+  });
 }
 template void avg_pool_grad<float>(const AvgPoolGradArgs&, const Team&);
 template void avg_pool_grad<double>(const AvgPoolGradArgs&, const Team&);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -204,13 +205,14 @@ RAVINE_INLINE void split(V value, Half& low, Half& high) {
   std::memcpy(&low, &value, sizeof(Half));
   std::memcpy(&high, reinterpret_cast<const char*>(&value) + sizeof(Half), sizeof(Half));
 }
+template <class Half, int... lane>
+RAVINE_INLINE auto end_to_end(Half low, Half high, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(low, high, lane...);
+}
 template <class V, class Half>
 RAVINE_INLINE V join(Half low, Half high) {
   static_assert(2 * sizeof(Half) == sizeof(V));
-  V value;
-  std::memcpy(&value, &low, sizeof(Half));
-  std::memcpy(reinterpret_cast<char*>(&value) + sizeof(Half), &high, sizeof(Half));
-  return value;
+  return (V)end_to_end(low, high, std::make_integer_sequence<int, 2 * sizeof(low) / sizeof(low[0])>{});
 }
 
 RAVINE_INLINE void widen(Vec<float> value, Vec<double>& low, Vec<double>& high) {
