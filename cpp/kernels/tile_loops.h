@@ -76,21 +76,30 @@ void map(void* result, const void* a, const void* b, const void* c, const TileBl
   }
 }
 
+// body(row, column, count) for n columns at a time and for what is left of a row, where count is less.
+template <int n, class Body>
+RAVINE_INLINE void for_each_part(std::int64_t rows, std::int64_t columns, Body body) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::int64_t i = 0;
+    for (; i + n <= columns; i += n) body(row, i, std::integral_constant<std::int64_t, n>{});
+    if (i < columns) body(row, i, columns - i);
+  }
+}
+
 // T, T -> bool
 template <class F, class T>
 void compare(void* result, const void* a, const void* b, const void*, const TileBlock& block,
              const TileStep&) {
   constexpr int n = lanes<T>;
-  for (std::int64_t row = 0; row < block.rows; ++row) {
-    std::uint8_t* r = row_of<std::uint8_t>(result, row, block.result_stride);
-    const T* x = row_of<T>(a, row, block.strides[0]);
-    const T* y = row_of<T>(b, row, block.strides[1]);
-    for (std::int64_t i = 0; i < block.columns; i += n) {
-      const std::int64_t count = block.columns - i;
-      const auto mask = F::template of<T>({}, load_n<T, n>(x + i, count), load_n<T, n>(y + i, count));
-      store_n<std::uint8_t, n>(r + i, convert<std::uint8_t>(mask & 1), count);
-    }
-  }
+  const TileBlock copied = block;
+  for_each_part<n>(copied.rows, copied.columns,
+                   [&](std::int64_t row, std::int64_t i, auto count) RAVINE_INLINE_LAMBDA {
+                     const T* x = row_of<T>(a, row, copied.strides[0]) + i;
+                     const T* y = row_of<T>(b, row, copied.strides[1]) + i;
+                     const auto mask = F::template of<T>({}, load_n<T, n>(x, count), load_n<T, n>(y, count));
+                     store_n<std::uint8_t, n>(row_of<std::uint8_t>(result, row, copied.result_stride) + i,
+                                              convert<std::uint8_t>(mask & 1), count);
+                   });
 }
 
 // bool, T, T -> T; T stands for every type of its size.
@@ -98,18 +107,16 @@ template <class T>
 void choose(void* result, const void* a, const void* b, const void* c, const TileBlock& block,
             const TileStep&) {
   constexpr int n = lanes<T>;
-  for (std::int64_t row = 0; row < block.rows; ++row) {
-    T* r = row_of<T>(result, row, block.result_stride);
-    const std::uint8_t* condition = row_of<std::uint8_t>(a, row, block.strides[0]);
-    const T* yes = row_of<T>(b, row, block.strides[1]);
-    const T* no = row_of<T>(c, row, block.strides[2]);
-    for (std::int64_t i = 0; i < block.columns; i += n) {
-      const std::int64_t count = block.columns - i;
-      const Vec<T> mask = convert<T>(load_n<std::uint8_t, n>(condition + i, count));
-      const Vec<T> value = mask != T(0) ? load_n<T, n>(yes + i, count) : load_n<T, n>(no + i, count);
-      store_n<T, n>(r + i, value, count);
-    }
-  }
+  const TileBlock copied = block;
+  for_each_part<n>(copied.rows, copied.columns,
+                   [&](std::int64_t row, std::int64_t i, auto count) RAVINE_INLINE_LAMBDA {
+                     const std::uint8_t* condition = row_of<std::uint8_t>(a, row, copied.strides[0]) + i;
+                     const T* yes = row_of<T>(b, row, copied.strides[1]) + i;
+                     const T* no = row_of<T>(c, row, copied.strides[2]) + i;
+                     const Vec<T> mask = convert<T>(load_n<std::uint8_t, n>(condition, count));
+                     store_n<T, n>(row_of<T>(result, row, copied.result_stride) + i,
+                                   mask != T(0) ? load_n<T, n>(yes, count) : load_n<T, n>(no, count), count);
+                   });
 }
 
 // From -> To; bool is a byte 0 or 1.
@@ -140,25 +147,37 @@ void uniform(void* result, const void*, const void*, const void*, const TileBloc
              const TileStep& step) {
   constexpr int per_group = is_float<T> ? words_per_group : words_per_group / 2;
   const std::uint64_t seed = step.random->seed, step_number = step.random->step;
-  alignas(64) std::uint32_t words[words_per_group];
+  const std::int64_t columns = block.columns;
+  constexpr int at_once = lanes<T> >= 8 ? 2 : 1;  // groups
+  alignas(64) std::uint32_t words[at_once * words_per_group];
+  // Elements of `groups` groups from one on.
+  const auto fill = [&](T* to, std::int64_t group, auto groups) RAVINE_INLINE_LAMBDA {
+    random_groups<groups>(seed, step_number, step.stream, static_cast<std::uint64_t>(group), words);
+    for (int j = 0; j < groups * per_group; j += is_float<T> ? lanes<T> : 1) {
+      if constexpr (is_float<T>) {
+        const auto bits = (Vec<std::int32_t>)(load<std::uint32_t>(words + j) >> 8);
+        store<T>(to + j, convert<T>(bits) * 0x1p-24f);
+      } else {
+        const int at = (j / 16) * 32 + j % 16;
+        const std::uint64_t both = (static_cast<std::uint64_t>(words[at]) << 32) | words[at + 16];
+        to[j] = static_cast<double>(static_cast<std::int64_t>(both >> 11)) * 0x1p-53;
+      }
+    }
+  };
   for (std::int64_t row = 0; row < block.rows; ++row) {
     T* r = row_of<T>(result, row, block.result_stride);
     const std::int64_t first = block.element + row * block.element_stride;
-    for (std::int64_t i = 0; i < block.columns;) {
+    for (std::int64_t i = 0; i < columns;) {
       const std::int64_t group = (first + i) / per_group, inside = (first + i) % per_group;
-      random_group(seed, step_number, step.stream, static_cast<std::uint64_t>(group), words);
-      alignas(64) T numbers[per_group];
-      for (int j = 0; j < per_group; ++j) {
-        if constexpr (is_float<T>) {
-          numbers[j] = static_cast<float>(static_cast<std::int32_t>(words[j] >> 8)) * 0x1p-24f;
-        } else {
-          const int at = (j / 16) * 32 + j % 16;
-          const std::uint64_t both = (static_cast<std::uint64_t>(words[at]) << 32) | words[at + 16];
-          numbers[j] = static_cast<double>(static_cast<std::int64_t>(both >> 11)) * 0x1p-53;
-        }
+      const std::int64_t left = columns - i, in_group = per_group - inside;
+      if (inside == 0 && left >= at_once * per_group) {
+        fill(r + i, group, std::integral_constant<int, at_once>{});
+        i += at_once * per_group;
+        continue;
       }
-      const std::int64_t left = block.columns - i, in_group = per_group - inside,
-                         count = left < in_group ? left : in_group;
+      const std::int64_t count = left < in_group ? left : in_group;
+      alignas(64) T numbers[per_group];
+      fill(numbers, group, std::integral_constant<int, 1>{});
       std::memcpy(r + i, numbers + inside, static_cast<std::size_t>(count) * sizeof(T));
       i += count;
     }

@@ -27,17 +27,22 @@ RAVINE_INLINE void multiply_wide(Words x, std::uint32_t factor, Words& high, Wor
 #endif
 }
 
-// Ten rounds on the counters (c[0], c[1], c[2], c[3]) of every lane.
-RAVINE_INLINE void philox(Words c[4], std::uint64_t key) {
+// Ten rounds on the counters (c[.][0], ..., c[.][3]) of every lane; several sets at once, as a round waits
+// for the one before.
+template <int sets>
+RAVINE_INLINE void philox(Words (&c)[sets][4], std::uint64_t key) {
   auto key_low = static_cast<std::uint32_t>(key), key_high = static_cast<std::uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
-    Words high0, low0, high1, low1;
-    multiply_wide(c[0], 0xD2511F53u, high0, low0);
-    multiply_wide(c[2], 0xCD9E8D57u, high1, low1);
-    c[0] = high1 ^ c[1] ^ key_low;
-    c[1] = low1;
-    c[2] = high0 ^ c[3] ^ key_high;
-    c[3] = low0;
+#pragma GCC unroll 4
+    for (int set = 0; set < sets; ++set) {
+      Words high0, low0, high1, low1;
+      multiply_wide(c[set][0], 0xD2511F53u, high0, low0);
+      multiply_wide(c[set][2], 0xCD9E8D57u, high1, low1);
+      c[set][0] = high1 ^ c[set][1] ^ key_low;
+      c[set][1] = low1;
+      c[set][2] = high0 ^ c[set][3] ^ key_high;
+      c[set][3] = low0;
+    }
     key_low += 0x9E3779B9u;
     key_high += 0xBB67AE85u;
   }
@@ -49,18 +54,28 @@ RAVINE_INLINE void philox(Words c[4], std::uint64_t key) {
 // 16 bits | i high << 16).
 inline constexpr int words_per_group = 64;
 
-RAVINE_INLINE void random_group(std::uint64_t seed, std::uint64_t step, std::uint32_t stream,
-                                std::uint64_t group, std::uint32_t words[words_per_group]) {
+// Consecutive groups.
+template <int groups>
+RAVINE_INLINE void random_groups(std::uint64_t seed, std::uint64_t step, std::uint32_t stream,
+                                 std::uint64_t group, std::uint32_t* words) {
   constexpr int per_word = words_per_group / 4;  // counters of a group
-  for (int first = 0; first < per_word; first += lanes<std::uint32_t>) {
+  constexpr int per_set = lanes<std::uint32_t>, sets = per_word / per_set;
+  Words c[groups * sets][4];
+#pragma GCC unroll 8
+  for (int set = 0; set < groups * sets; ++set) {
     const std::uint64_t index =
-        group * per_word + static_cast<std::uint64_t>(first);  // 16 | index - first: no carry
-    Words c[4] = {lane_numbers<std::uint32_t>() + static_cast<std::uint32_t>(index), splat(stream),
-                  splat(static_cast<std::uint32_t>(step)),
-                  splat(static_cast<std::uint32_t>(((step >> 32) & 0xffff) | (index >> 32 << 16)))};
-    philox(c, seed);
-    for (int word = 0; word < 4; ++word) store(words + word * per_word + first, c[word]);
+        group * per_word + static_cast<std::uint64_t>(set * per_set);  // no carry in its lanes
+    c[set][0] = lane_numbers<std::uint32_t>() + static_cast<std::uint32_t>(index);
+    c[set][1] = splat(stream);
+    c[set][2] = splat(static_cast<std::uint32_t>(step));
+    c[set][3] = splat(static_cast<std::uint32_t>(((step >> 32) & 0xffff) | (index >> 32 << 16)));
   }
+  philox(c, seed);
+#pragma GCC unroll 8
+  for (int set = 0; set < groups * sets; ++set)
+#pragma GCC unroll 4
+    for (int word = 0; word < 4; ++word)
+      store(words + set / sets * words_per_group + word * per_word + set % sets * per_set, c[set][word]);
 }
 
 }  // namespace ravine::kernels::RAVINE_ISA

@@ -185,10 +185,34 @@ RAVINE_INLINE V wrapped_product(V a, V b) {
 
 // ---- conversion ---------------------------------------------------------------------------------
 
+#if defined(__AVX2__)
+// As many bytes as a vector has lanes of T, as unsigned integers of T's size. (GCC 12 takes them one by one.)
+template <class T, class V>
+RAVINE_INLINE auto wide_bytes(V bytes) {
+  std::uint64_t parts[2] = {};
+  std::memcpy(parts, &bytes, sizeof(bytes));
+  const __m128i low = _mm_set_epi64x(static_cast<long long>(parts[1]), static_cast<long long>(parts[0]));
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return (Vec<std::int32_t>)_mm512_maskz_cvtepu8_epi32(0xffff, low);
+  else return (Vec<std::int64_t>)_mm512_maskz_cvtepu8_epi64(0xff, low);
+#else
+  if constexpr (sizeof(T) == 4) return (Vec<std::int32_t>)_mm256_cvtepu8_epi32(low);
+  else return (Vec<std::int64_t>)_mm256_cvtepu8_epi64(low);
+#endif
+}
+#endif
+
 // As C++ converts, lane by lane; the result has as many lanes.
 template <class To, class V>
 RAVINE_INLINE auto convert(V value) {
-  return __builtin_convertvector(value, VecN<To, sizeof(V) / sizeof(value[0])>);
+  using From = std::remove_cvref_t<decltype(value[0])>;
+  constexpr int n = sizeof(V) / sizeof(From);
+#if defined(__AVX2__)
+  if constexpr (std::is_same_v<From, std::uint8_t> && sizeof(To) >= 4 && n == lanes<To>)
+    return __builtin_convertvector(wide_bytes<To>(value), VecN<To, n>);
+  else
+#endif
+    return __builtin_convertvector(value, VecN<To, n>);
 }
 
 // The two halves of a vector, in order; fixed-size copies, which compile to register moves.
