@@ -7,6 +7,7 @@
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 #include "kernels/tile_copy.h"
+#include "simd/rows.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 namespace {
@@ -127,11 +128,16 @@ Plan plan_of(const ReduceArgs& args, bool splits_columns) {
 
 // ---- rows ---------------------------------------------------------------------------------------
 
-// n elements, 0 <= n: eight running vectors, which are combined in a fixed order.
+// n elements, 0 <= n: eight running vectors, which are combined in a fixed order; the lanes are still to be
+// combined.
 template <class Op, class T>
-T reduce_chunk(const T* x, std::int64_t n) {
+RAVINE_INLINE Vec<T> lanes_of_chunk(const T* x, std::int64_t n) {
   constexpr int width = 8, L = lanes<T>;
   const Vec<T> identity = splat<T>(Op::template identity<T>());
+  const auto rest_at = [&](std::int64_t i, std::int64_t rest) RAVINE_INLINE_LAMBDA {
+    return lane_numbers<T>() < static_cast<T>(rest) ? load<T>(x + i, rest) : identity;
+  };
+  if (n < L) return n > 0 ? rest_at(0, n) : identity;
   Vec<T> running[width] = {identity, identity, identity, identity, identity, identity, identity, identity};
   std::int64_t i = 0;
   for (; i + width * L <= n; i += width * L)
@@ -142,13 +148,38 @@ T reduce_chunk(const T* x, std::int64_t n) {
     running[k] = Op::apply(running[k], load<T>(x + i));
     i += L;
   }
-  if (const std::int64_t rest = n - i; rest > 0) {
-    const Vec<T> last = lane_numbers<T>() < static_cast<T>(rest) ? load<T>(x + i, rest) : identity;
-    running[width - 1] = Op::apply(running[width - 1], last);
-  }
+  if (i < n) running[width - 1] = Op::apply(running[width - 1], rest_at(i, n - i));
   for (int k = 0; k < 4; ++k) running[k] = Op::apply(running[k], running[k + 4]);
-  return reduce_lanes<T>(Op::apply(Op::apply(running[0], running[2]), Op::apply(running[1], running[3])),
-                         [](auto a, auto b) RAVINE_INLINE_LAMBDA { return Op::apply(a, b); });
+  return Op::apply(Op::apply(running[0], running[2]), Op::apply(running[1], running[3]));
+}
+
+template <class Op>
+struct Combine {
+  template <class V>
+  RAVINE_INLINE V operator()(V a, V b) const {
+    return Op::apply(a, b);
+  }
+};
+
+template <class Op, class T>
+T reduce_chunk(const T* x, std::int64_t n) {
+  return reduce_lanes<T>(lanes_of_chunk<Op, T>(x, n), Combine<Op>{});
+}
+
+// to[r] = the r-th row of at most row_chunk elements: their lanes are combined for as many rows at once as
+// there are lanes, in the order of reduce_lanes.
+template <class Op, class T, class RowAt>
+RAVINE_INLINE void reduce_short_rows(T* to, std::int64_t rows, std::int64_t n, RowAt row_at) {
+  constexpr int L = lanes<T>;
+  for (std::int64_t first = 0; first < rows; first += L) {
+    const std::int64_t count = smaller(L, rows - first);
+    Vec<T> each[L];
+    for (std::int64_t r = 0; r < count; ++r) each[r] = lanes_of_chunk<Op, T>(row_at(first + r), n);
+    for (std::int64_t r = count; r < L; ++r) each[r] = Vec<T>{};
+    const Vec<T> results = reduce_rows<T>(each, Combine<Op>{});
+    if (count == L) store<T>(to + first, results);
+    else store<T>(to + first, results, count);
+  }
 }
 
 // Pairwise combination of a stream of values: level k holds the result of 2^k of them.
@@ -208,29 +239,35 @@ void combine_columns(T* to, const T* from, std::int64_t n) {
     store<T>(to + c, Op::apply(load<T>(from + c, rest), load<T>(to + c, rest)), rest);
 }
 
-// to[c] = x[0, c] op ... op x[rows - 1, c], four rows at a time, for at most column_chunk rows.
+// to[c] = to[c] op (x[0, c] op ... op x[K - 1, c]), or without to[c] where these are the first rows.
+template <class Op, int K, class T>
+RAVINE_INLINE void add_rows(T* to, const T* x, std::int64_t stride, std::int64_t n, bool first) {
+  constexpr int L = lanes<T>;
+  const auto add = [&](std::int64_t c, auto... count) RAVINE_INLINE_LAMBDA {
+    Vec<T> rows[K];
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) rows[k] = load<T>(x + k * stride + c, count...);
+#pragma GCC unroll 3
+    for (int step = K / 2; step > 0; step /= 2)
+#pragma GCC unroll 4
+      for (int k = 0; k < step; ++k) rows[k] = Op::apply(rows[k], rows[k + step]);
+    store<T>(to + c, first ? rows[0] : Op::apply(load<T>(to + c, count...), rows[0]), count...);
+  };
+  std::int64_t c = 0;
+  for (; c + L <= n; c += L) add(c);
+  if (c < n) add(c, n - c);
+}
+
+// to[c] = x[0, c] op ... op x[rows - 1, c], for 1 to column_chunk rows; eight rows at a time.
 template <class Op, class T>
 void reduce_column_chunk(T* to, const T* x, std::int64_t stride, std::int64_t rows, std::int64_t n) {
   std::int64_t r = 0;
-  const auto columns_at = [&](std::int64_t c, auto... count) RAVINE_INLINE_LAMBDA {
-    const auto at = [&](std::int64_t row)
-                        RAVINE_INLINE_LAMBDA { return load<T>(x + row * stride + c, count...); };
-    if (r + 4 <= rows) return Op::apply(Op::apply(at(r), at(r + 1)), Op::apply(at(r + 2), at(r + 3)));
-    Vec<T> value = at(r);
-    for (std::int64_t row = r + 1; row < rows; ++row) value = Op::apply(value, at(row));
-    return value;
-  };
-  for (; r < rows; r += 4) {
-    std::int64_t c = 0;
-    for (; c + lanes<T> <= n; c += lanes<T>) {
-      const Vec<T> value = columns_at(c);
-      store<T>(to + c, r == 0 ? value : Op::apply(load<T>(to + c), value));
-    }
-    if (const std::int64_t rest = n - c; rest > 0) {
-      const Vec<T> value = columns_at(c, rest);
-      store<T>(to + c, r == 0 ? value : Op::apply(load<T>(to + c, rest), value), rest);
-    }
+  for (; r + 8 <= rows; r += 8) add_rows<Op, 8>(to, x + r * stride, stride, n, r == 0);
+  if (r + 4 <= rows) {
+    add_rows<Op, 4>(to, x + r * stride, stride, n, r == 0);
+    r += 4;
   }
+  for (; r < rows; ++r) add_rows<Op, 1>(to, x + r * stride, stride, n, r == 0);
 }
 
 // `levels` is room for cascade_levels + 1 rows of column_block elements; the result is written to `to` [n].
@@ -259,6 +296,21 @@ void reduce_columns(T* to, const T* x, std::int64_t stride, std::int64_t rows, s
     first = false;
   }
 }
+
+// Few columns, dense: several rows end to end are read as one of about `folded_width` columns.
+template <class Op, class T>
+void reduce_narrow_columns(T* to, const T* x, std::int64_t rows, std::int64_t n, T* levels) {
+  constexpr std::int64_t folded_width = 128;
+  const std::int64_t fold = folded_width / n;
+  if (fold < 2 || rows < 4 * fold) return reduce_columns<Op, T>(to, x, n, rows, n, levels);
+  const std::int64_t folded_rows = rows / fold, done = folded_rows * fold;
+  alignas(64) T wide[folded_width];
+  reduce_columns<Op, T>(wide, x, fold * n, folded_rows, fold * n, levels);
+  reduce_column_chunk<Op, T>(to, wide, n, fold, n);
+  if (done == rows) return;
+  reduce_column_chunk<Op, T>(wide, x + done * n, n, rows - done, n);
+  combine_columns<Op, T>(to, wide, n);
+}
 static_assert((cascade_levels + 1) * column_block * 8 <= static_cast<std::int64_t>(scratch_bytes));
 
 // ---- the kernel ---------------------------------------------------------------------------------
@@ -283,6 +335,18 @@ void reduce(const ReduceArgs& args, const Team& team) {
   T* partials = plan.segments > 1 ? static_cast<T*>(args.workspace) : output;
 
   const Pieces units = pieces_of(plan.units(), team);
+  if constexpr (std::is_floating_point_v<T>) {
+    if (!plan.columns && plan.reduced_stride == 1 && plan.reduced <= row_chunk) {  // so one segment
+      const auto row_at = [&](std::int64_t r) RAVINE_INLINE_LAMBDA {
+        const std::int64_t result = units.begin + r;
+        return input + (plan.inner == 1 ? result * plan.outer_stride
+                                        : result / plan.inner * plan.outer_stride +
+                                              result % plan.inner * plan.inner_stride);
+      };
+      reduce_short_rows<Op, T>(output + units.begin, units.end - units.begin, plan.reduced, row_at);
+      return scale_results(output + units.begin, units.end - units.begin, scale);
+    }
+  }
   for (std::int64_t unit = units.begin; unit < units.end; ++unit) {
     const std::int64_t segment = unit % plan.segments, begin = segment * plan.segment_length;
     const std::int64_t end = plan.segment_end(segment), which = unit / plan.segments;
@@ -290,8 +354,10 @@ void reduce(const ReduceArgs& args, const Team& team) {
       const std::int64_t o = which / plan.blocks, first = which % plan.blocks * column_block;
       const std::int64_t n = smaller(column_block, plan.inner - first);
       T* to = partials + segment * plan.results() + o * plan.inner + first;
-      reduce_columns<Op, T>(to, input + o * plan.outer_stride + begin * plan.reduced_stride + first,
-                            plan.reduced_stride, end - begin, n, reinterpret_cast<T*>(team.scratch));
+      const T* from = input + o * plan.outer_stride + begin * plan.reduced_stride + first;
+      T* levels = reinterpret_cast<T*>(team.scratch);
+      if (n > 0 && n == plan.reduced_stride) reduce_narrow_columns<Op, T>(to, from, end - begin, n, levels);
+      else reduce_columns<Op, T>(to, from, plan.reduced_stride, end - begin, n, levels);
       if (plan.segments == 1) scale_results(to, n, scale);
     } else {
       const T* row = input + which / plan.inner * plan.outer_stride + which % plan.inner * plan.inner_stride;
