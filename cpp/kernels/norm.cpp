@@ -58,6 +58,18 @@ RAVINE_INLINE void for_each_block(const ColumnPlan& plan, void* workspace, const
   }
 }
 
+// body(i, column, n): elements [i, i + n) of the block belong to columns [column, column + n) of the matrix.
+template <class Body>
+RAVINE_INLINE void for_each_run(const Block& block, std::int64_t columns, Body body) {
+  std::int64_t column = block.first % columns;
+  for (std::int64_t i = 0; i < block.count;) {
+    const std::int64_t n = smaller(block.count - i, columns - column);
+    body(i, column, n);
+    i += n;
+    column = 0;
+  }
+}
+
 template <int K>
 struct Rows {
   static constexpr int count = K;
@@ -144,13 +156,18 @@ void column_moments(const ColumnMomentsArgs& args, const Team& team) {
       });
     });
     const double count = static_cast<double>(block.end - block.begin);
-    for (std::int64_t i = 0; i < block.count; ++i) {
-      const double sum = static_cast<double>(sums[i]), square = static_cast<double>(squares[i]);
-      const double deviation = square - sum * sum / count;
-      const double base = static_cast<double>(input[(block.first + i) % args.columns]);
-      block.partial[i] = (static_cast<double>(shift[i]) - base) + sum / count;
-      block.partial[plan.width + i] = deviation < 0 ? 0 : deviation;  // a NaN stays
-    }
+    const double share = 1 / count;
+    double* deviations = block.partial + plan.width;
+    for_each_run(block, args.columns, [&](std::int64_t begin, std::int64_t column, std::int64_t n) {
+      for (std::int64_t k = 0; k < n; ++k) {
+        const std::int64_t i = begin + k;
+        const double sum = static_cast<double>(sums[i]), square = static_cast<double>(squares[i]);
+        const double deviation = square - sum * sum * share;
+        block.partial[i] =
+            (static_cast<double>(shift[i]) - static_cast<double>(input[column + k])) + sum * share;
+        deviations[i] = deviation < 0 ? 0 : deviation;  // a NaN stays
+      }
+    });
   });
   team.barrier();
 
@@ -211,7 +228,9 @@ void column_grad_sums(const ColumnGradSumsArgs& args, const Team& team) {
 
   for_each_block(plan, args.workspace, team, [&](const Block& block) {
     alignas(64) T means[max_block], sums[max_block], products[max_block];
-    for (std::int64_t i = 0; i < block.count; ++i) means[i] = mean[(block.first + i) % args.columns];
+    for_each_run(block, args.columns, [&](std::int64_t i, std::int64_t column, std::int64_t n) {
+      for (std::int64_t k = 0; k < n; ++k) means[i + k] = mean[column + k];
+    });
     set_zero(sums, block.count);
     set_zero(products, block.count);
     for_each_row_group(block.begin, block.end, [&](std::int64_t row, auto group) {
