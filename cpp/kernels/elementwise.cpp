@@ -189,6 +189,15 @@ void choose_access(const TileProgram& program, Layout& layout) {
         layout.access[operand] = access_of(layout, layout.inputs[operand]);
 }
 
+// Fills `total` bytes with copies of the first `length`.
+void repeat(std::byte* data, std::int64_t length, std::int64_t total) {
+  for (std::int64_t filled = length; filled < total;) {
+    const std::int64_t n = smaller(filled, total - filled);
+    std::memcpy(data + filled, data, static_cast<std::size_t>(n));
+    filled += n;
+  }
+}
+
 // Runs one tile after the other; remembers what its registers hold.
 class TileRunner {
  public:
@@ -217,9 +226,9 @@ class TileRunner {
         if (!layout_.dense) stride[i] = 0;
         if (held_[i] == inputs[i]) continue;
         held_[i] = inputs[i];
-        // As large as any tile, since later tiles use it too.
-        copy_block(held, pitch, 1, inputs[i], from.row, from.column, layout_.dense ? layout_.tile_rows : 1,
-                   layout_.tile_columns, bytes);
+        copy_block(held, pitch, 1, inputs[i], from.row, from.column, 1, layout_.tile_columns, bytes);
+        if (layout_.dense)  // as large as any tile, since later tiles use it too
+          repeat(held, layout_.tile_columns * bytes, layout_.tile_rows * layout_.tile_columns * bytes);
       } else {
         copy_block(held, pitch, 1, inputs[i], from.row, from.column, rows, columns, bytes);
       }
