@@ -2,6 +2,7 @@
 
     python -m bench.python                      all workloads, every engine that is installed
     python -m bench.python --quick              each workload briefly: does it run, roughly how fast
+    python -m bench.python --convolutions       single convolutions beside torch, three passes each
     python -m bench.python --updates            optimizers alone, on 100 thousand and 10 million numbers
     python -m bench.python --rules              every optimizer alone, beside torch in its forms and optax
     python -m bench.python --sweep              dense nets of widths 8 to 4096 and batches 1 to 1024
@@ -25,6 +26,7 @@ import sys
 from pathlib import Path
 
 from . import engines
+from .convolutions import Convolution, convolutions, convolutions_markdown, find_convolution
 from .report import markdown, sweep_markdown
 from .workloads import RULE_UPDATES, SWEEP_BATCHES, SWEEP_WIDTHS, UPDATES, WORKLOADS, Workload, find
 
@@ -99,7 +101,7 @@ def tcmalloc() -> str | None:
     return ctypes.util.find_library("tcmalloc_minimal") or ctypes.util.find_library("tcmalloc")
 
 
-def modes_of(engine: str, workload: Workload, brief: bool) -> list[str]:
+def modes_of(engine: str, workload: Workload | Convolution, brief: bool) -> list[str]:
     """Of those that this machine has. In brief: nothing compiled by torch, as compiling takes longer than
     all the rest, and not both with and without tcmalloc."""
     modes = engines.load(engine).modes(workload)
@@ -132,7 +134,7 @@ class Bench:
 
     def run(self, name: str) -> dict:
         """Times one workload. Engines that fail are listed with their error."""
-        workload = find(name)
+        workload = find_convolution(name) or find(name)
         timed: list[Worker] = []
         failures: dict[str, str] = {}
         for engine in self.options.engines:
@@ -192,11 +194,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--engines", nargs="+", choices=list(engines.ENGINES), help="default: those installed"
     )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, help="default: 7; 3 with --quick and --sweep")
+    parser.add_argument("--rounds", type=int, help="default: 7; 3 with --quick, --sweep and --convolutions")
     parser.add_argument("--seconds", type=float, help="length of an engine's round; default: 1, or 0.1")
     parser.add_argument("--quick", action="store_true", help="short rounds, torch in fewer modes")
     parser.add_argument("--updates", action="store_true", help="optimizers alone")
     parser.add_argument("--rules", action="store_true", help="every optimizer alone")
+    parser.add_argument("--convolutions", action="store_true", help="single convolutions; short rounds")
     parser.add_argument("--sweep", action="store_true", help="dense nets of many shapes; short rounds")
     parser.add_argument("--verbose", action="store_true", help="show what the engines print")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
@@ -205,18 +208,27 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options.engines = options.engines or installed
     if absent := [engine for engine in options.engines if engine not in installed]:
         parser.error(f"not installed: {', '.join(absent)}")
-    options.brief = options.quick or options.sweep
+    single = [find_convolution(name) is not None for name in options.workloads]
+    if any(single) != all(single):
+        parser.error("convolutions are timed in a run of their own")
+    options.convolutions = options.convolutions or any(single)
+    if options.convolutions:
+        options.engines = [engine for engine in options.engines if engine in ("ravine", "torch")]
+    options.brief = options.quick or options.sweep or options.convolutions
     options.rounds = options.rounds or (3 if options.brief else 7)
     options.seconds = options.seconds or (0.1 if options.brief else 1.0)
     options.least_steps = 1 if options.brief else 3
     try:
         for name in options.workloads:
-            find(name)
+            if not any(single):
+                find(name)
     except KeyError as error:
         parser.error(error.args[0])
     if not options.workloads:
         if options.rules:
             options.workloads = list(RULE_UPDATES)
+        elif options.convolutions:
+            options.workloads = [convolution.name for convolution in convolutions()]
         elif options.sweep:
             options.workloads = [f"dense{w}x{b}" for w in SWEEP_WIDTHS for b in SWEEP_BATCHES]
         else:
@@ -238,7 +250,8 @@ def main() -> None:
         bench.close()
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "results.json").write_text(json.dumps(report, indent=1))
-    table = sweep_markdown(report) if options.sweep else markdown(report)
+    write = convolutions_markdown if options.convolutions else sweep_markdown if options.sweep else markdown
+    table = write(report)
     (options.out / "results.md").write_text(table)
     print(table)
 

@@ -12,6 +12,7 @@ import sys
 import time
 
 from . import engines
+from .convolutions import find_convolution
 from .workloads import find
 
 
@@ -43,7 +44,12 @@ def main() -> None:
         if "prepare" in request:
             start = time.perf_counter()
             try:
-                step = engine.prepare(find(request["prepare"]), mode, int(threads))
+                name = request["prepare"]
+                convolution = find_convolution(name)
+                if convolution is not None:
+                    step = engine.prepare_convolution(convolution, mode, int(threads))
+                else:
+                    step = engine.prepare(find(name), mode, int(threads))
                 loss = step()
             except Exception as error:
                 step = None

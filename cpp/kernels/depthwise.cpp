@@ -3,6 +3,7 @@
 #include "kernels/depthwise.h"
 
 #include "kernels/conv_phase.h"
+#include "kernels/depthwise_tiles.h"
 #include "kernels/elementwise.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -19,50 +20,32 @@ void repack_filter(const T* filter, T* packed, const ConvShape& s, const Team& t
   }
 }
 
-// A block of channels: whole vectors, enough independent sums to hide the latency of an FMA, or one counted
-// vector.
-template <class T, int n_vectors>
+// Up to a vector of channels, where every input channel has several outputs.
+template <class T>
 struct Channels {
-  static constexpr int vectors = n_vectors;
-  std::int64_t first, multiplier;
-  std::int64_t count = lanes<T>;  // used lanes of each vector
+  std::int64_t first, multiplier, count;
 
-  RAVINE_INLINE Vec<T> at(const T* from, int v) const {
-    from += first + v * lanes<T>;
-    if constexpr (vectors > 1) return load(from);
-    else return load(from, count);
-  }
-  RAVINE_INLINE void put(T* to, int v, Vec<T> value) const {
-    to += first + v * lanes<T>;
-    if constexpr (vectors > 1) store(to, value);
-    else store(to, value, count);
-  }
+  RAVINE_INLINE Vec<T> at(const T* from) const { return load(from + first, count); }
+  RAVINE_INLINE void put(T* to, Vec<T> value) const { store(to + first, value, count); }
   // Of a pixel of input channels, those that these output channels belong to.
-  RAVINE_INLINE Vec<T> inputs_at(const T* pixel, int v) const {
-    if constexpr (vectors > 1) return at(pixel, v);
-    if (multiplier == 1) return at(pixel, v);
+  RAVINE_INLINE Vec<T> inputs_at(const T* pixel) const {
     T values[lanes<T>] = {};
     for (std::int64_t l = 0; l < count; ++l) values[l] = pixel[(first + l) / multiplier];
     return load(values);
   }
   // Of a pixel of output channels, output `which` of each of these input channels.
-  RAVINE_INLINE Vec<T> outputs_at(const T* pixel, int v, std::int64_t which) const {
-    if constexpr (vectors > 1) return at(pixel, v);
-    if (multiplier == 1) return at(pixel, v);
+  RAVINE_INLINE Vec<T> outputs_at(const T* pixel, std::int64_t which) const {
     T values[lanes<T>] = {};
     for (std::int64_t l = 0; l < count; ++l) values[l] = pixel[(first + l) * multiplier + which];
     return load(values);
   }
 };
 
-// f(Channels) for all of them, blocks of several vectors first; with a multiplier only single vectors.
+// f(Channels) for all of them.
 template <class T, class F>
 RAVINE_INLINE void for_each_block(std::int64_t channels, std::int64_t multiplier, F f) {
-  std::int64_t c = 0;
-  if (multiplier == 1) {
-    for (; c + 4 * lanes<T> <= channels; c += 4 * lanes<T>) f(Channels<T, 4>{c, 1});
-  }
-  for (; c < channels; c += lanes<T>) f(Channels<T, 1>{c, multiplier, smaller(channels - c, lanes<T>)});
+  for (std::int64_t c = 0; c < channels; c += lanes<T>)
+    f(Channels<T>{c, multiplier, smaller(channels - c, lanes<T>)});
 }
 
 // The kernel positions of one axis that fall inside of the input, where position 0 falls on `first`.
@@ -92,23 +75,39 @@ void depthwise_forward(const ConvForwardArgs& args, const Team& team) {
     const Range taps_y = taps_inside(first_y, s.kernel_h, s.dilation_h, s.height);
     const T* const image = static_cast<const T*>(args.input) + sample * s.height * s.width * s.channels;
     T* const output = static_cast<T*>(args.output) + line * s.out_width * s.out_channels;
-    for (std::int64_t out_x = 0; out_x < s.out_width; ++out_x) {
+    if (multiplier == 1) {
+      DepthwiseTile<T> tile;
+      tile.pixel_step = s.stride_w * s.channels;
+      tile.tap_y_step = s.dilation_h * s.width * s.channels;
+      tile.tap_x_step = s.dilation_w * s.channels;
+      tile.weight_y_step = s.kernel_w * s.channels;
+      tile.weight_x_step = tile.output_step = tile.channels = s.channels;
+      tile.taps_y = larger(taps_y.size(), 0);
+      for_each_run(
+          s.out_width, s.kernel_w, -s.pad_w, s.stride_w, s.dilation_w, s.width,
+          [&](Range positions, Range taps_x) {
+            const std::int64_t x = positions.begin * s.stride_w - s.pad_w + taps_x.begin * s.dilation_w;
+            tile.taps_x = taps_x.size();
+            tile.pixel = image + ((first_y + taps_y.begin * s.dilation_h) * s.width + x) * s.channels;
+            tile.weights = filter + (taps_y.begin * s.kernel_w + taps_x.begin) * s.channels;
+            tile.output = output + positions.begin * s.channels;
+            depthwise_positions_of(tile, positions.size());
+          });
+    }
+    for (std::int64_t out_x = 0; multiplier > 1 && out_x < s.out_width; ++out_x) {
       const std::int64_t first_x = out_x * s.stride_w - s.pad_w;
       const Range taps_x = taps_inside(first_x, s.kernel_w, s.dilation_w, s.width);
-      for_each_block<T>(s.out_channels, multiplier, [&](auto block) RAVINE_INLINE_LAMBDA {
-        constexpr int vectors = decltype(block)::vectors;
-        Vec<T> sums[vectors] = {};
+      for_each_block<T>(s.out_channels, multiplier, [&](const Channels<T>& block) RAVINE_INLINE_LAMBDA {
+        Vec<T> sum{};
         for (std::int64_t ky = taps_y.begin; ky < taps_y.end; ++ky) {
           const T* const row = image + (first_y + ky * s.dilation_h) * s.width * s.channels;
           const T* const weights = filter + ky * s.kernel_w * s.out_channels;
           for (std::int64_t kx = taps_x.begin; kx < taps_x.end; ++kx) {
             const T* const pixel = row + (first_x + kx * s.dilation_w) * s.channels;
-            for (int v = 0; v < vectors; ++v) {
-              sums[v] += block.inputs_at(pixel, v) * block.at(weights + kx * s.out_channels, v);
-            }
+            sum += block.inputs_at(pixel) * block.at(weights + kx * s.out_channels);
           }
         }
-        for (int v = 0; v < vectors; ++v) block.put(output + out_x * s.out_channels, v, sums[v]);
+        block.put(output + out_x * s.out_channels, sum);
       });
     }
     if (args.epilogue != nullptr) {
@@ -138,11 +137,37 @@ void depthwise_grad_input(const ConvGradInputArgs& args, const Team& team) {
     T* const result = static_cast<T*>(args.grad_input) + line * s.width * s.channels;
     for (std::int64_t phase_x = 0; phase_x < s.stride_w; ++phase_x) {
       const PhaseTaps taps_x = taps_of_phase(s.width, phase_x, s.kernel_w, s.stride_w, s.pad_w, s.dilation_w);
+      if (multiplier == 1) {
+        DepthwiseTile<T> tile;
+        tile.pixel_step = tile.channels = s.channels;
+        tile.tap_y_step = taps_y.output_step * s.out_width * s.channels;
+        tile.tap_x_step = taps_x.output_step * s.channels;
+        tile.weight_y_step = taps_y.kernel_step * s.kernel_w * s.channels;
+        tile.weight_x_step = taps_x.kernel_step * s.channels;
+        tile.output_step = s.stride_w * s.channels;
+        Range rows{0, 0};  // the line's taps, of which those inside are one run
+        for_each_run(1, taps_y.taps, first_y, 1, taps_y.output_step, s.out_height,
+                     [&](Range, Range taps) { rows = taps; });
+        tile.taps_y = rows.size();
+        for_each_run(taps_x.pixels, taps_x.taps, taps_x.output_first, 1, taps_x.output_step, s.out_width,
+                     [&](Range positions, Range taps) {
+                       const std::int64_t out_y = first_y + rows.begin * taps_y.output_step;
+                       const std::int64_t out_x =
+                           positions.begin + taps_x.output_first + taps.begin * taps_x.output_step;
+                       const std::int64_t ky = taps_y.kernel_first + rows.begin * taps_y.kernel_step;
+                       const std::int64_t kx = taps_x.kernel_first + taps.begin * taps_x.kernel_step;
+                       tile.taps_x = taps.size();
+                       tile.pixel = grad + (out_y * s.out_width + out_x) * s.channels;
+                       tile.weights = filter + (ky * s.kernel_w + kx) * s.channels;
+                       tile.output = result + (phase_x + positions.begin * s.stride_w) * s.channels;
+                       depthwise_positions_of(tile, positions.size());
+                     });
+        continue;
+      }
       for (std::int64_t u = 0; u < taps_x.pixels; ++u) {
         T* const to = result + (phase_x + u * s.stride_w) * s.channels;
-        for_each_block<T>(s.channels, multiplier, [&](auto block) RAVINE_INLINE_LAMBDA {
-          constexpr int vectors = decltype(block)::vectors;
-          Vec<T> sums[vectors] = {};
+        for_each_block<T>(s.channels, multiplier, [&](const Channels<T>& block) RAVINE_INLINE_LAMBDA {
+          Vec<T> sum{};
           for (std::int64_t ty = 0; ty < taps_y.taps; ++ty) {
             const std::int64_t out_y = first_y + ty * taps_y.output_step;
             if (out_y < 0 || out_y >= s.out_height) continue;
@@ -153,14 +178,11 @@ void depthwise_grad_input(const ConvGradInputArgs& args, const Team& team) {
               const std::int64_t kx = taps_x.kernel_first + tx * taps_x.kernel_step;
               const T* const pixel = grad + (out_y * s.out_width + out_x) * s.out_channels;
               const T* const weights = filter + (ky * s.kernel_w + kx) * s.out_channels;
-              for (std::int64_t which = 0; which < block.multiplier; ++which) {
-                for (int v = 0; v < vectors; ++v) {
-                  sums[v] += block.outputs_at(pixel, v, which) * block.outputs_at(weights, v, which);
-                }
-              }
+              for (std::int64_t which = 0; which < multiplier; ++which)
+                sum += block.outputs_at(pixel, which) * block.outputs_at(weights, which);
             }
           }
-          for (int v = 0; v < vectors; ++v) block.put(to, v, sums[v]);
+          block.put(to, sum);
         });
       }
     }
@@ -172,6 +194,46 @@ template void depthwise_grad_input<double>(const ConvGradInputArgs&, const Team&
 namespace {
 // Lines of output are cut into so many parts, each summed on its own; by shape only.
 std::int64_t line_parts(const ConvShape& s) { return larger(smaller(s.batch * s.out_height, 64), 1); }
+
+// One row of the kernel on one line of outputs, up to three taps at a time where they are all inside.
+template <class T, class OutputsOf>
+void add_row_of_taps(const ConvShape& s, const T* row, const T* grad, T* sums, OutputsOf outputs_of) {
+  const auto add = [&](std::int64_t kx, int taps, Range outputs) {
+    if (outputs.size() <= 0) return;
+    const DepthwiseGradTile<T> tile{
+        row + (outputs.begin * s.stride_w + kx * s.dilation_w - s.pad_w) * s.channels,
+        s.stride_w * s.channels,
+        s.dilation_w * s.channels,
+        grad + outputs.begin * s.channels,
+        s.channels,
+        outputs.size(),
+        sums + kx * s.channels,
+        s.channels,
+        s.channels};
+    if (taps == 3) depthwise_grad_tile<T, 3>(tile);
+    else depthwise_grad_tile<T, 1>(tile);
+  };
+  for (std::int64_t kx = 0; kx < s.kernel_w;) {
+    const int taps = s.kernel_w - kx >= 3 ? 3 : 1;
+    Range all = outputs_of(kx);
+    for (int t = 1; t < taps; ++t) {
+      const Range own = outputs_of(kx + t);
+      all = {larger(all.begin, own.begin), smaller(all.end, own.end)};
+    }
+    if (all.size() <= 0) all = {0, 0};
+    add(kx, taps, all);
+    for (int t = 0; taps > 1 && t < taps; ++t) {
+      const Range own = outputs_of(kx + t);
+      if (all.size() == 0) {
+        add(kx + t, 1, own);
+      } else {
+        add(kx + t, 1, {own.begin, all.begin});
+        add(kx + t, 1, {all.end, own.end});
+      }
+    }
+    kx += taps;
+  }
+}
 }  // namespace
 
 std::int64_t depthwise_grad_filter_elements(const ConvShape& s) {
@@ -197,38 +259,42 @@ void depthwise_grad_filter(const ConvGradFilterArgs& args, const Team& team) {
         const std::int64_t y = first_y + ky * s.dilation_h;
         const T* const row =
             static_cast<const T*>(args.input) + (sample * s.height + y) * s.width * s.channels;
-        for (std::int64_t kx = 0; kx < s.kernel_w; ++kx) {
-          // Outputs whose tap kx lies inside: 0 <= out_x * stride + offset < width.
+        // Outputs whose tap kx lies inside: 0 <= out_x * stride + offset < width.
+        const auto outputs_of = [&](std::int64_t kx) {
           const std::int64_t offset = kx * s.dilation_w - s.pad_w;
-          const std::int64_t begin = offset >= 0 ? 0 : divide_up(-offset, s.stride_w);
-          const std::int64_t end =
-              offset >= s.width ? 0 : smaller(s.out_width, divide_up(s.width - offset, s.stride_w));
-          T* const to = sum + (ky * s.kernel_w + kx) * s.out_channels;
-          for_each_block<T>(s.out_channels, multiplier, [&](auto block) RAVINE_INLINE_LAMBDA {
-            constexpr int vectors = decltype(block)::vectors;
-            Vec<T> totals[vectors];
-            for (int v = 0; v < vectors; ++v) totals[v] = block.at(to, v);
-            for (std::int64_t out_x = begin; out_x < end; ++out_x) {
-              const T* const pixel = row + (out_x * s.stride_w + offset) * s.channels;
-              for (int v = 0; v < vectors; ++v) {
-                totals[v] += block.inputs_at(pixel, v) * block.at(grad + out_x * s.out_channels, v);
-              }
-            }
-            for (int v = 0; v < vectors; ++v) block.put(to, v, totals[v]);
+          return Range{offset >= 0 ? 0 : divide_up(-offset, s.stride_w),
+                       offset >= s.width ? 0 : smaller(s.out_width, divide_up(s.width - offset, s.stride_w))};
+        };
+        T* const of_row = sum + ky * s.kernel_w * s.out_channels;
+        if (multiplier == 1) {
+          add_row_of_taps(s, row, grad, of_row, outputs_of);
+          continue;
+        }
+        for (std::int64_t kx = 0; kx < s.kernel_w; ++kx) {
+          const std::int64_t offset = kx * s.dilation_w - s.pad_w;
+          const Range outputs = outputs_of(kx);
+          T* const to = of_row + kx * s.out_channels;
+          for_each_block<T>(s.out_channels, multiplier, [&](const Channels<T>& block) RAVINE_INLINE_LAMBDA {
+            Vec<T> total = block.at(to);
+            for (std::int64_t out_x = outputs.begin; out_x < outputs.end; ++out_x)
+              total += block.inputs_at(row + (out_x * s.stride_w + offset) * s.channels) *
+                       block.at(grad + out_x * s.out_channels);
+            block.put(to, total);
           });
         }
       }
     }
   }
   team.barrier();
-  const Pieces outputs = pieces_of(s.out_channels, team);
   T* const result = static_cast<T*>(args.grad_filter);  // [out_channels][taps]
-  for (std::int64_t tap = 0; tap < taps; ++tap) {
-    for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
-      T total = sums[tap * s.out_channels + o];
-      for (std::int64_t part = 1; part < parts; ++part)
-        total += sums[part * elements + tap * s.out_channels + o];
-      result[o * taps + tap] = total;
+  const Pieces blocks = pieces_of(divide_up(s.out_channels, lanes<T>), team);
+  for (std::int64_t block = blocks.begin; block < blocks.end; ++block) {
+    const std::int64_t first = block * lanes<T>, count = smaller(s.out_channels - first, lanes<T>);
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      const T* from = sums + tap * s.out_channels + first;
+      Vec<T> total = load(from, count);
+      for (std::int64_t part = 1; part < parts; ++part) total += load(from += elements, count);
+      for (std::int64_t l = 0; l < count; ++l) result[(first + l) * taps + tap] = total[l];
     }
   }
 }

@@ -6,10 +6,11 @@ import ravine as rv
 from ravine import _core, _trace, nn, optim
 from ravine.optim._bound import BoundOptimizer
 
+from ..convolutions import Convolution
 from ..workloads import Workload
 
 
-def modes(workload: Workload) -> list[str]:
+def modes(workload: Workload | Convolution) -> list[str]:
     return ["default"]
 
 
@@ -71,3 +72,30 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     step = rv.TrainStep(build(workload), nn.CrossEntropyLoss(), optimizer_of(workload))
     x, y = workload.data()
     return lambda: step(x, y)
+
+
+def prepare_convolution(convolution: Convolution, mode: str, threads: int) -> Callable[[], float]:
+    """A program of one pass on arrays that stay where they are, and whose result stays inside."""
+    rv.set_num_threads(threads)
+    graph = _core.Graph()
+    values = [
+        graph.state(nn.Parameter(array).array, name)
+        for array, name in zip(convolution.arrays(), ("x", "w", "dy"), strict=True)
+    ]
+    x, w, dy = (graph.apply("transpose", [value], {"axes": (0, 3, 1, 2)})[0] for value in values)
+    attributes = {
+        "stride": convolution.stride,
+        "padding": convolution.padding,
+        "dilation": convolution.dilation,
+        "groups": convolution.groups,
+    }
+    if convolution.direction == "forward":
+        (result,) = graph.apply("conv2d", [x, w], attributes)
+    elif convolution.direction == "grad_input":
+        (result,) = graph.apply("conv2d_grad_input", [dy, w], attributes | {"input_shape": x.shape})
+    else:
+        (result,) = graph.apply("conv2d_grad_filter", [x, dy], attributes | {"filter_shape": w.shape})
+    bounds = {"start": (0, 0, 0, 0), "stop": (1, 1, 1, 1), "step": (1, 1, 1, 1)}
+    program = _core.Program(graph, graph.apply("slice", [result], bounds))
+
+    return lambda: float(program.run([])[0][0, 0, 0, 0])

@@ -5,11 +5,14 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from ..convolutions import Convolution
 from ..workloads import Workload
 
 
-def modes(workload: Workload) -> list[str]:
+def modes(workload: Workload | Convolution) -> list[str]:
     """Fused optimizers in all; "+tcmalloc" is preloaded by the caller of the process."""
+    if isinstance(workload, Convolution):
+        return ["eager+tcmalloc", "channels_last+tcmalloc"]
     if workload.is_update and workload.optimizer in ("sgd", "adam"):
         return ["eager", "eager+tcmalloc"]
     if workload.is_update:  # the forms of the rule, where torch has it
@@ -119,5 +122,35 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
         loss.backward()
         optimizer.step()
         return loss.item()
+
+    return step
+
+
+def prepare_convolution(convolution: Convolution, mode: str, threads: int) -> Callable[[], float]:
+    torch.set_num_threads(threads)
+    last = "channels_last" in mode
+    layout = torch.channels_last if last else torch.contiguous_format
+    x, w, dy = (
+        torch.from_numpy(array).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+        for array in convolution.arrays()
+    )
+    stride, padding, dilation = (
+        [n, n] for n in (convolution.stride, convolution.padding, convolution.dilation)
+    )
+    groups, wanted = (
+        convolution.groups,
+        [convolution.direction == name for name in ("grad_input", "grad_filter")],
+    )
+
+    @torch.inference_mode()
+    def step() -> float:
+        if convolution.direction == "forward":
+            result = nn.functional.conv2d(x, w, None, stride, padding, dilation, groups)
+        else:
+            results = torch.ops.aten.convolution_backward(
+                dy, x, w, None, stride, padding, dilation, False, [0, 0], groups, [*wanted, False]
+            )
+            result = results[0 if wanted[0] else 1]
+        return result[0, 0, 0, 0].item()
 
     return step

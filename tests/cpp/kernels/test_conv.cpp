@@ -59,6 +59,9 @@ TEST(Conv, Depthwise) {
       for (const Axis& axis : {Axis{3, 1, 1, 1}, Axis{3, 2, 1, 1}, Axis{2, 3, 1, 2}, Axis{1, 1, 0, 1}})
         shapes.push_back(shape_of(2, 7, 6, channels, channels * multiplier, channels, axis, {3, 1, 2, 1}));
   shapes.push_back(shape_of(9, 15, 4, 20, 20, 20, {5, 1, 2, 1}, {5, 2, 2, 3}));
+  for (const Axis& axis :
+       {Axis{3, 1, 1, 1}, Axis{3, 2, 1, 1}, Axis{4, 1, 5, 2}, Axis{7, 3, 2, 1}, Axis{1, 2, 0, 1}})
+    shapes.push_back(shape_of(2, 8, 47, 37, 37, 37, {3, 2, 1, 1}, axis));
   check_both(shapes);
 }
 
