@@ -18,14 +18,17 @@ constexpr ConvAlgorithm algorithms[] = {ConvAlgorithm::direct, ConvAlgorithm::wi
 
 std::atomic<ConvPrecision> precision{ConvPrecision::fast};
 
-enum class Forced { none, direct, winograd };
-
-Forced forced() {
+// Whether RAVINE_CONV leaves the choice of this algorithm. ValueError where it has no value that it may have.
+bool allowed(ConvAlgorithm algorithm) {
   const char* value = std::getenv("RAVINE_CONV");
-  if (value == nullptr || *value == '\0') return Forced::none;
-  if (value == std::string_view("direct")) return Forced::direct;
-  if (value == std::string_view("winograd")) return Forced::winograd;
-  fail<ValueError>("RAVINE_CONV: expected 'direct' or 'winograd', got '", value, "'");
+  const std::string_view wanted = value == nullptr ? "" : value;
+  if (wanted.empty()) return true;
+  if (wanted == "direct") return algorithm == ConvAlgorithm::direct;
+  if (wanted == "winograd") return algorithm != ConvAlgorithm::direct;
+  if (wanted == "winograd_2x2") return algorithm == ConvAlgorithm::winograd_2x2;
+  if (wanted == "winograd_4x4") return algorithm == ConvAlgorithm::winograd_4x4;
+  fail<ValueError>("RAVINE_CONV: expected 'direct', 'winograd', 'winograd_2x2' or 'winograd_4x4', got '",
+                   wanted, "'");
 }
 
 double vectors(std::int64_t channels, double lanes) {
@@ -46,7 +49,7 @@ double efficiency(std::int64_t columns) {
 struct TransformCycles {
   double input, output, filter;
 };
-constexpr TransformCycles cycles_2x2{60, 50, 60}, cycles_4x4{140, 110, 130};
+constexpr TransformCycles cycles_2x2{55, 50, 160}, cycles_4x4{160, 110, 430};
 
 double winograd_cycles(std::int64_t outputs, ConvPass pass, const ConvShape& s, double lanes) {
   const TransformCycles& cycles = outputs == 2 ? cycles_2x2 : cycles_4x4;
@@ -116,15 +119,14 @@ double conv_cycles(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& shap
 }
 
 ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& shape, DType dtype, int vector_bytes) {
-  const Forced only = forced();
-  if (only == Forced::direct || conv_precision() == ConvPrecision::exact) return ConvAlgorithm::direct;
+  // Direct where nothing else is allowed, or what is allowed does not apply.
   ConvAlgorithm best = ConvAlgorithm::direct;
   double least = std::numeric_limits<double>::infinity();
   for (const ConvAlgorithm algorithm : algorithms) {
-    if (!applies(algorithm, shape, dtype)) continue;
-    const bool passed_over = only == Forced::winograd && algorithm == ConvAlgorithm::direct;
+    if (!allowed(algorithm) || !applies(algorithm, shape, dtype)) continue;
+    if (algorithm != ConvAlgorithm::direct && conv_precision() == ConvPrecision::exact) continue;
     const double cycles = conv_cycles(algorithm, pass, shape, dtype, vector_bytes);
-    if (passed_over || cycles >= least) continue;
+    if (cycles >= least) continue;
     least = cycles;
     best = algorithm;
   }

@@ -1,5 +1,6 @@
 // How a convolution is computed: a static model of the time that each algorithm takes, which reads shapes
-// only. The environment variable RAVINE_CONV forces "direct" or, where it applies, "winograd".
+// only. The environment variable RAVINE_CONV forces "direct" or, where it applies, "winograd" (the better of
+// its two, or one of them: "winograd_2x2", "winograd_4x4").
 #pragma once
 
 #include <string>

@@ -9,7 +9,7 @@ import pytest
 from helper import normal, record
 
 import ravine as rv
-from ravine import _core, nn, ops
+from ravine import _core, nn, ops, optim
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +36,7 @@ def test_the_model_chooses_by_shape() -> None:
     assert algorithm(64, 64, 16, padding=1) == "winograd 4x4"
     assert algorithm(16, 16, 32, padding=1) == "winograd 4x4"
     assert algorithm(64, 64, 2, padding=1) == "winograd 2x2"
+    assert algorithm(512, 512, 1, padding=1) == "direct"
     assert algorithm(1, 64, 16, padding=1) == "direct"
     assert algorithm(64, 64, 16, padding=1, dtype="float64") == "direct"
     for attributes in ({"stride": 2}, {"dilation": 2}, {"groups": 2}, {"kernel": 5}, {"kernel": 1}):
@@ -48,8 +49,12 @@ def test_the_environment_forces_an_algorithm_where_it_applies(monkeypatch: pytes
     monkeypatch.setenv("RAVINE_CONV", "winograd")
     assert algorithm(1, 64, 16, padding=1).startswith("winograd")
     assert algorithm(64, 64, 16, stride=2) == "direct"
+    monkeypatch.setenv("RAVINE_CONV", "winograd_2x2")
+    assert algorithm(64, 64, 16, padding=1) == "winograd 2x2"
+    monkeypatch.setenv("RAVINE_CONV", "winograd_4x4")
+    assert algorithm(64, 64, 2, padding=1) == "winograd 4x4"
     monkeypatch.setenv("RAVINE_CONV", "fft")
-    with pytest.raises(ValueError, match="RAVINE_CONV: expected 'direct' or 'winograd', got 'fft'"):
+    with pytest.raises(ValueError, match=r"RAVINE_CONV: expected 'direct', 'winograd', .*, got 'fft'"):
         algorithm(64, 64, 16)
 
 
@@ -82,3 +87,26 @@ def test_the_gradients_choose_too() -> None:
     lines = [line for line in program.describe().splitlines() if "conv2d" in line]
     assert len(lines) == 5
     assert all("winograd 4x4" in line for line in lines)
+
+
+def losses(precision: str, x: np.ndarray, y: np.ndarray) -> list[float]:
+    rv.set_conv_precision(precision)
+    rv.seed(0)
+    layers: list[nn.Module] = []
+    for before, after in ((3, 32), (32, 32), (32, 48)):
+        layers += [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, 10))
+    step = rv.TrainStep(model, nn.CrossEntropyLoss(), optim.SGD(lr=0.05, momentum=0.9))
+    curve = [step(x, y) for _ in range(25)]
+    lines = [line for program in step._programs.programs() for line in program.describe().splitlines()]
+    assert any("winograd" in line for line in lines) == (precision == "fast")
+    return curve
+
+
+def test_training_curves_with_and_without_winograd_agree() -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(48) % 10
+    x = (rng.normal(size=(48, 3, 32, 32)) + rng.normal(size=(10, 3, 1, 1))[y]).astype("float32")
+    fast, exact = losses("fast", x, y), losses("exact", x, y)
+    assert exact[-1] < 0.5 * exact[0]
+    np.testing.assert_allclose(fast, exact, rtol=2e-3)
