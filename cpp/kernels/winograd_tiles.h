@@ -81,13 +81,19 @@ template <class T, int size, int points, class Transform>
       continue;
     }
     for (std::int64_t c = 0; c < count; c += max_block_depth) {  // as long as `zeros` is
-      const T* pixels[size][size];
+      const T* pixels[size][size];                               // [column][row]
+      bool row_inside[size];
+#pragma GCC unroll 6
       for (int i = 0; i < size; ++i)
-        for (int j = 0; j < size; ++j) {
-          const bool inside = static_cast<std::uint64_t>(y + i) < static_cast<std::uint64_t>(images.height) &&
-                              static_cast<std::uint64_t>(x + j) < static_cast<std::uint64_t>(images.width);
-          pixels[j][i] = inside ? origin + i * row_stride + j * images.channels + c : zeros<T>;
-        }
+        row_inside[i] = static_cast<std::uint64_t>(y + i) < static_cast<std::uint64_t>(images.height);
+      const T* column = origin + c;
+#pragma GCC unroll 6
+      for (int j = 0; j < size; ++j, column += images.channels) {
+        const bool inside = static_cast<std::uint64_t>(x + j) < static_cast<std::uint64_t>(images.width);
+#pragma GCC unroll 6
+        for (int i = 0; i < size; ++i)
+          pixels[j][i] = inside & row_inside[i] ? column + i * row_stride : zeros<T>;
+      }
       transform_tile<T, size, points>(
           transform,
           [&](int j, std::int64_t at_channel, auto load_vector, auto& column) RAVINE_INLINE_LAMBDA {
