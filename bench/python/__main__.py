@@ -209,7 +209,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if absent := [engine for engine in options.engines if engine not in installed]:
         parser.error(f"not installed: {', '.join(absent)}")
     single = [find_convolution(name) is not None for name in options.workloads]
-    if any(single) != all(single):
+    if any(single) and not all(single):
         parser.error("convolutions are timed in a run of their own")
     options.convolutions = options.convolutions or any(single)
     if options.convolutions:
