@@ -177,7 +177,7 @@ template <class T, class A, class B, class C>
 class Multiplication {
  public:
   Multiplication(const A& a, const B& b, const C& c, Range rows, Range columns, Range depth, bool accumulate,
-                 std::byte* scratch)
+                 std::byte* scratch, std::int64_t run_depth)
       : a_(a),
         b_(b),
         c_(c),
@@ -187,7 +187,8 @@ class Multiplication {
         accumulate_(accumulate),
         packed_b_(reinterpret_cast<T*>(scratch)),
         packed_a_(scratch + b_capacity<T> * sizeof(T)),
-        block_rows_(rows.size() <= single_block_rows ? rows.size() : block_rows) {
+        block_rows_(rows.size() <= single_block_rows ? rows.size() : block_rows),
+        run_depth_(run_depth) {
     if (!b.in_place() || depth.size() == 0) return;
     read_b_ = rows.size() < rows_to_pack_b ? ReadB::in_place : ReadB::in_place_once;
   }
@@ -198,7 +199,7 @@ class Multiplication {
     const std::int64_t strip_columns = round_up(divide_up(columns_.size(), strips), panel_columns<T>);
     // Deep strips of B spare C the way to memory and back: as deep as the capacity allows.
     const std::int64_t strip_width = smaller(strip_columns, round_up(columns_.size(), lanes<T>));
-    const std::int64_t strip_depth = larger(b_capacity<T> / strip_width / block_depth<T>, 1) * block_depth<T>;
+    const std::int64_t strip_depth = larger(b_capacity<T> / strip_width / run_depth_, 1) * run_depth_;
     for (std::int64_t j0 = columns_.begin; j0 < columns_.end; j0 += strip_columns) {
       const Range strip{j0, smaller(j0 + strip_columns, columns_.end)};
       std::int64_t q0 = depth_.begin;
@@ -222,7 +223,7 @@ class Multiplication {
       const Range block{i0, smaller(i0 + block_rows_, rows_.end)};
       std::int64_t p0 = deep.begin;
       do {
-        const Range run{p0, smaller(p0 + block_depth<T>, deep.end)};
+        const Range run{p0, smaller(p0 + run_depth_, deep.end)};
         multiply_block(block_of_a, block, strip, deep, run);
         p0 = run.end;
       } while (p0 < deep.end);
@@ -271,19 +272,21 @@ class Multiplication {
             block_of_a.multiply_and_pack_b(first, packed, first_panel);
             i += micro_rows;
             // The next tiles ask for the next panel, a vector's width each.
-            args.next_b = b_.at(run.begin, j + width);
-            args.next_b_step = b_.step();
+            args.ahead[0] = args.ahead[1] = b_.at(run.begin, j + width);
+            args.ahead_step = b_.step();
           }
         }
       }
       for (; i < block.end; i += micro_rows) {
         args.c_rows = c_rows + (i - block.begin);
+        if constexpr (requires { c_.look_ahead(args); }) c_.look_ahead(args);
         block_of_a.multiply(args, i, smaller(micro_rows, block.end - i), vectors, first_panel);
         if (i > block.begin + micro_vectors * micro_rows) {
-          args.next_b = args.b;
-          args.next_b_step = 0;
+          args.ahead[0] = args.ahead[1] = args.b;
+          args.ahead_step = 0;
         } else {
-          args.next_b += lanes<T>;
+          args.ahead[0] += lanes<T>;
+          args.ahead[1] += lanes<T>;
         }
       }
     });
@@ -297,12 +300,14 @@ class Multiplication {
   ReadB read_b_ = ReadB::packed;
   T* packed_b_;
   std::byte* packed_a_;
-  std::int64_t block_rows_;
+  std::int64_t block_rows_, run_depth_;
 };
+// run_depth, by which the sums over k are grouped, must depend on the whole product alone, not on the
+// rectangle.
 template <class T, class A, class B, class C>
 void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Range depth, bool accumulate,
-              std::byte* scratch) {
-  Multiplication<T, A, B, C>(a, b, c, rows, columns, depth, accumulate, scratch).run();
+              std::byte* scratch, std::int64_t run_depth = block_depth<T>) {
+  Multiplication<T, A, B, C>(a, b, c, rows, columns, depth, accumulate, scratch, run_depth).run();
 }
 
 // ---- the team's division -------------------------------------------------------------------------------

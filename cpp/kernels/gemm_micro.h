@@ -49,8 +49,8 @@ struct MicroArgs {
   const T* b;  // element (p, j) is b[p * b_step + j]; whole vectors are read
   std::int64_t b_step;
   // Something that will be read soon: one cache line of it a p, from memory to L2.
-  const T* next_b = nullptr;
-  std::int64_t next_b_step = 0;
+  const T* ahead[2] = {};
+  std::int64_t ahead_step = 0;
   T* packed;            // Packs::a: [p][panel_rows], Packs::b: [p][panel_columns]
   T* const* c_rows;     // one address per row of the tile
   std::int64_t column;  // of the tile within these rows
@@ -109,12 +109,14 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
     const T* a = args.a;
     const std::int64_t a_step = args.a_step;
     constexpr bool full = packs == Packs::nothing && rows == micro_rows && vectors == micro_vectors;
-    const T* next_b = args.next_b;
-    const std::int64_t next_b_step = args.next_b_step;
+    const T *ahead = args.ahead[0], *also_ahead = args.ahead[1];
+    const std::int64_t ahead_step = args.ahead_step;
     for (std::int64_t p = args.depth; p > 0; --p, a += a_step, b += b_step, packed += packed_step) {
       if constexpr (full) {
-        __builtin_prefetch(next_b, 0, 2);
-        next_b += next_b_step;
+        __builtin_prefetch(ahead, 0, 2);
+        __builtin_prefetch(also_ahead, 0, 2);
+        ahead += ahead_step;
+        also_ahead += ahead_step;
       }
       if constexpr (packs == Packs::a) std::memcpy(packed, a, rows * sizeof(T));
       multiply_add_row<T, packs>(

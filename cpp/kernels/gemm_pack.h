@@ -136,13 +136,6 @@ template <class T>
   }
 }
 
-// Asks for the cache lines of `count` elements; any address will do.
-template <class T>
-RAVINE_INLINE void prefetch(const T* from, std::int64_t count) {
-  for (std::int64_t j = 0; j < count; j += 64 / static_cast<std::int64_t>(sizeof(T)))
-    __builtin_prefetch(from + j, 0, 2);
-}
-
 // Copies `count` elements in whole vectors, zeros behind them: writes up to the next multiple of lanes.
 template <class T>
 RAVINE_INLINE void copy_padded(T* to, const T* from, std::int64_t count) {
@@ -172,11 +165,6 @@ struct MatrixA {
   std::int64_t step() const { return column_stride; }
   const T* at(std::int64_t i, std::int64_t p) const { return data + i * row_stride + p * column_stride; }
 
-  // A panel that comes next, from memory.
-  void prefetch_panel(std::int64_t first_row, Range depth) const {
-    if (column_stride != 1) return;
-    for (int i = 0; i < micro_rows; ++i) prefetch(at(first_row + i, depth.begin), depth.size());
-  }
   std::int64_t point(const T** to, std::int64_t* run_depths, std::int64_t first_row, int rows,
                      Range depth) const {
     for (int i = 0; i < rows; ++i) to[i] = at(first_row + i, depth.begin);

@@ -199,6 +199,8 @@ TEST(Gemm, SeveralBlocks) {
               {150, 600, 700, Order::column_major, Order::row_major},
               {150, 600, 700, Order::padded_rows, Order::padded_rows},
               {100, 150, 700},
+              {40, 1100, 2000},
+              {33, 300, 2100, Order::padded_rows, Order::padded_columns},
               {12, 1400, 1100},
               {60, 700, 1100, Order::row_major, Order::column_major},
               {300, 20, 1100, Order::padded_rows, Order::row_major}});
