@@ -34,6 +34,7 @@ class ProgramCompiler {
   }
 
   std::unique_ptr<Program> finish() {
+    leave_updates_to_products();
     lower_nodes();
     lower_outputs();
     lower_effects();
@@ -55,9 +56,27 @@ class ProgramCompiler {
   // ---- lowering
   // ------------------------------------------------------------------------------------------------
 
+  // A gradient that an optimizer alone reads need not exist as a whole.
+  void leave_updates_to_products() {
+    std::map<const Node*, int> uses;
+    for (const auto& node : unit_.graph->nodes())
+      for (const Value& input : node->inputs) ++uses[input.node];
+    for (const Value& output : unit_.outputs) ++uses[output.node];
+    for (const Node* effect : unit_.graph->effects()) {
+      if (effect->op->leaves_update == nullptr) continue;
+      for (std::size_t i = 0; i < effect->inputs.size(); ++i) {
+        const Node& gradient = *effect->inputs[i].node;
+        if (uses[&gradient] == 1 && !gradient.expression && gradient.op->can_update != nullptr &&
+            gradient.op->can_update(gradient) && effect->op->leaves_update(*effect, i))
+          lowering_.left_to_effect_.insert(&gradient);
+      }
+    }
+  }
+
   void lower_nodes() {
     int next_input = 0;
     for (const auto& node : unit_.graph->nodes()) {
+      if (lowering_.left_to_effect(*node)) continue;
       switch (node->op->kind) {
         case OpKind::input:
           lower_input(*node, next_input++);

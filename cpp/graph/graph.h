@@ -19,6 +19,7 @@ class Graph;
 class Lowering;
 struct Node;
 struct Op;
+struct ParameterUpdate;
 
 struct TensorType {
   DType dtype = DType::float32;
@@ -101,6 +102,14 @@ struct Op {
   int (*epilogue_axis)(const Node& node) = nullptr;
   // Draws random numbers: never merged with an equal node.
   bool random = false;
+
+  // For a node that an effect alone reads, as the gradient of a parameter: whether its kernel can update the
+  // parameter piece by piece while the gradient is in cache, and the calls that do (in place of `lower`,
+  // after everything that can fail).
+  bool (*can_update)(const Node& node) = nullptr;
+  void (*lower_update)(Lowering& lowering, const Node& node, const ParameterUpdate& update) = nullptr;
+  // For an effect: whether it leaves the update by its input to the input's kernel, where that can.
+  bool (*leaves_update)(const Node& effect, std::size_t input) = nullptr;
 };
 
 // ---- fused expressions

@@ -16,6 +16,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,6 +28,16 @@ namespace ravine {
 
 template <class Args>
 class Call;
+
+// What an optimizer does to one parameter, for a kernel that computes the gradient (Op::lower_update).
+struct ParameterUpdate {
+  View parameter;
+  View slots[kernels::all_slots];  // of storage -1 where the rule keeps none
+  kernels::OptimizerUpdate update = nullptr;
+  const kernels::OptimizerStep* step = nullptr;
+  double flops = 0;  // of the whole update
+  const char* rule = "";
+};
 
 class Lowering {
  public:
@@ -42,6 +53,8 @@ class Lowering {
   View dense(Value value, Layout layout = Layout::row_major);
   // Makes the dense copies that a node's epilogue reads: they must be made before the call that runs it.
   void prepare_epilogue(const Node& node);
+  // The node was not lowered: the effect that reads it calls Op::lower_update.
+  bool left_to_effect(const Node& node) const { return left_to_effect_.contains(&node); }
   // Memory for an output, dense in the given order.
   View create(Value output, Layout layout = Layout::row_major);
   // The output is another name for (part of) existing memory.
@@ -113,6 +126,7 @@ class Lowering {
   std::vector<Binding> bindings_;
   std::map<Value, View, ValueOrder> views_;
   std::map<Value, View, ValueOrder> dense_copies_[2];  // by Layout
+  std::set<const Node*> left_to_effect_;
   std::vector<std::pair<int, int>>
       reuse_hints_;  // (output, input) storages that may be one if the input's life ends there
 };
@@ -143,6 +157,13 @@ class Call {
   void describe(std::string text) { lowering_.describe(index_, std::move(text)); }
   // Floating-point operations and bytes moved: what the choice of one or all threads rests on.
   void cost(double flops, double bytes) { lowering_.set_cost(index_, flops, bytes); }
+  // What the optimizer's rule writes, into the segment of an update.
+  void update(kernels::ParameterSegment& segment, const ParameterUpdate& update) {
+    segment.size = numel(update.parameter.shape);
+    write(segment.parameter, update.parameter);
+    for (int slot = 0; slot < kernels::all_slots; ++slot)
+      if (update.slots[slot].storage >= 0) write(segment.slots[slot], update.slots[slot]);
+  }
   // A workspace shared by the team.
   void workspace(void*& field, std::size_t bytes) { lowering_.bind_workspace(index_, field, bytes); }
   int index() const { return index_; }

@@ -171,6 +171,17 @@ enum class OptimizerRule : std::uint8_t {
 #undef RAVINE_RULE
 };
 
+constexpr bool is_elementwise(OptimizerRule rule) {
+  switch (rule) {
+#define RAVINE_CASE(name, Hyper) case OptimizerRule::name:
+    RAVINE_ELEMENTWISE_RULES(RAVINE_CASE)
+#undef RAVINE_CASE
+    return true;
+    default:
+      return false;
+  }
+}
+
 // ---- a step --------------------------------------------------------------------------------------
 
 // What holds for all parameters of a step.

@@ -7,6 +7,7 @@
 #include "kernels/conv.h"
 #include "kernels/gather.h"
 #include "kernels/gemm.h"
+#include "kernels/gemm_update.h"
 #include "kernels/isa.h"
 #include "kernels/norm.h"
 #include "kernels/optimizer.h"
@@ -26,6 +27,7 @@ using WorkspaceBytes = std::size_t (*)(const Args& args);
 // The kernels of one floating dtype. X(member, Args)
 #define RAVINE_FLOAT_KERNELS(X)               \
   X(gemm, GemmArgs)                           \
+  X(gemm_update, GemmUpdateArgs)              \
   X(conv_forward, ConvForwardArgs)            \
   X(conv_grad_input, ConvGradInputArgs)       \
   X(conv_grad_filter, ConvGradFilterArgs)     \

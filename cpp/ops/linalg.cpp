@@ -105,6 +105,17 @@ bool rows_are_even(const View& view, std::int64_t& row_stride) {
   return true;
 }
 
+// One product of the last two axes.
+void set_matrices(kernels::GemmArgs& args, const View& a, const View& b) {
+  args.m = rows_of(a.shape);
+  args.n = b.shape.back();
+  args.k = a.shape.back();
+  args.a.row_stride = a.strides[a.shape.rank() - 2];
+  args.a.column_stride = a.strides.back();
+  args.b.row_stride = b.strides[b.shape.rank() - 2];
+  args.b.column_stride = b.strides.back();
+}
+
 void lower_matmul(Lowering& lowering, const Node& node) {
   const View a = lowering.view(node.inputs[0]), b = lowering.view(node.inputs[1]);
   const Shape a_batch = batch_of(a.shape), b_batch = batch_of(b.shape);
@@ -114,13 +125,7 @@ void lower_matmul(Lowering& lowering, const Node& node) {
 
   auto call = lowering.call("gemm", lowering.floats(node).gemm);
   kernels::GemmArgs& args = call.args;
-  args.m = rows;
-  args.n = columns;
-  args.k = depth;
-  args.a.row_stride = a.strides[a.shape.rank() - 2];
-  args.a.column_stride = a.strides.back();
-  args.b.row_stride = b.strides[b.shape.rank() - 2];
-  args.b.column_stride = b.strides.back();
+  set_matrices(args, a, b);
   call.read(args.a.data, a);
   call.read(args.b.data, b);
   const View c = call.output(args.epilogue, node, batch * rows, columns);
@@ -150,6 +155,37 @@ void lower_matmul(Lowering& lowering, const Node& node) {
             static_cast<double>(size_of(a.dtype)) * (m * k + static_cast<double>(numel(b.shape)) + m * n));
 }
 
+// States change while updates run, so that a product of one cannot wait so long.
+bool reads_state(Value value) {
+  while (value.node->op->kind == OpKind::view) value = value.node->inputs[0];
+  return value.node->op->kind == OpKind::state;
+}
+
+bool can_update(const Node& node) {
+  // Below this the gradient stays in cache anyway, and one call that updates many parameters costs less than
+  // many.
+  constexpr std::int64_t min_elements = std::int64_t{1} << 18;
+  return node.outputs[0].shape.rank() == 2 && numel(node.outputs[0].shape) >= min_elements &&
+         !reads_state(node.inputs[0]) && !reads_state(node.inputs[1]);
+}
+
+void lower_update(Lowering& lowering, const Node& node, const ParameterUpdate& update) {
+  const View a = lowering.view(node.inputs[0]), b = lowering.view(node.inputs[1]);
+  auto call = lowering.call("gemm_update", lowering.floats(node).gemm_update);
+  kernels::GemmArgs& product = call.args.product;
+  set_matrices(product, a, b);
+  call.read(product.a.data, a);
+  call.read(product.b.data, b);
+  call.update(call.args.segment, update);
+  call.args.update = update.update;
+  call.args.step = update.step;
+  call.args.fault = lowering.fault();
+  call.describe(str(a.shape, " x ", b.shape, "  + ", update.rule));
+  const double elements = static_cast<double>(numel(update.parameter.shape));
+  call.cost(2 * elements * static_cast<double>(product.k) + update.flops,
+            6 * elements * static_cast<double>(size_of(a.dtype)));
+}
+
 int columns_axis(const Node& node) { return node.outputs[0].shape.rank() - 1; }
 
 }  // namespace
@@ -158,6 +194,8 @@ const Op matmul_op{.name = "matmul",
                    .infer = infer_matmul,
                    .gradient = gradient_matmul,
                    .lower = lower_matmul,
-                   .epilogue_axis = columns_axis};
+                   .epilogue_axis = columns_axis,
+                   .can_update = can_update,
+                   .lower_update = lower_update};
 
 }  // namespace ravine

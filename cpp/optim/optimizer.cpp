@@ -205,12 +205,42 @@ void lower_norm(Lowering& lowering, const Node& node) {
   for (const DType dtype : {DType::float32, DType::float64}) lower_norm_of(lowering, node, dtype);
 }
 
-// One kernel call for all parameters of a dtype.
+// A rule that looks at elements alone can update any part of a row-major parameter as soon as its gradient is
+// there, unless the norm of all gradients comes first.
+bool leaves_update(const Node& node, std::size_t input) {
+  const Optimizer& optimizer = optimizer_of(node);
+  return kernels::is_elementwise(optimizer.rule().kernel) && optimizer.clipping() == nullptr &&
+         optimizer.parameters()[input].layout() == Layout::row_major;
+}
+
+// The calls that compute a gradient and update its parameter by it.
+void lower_updates_by_gradients(Lowering& lowering, const Node& node,
+                                const std::vector<std::size_t>& parameters, DType dtype) {
+  const Optimizer& optimizer = optimizer_of(node);
+  for (const std::size_t i : parameters) {
+    const Array& parameter = optimizer.parameters()[i];
+    ParameterUpdate update;
+    update.rule = optimizer.rule().name;
+    update.parameter = lowering.external(parameter);
+    for (const auto& slot : optimizer.slots()) update.slots[slot.index] = lowering.external(slot.arrays[i]);
+    update.update = lowering.kernels().optimizer_functions(optimizer.rule().kernel, dtype).update;
+    update.step = &optimizer.kernel_step();
+    update.flops = optimizer.rule().flops_per_element * static_cast<double>(parameter.size());
+    const Node& gradient = *node.inputs[i].node;
+    gradient.op->lower_update(lowering, gradient, update);
+  }
+}
+
+// One kernel call for all parameters of a dtype but those that are updated where their gradient is computed.
 void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
   const Optimizer& optimizer = optimizer_of(node);
-  const Chosen chosen(optimizer, dtype);
+  Chosen chosen(optimizer, dtype);
+  const auto rest =
+      std::stable_partition(chosen.parameters.begin(), chosen.parameters.end(),
+                            [&](std::size_t i) { return !lowering.left_to_effect(*node.inputs[i].node); });
+  const std::vector<std::size_t> updated_by_gradients(rest, chosen.parameters.end());
+  chosen.parameters.erase(rest, chosen.parameters.end());
   const std::size_t count = chosen.parameters.size();
-  if (count == 0) return;
 
   // Storages that the kernel writes. A gradient can lie in one of them (that of sum(p q) with respect to p is
   // q), and would then be read after it has changed.
@@ -230,6 +260,8 @@ void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
     }
     gradients.push_back(gradient);
   }
+  lower_updates_by_gradients(lowering, node, updated_by_gradients, dtype);
+  if (count == 0) return;
 
   kernels::ParameterSegment* segments = new_segments(lowering, count);
   auto call = lowering.call(optimizer.rule().name, lowering.kernels().of(dtype).optimizer_step);
@@ -267,8 +299,11 @@ void lower_step(Lowering& lowering, const Node& node) {
 
 }  // namespace
 
-const Op optimizer_step_op{
-    .name = "optimizer_step", .kind = OpKind::effect, .infer = infer_step, .lower = lower_step};
+const Op optimizer_step_op{.name = "optimizer_step",
+                           .kind = OpKind::effect,
+                           .infer = infer_step,
+                           .lower = lower_step,
+                           .leaves_update = leaves_update};
 
 const Op gradient_norm_op{
     .name = "gradient_norm", .kind = OpKind::effect, .infer = infer_step, .lower = lower_norm};

@@ -1,0 +1,91 @@
+"""A large weight is updated inside the product that computes its gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ravine as rv
+from ravine import nn, optim
+
+WIDTH = 640
+
+
+def trained(optimizer: optim.Optimizer, steps: int = 4, threads: int = 2) -> tuple[list[np.ndarray], str]:
+    """The parameters after some steps, and the program's description."""
+    rv.seed(3)
+    before = rv.get_num_threads()
+    rv.set_num_threads(threads)
+    try:
+        model = nn.Sequential(
+            nn.Linear(20, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 5)
+        )
+        step = rv.TrainStep(model, nn.CrossEntropyLoss(), optimizer)
+        generator = np.random.default_rng(0)
+        for _ in range(steps):
+            step(generator.normal(size=(33, 20)).astype(np.float32), generator.integers(0, 5, 33))
+        return [np.array(parameter) for parameter in model.parameters()], step.programs()[0].describe()
+    finally:
+        rv.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        lambda **options: optim.SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3, **options),
+        lambda **options: optim.AdamW(lr=1e-3, weight_decay=0.1, **options),
+        lambda **options: optim.Lion(lr=1e-4, **options),
+        lambda **options: optim.Adam(lr=1e-3, average=optim.EMA(0.9), **options),
+    ],
+    ids=["sgd", "adamw", "lion", "averaged adam"],
+)
+def test_as_the_update_after_the_gradient(new) -> None:
+    inside, program = trained(new())
+    assert "gemm_update" in program
+    # The norm of all gradients has to be known first: the gradient is then computed as a whole.
+    after, program = trained(new(clip_global_norm=1e6))
+    assert "gemm_update" not in program
+    for a, b in zip(inside, after, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+def test_same_bits_for_any_number_of_threads() -> None:
+    expected, program = trained(optim.Adam(lr=1e-3), threads=1)
+    assert "gemm_update" in program
+    for threads in (2, 3, 5):
+        for a, b in zip(expected, trained(optim.Adam(lr=1e-3), threads=threads)[0], strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_a_bad_label_changes_nothing() -> None:
+    model = nn.Linear(WIDTH, WIDTH)
+    step = rv.TrainStep(model, nn.CrossEntropyLoss(), optim.SGD(lr=0.1))
+    x = np.ones((4, WIDTH), np.float32)
+    step(x, np.arange(4))
+    assert "gemm_update" in step.programs()[0].describe()
+    before = np.array(model.weight)
+    with pytest.raises(ValueError, match="640"):
+        step(x, np.array([0, 1, 640, 2]))
+    assert np.array(model.weight).tobytes() == before.tobytes()
+
+
+def test_a_weight_whose_gradient_reads_another_weight_waits() -> None:
+    """The gradient of a b with respect to a reads b, which the same step changes."""
+
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Parameter(np.full((512, 512), 0.01, np.float32))
+            self.b = nn.Parameter(np.full((512, 512), 0.02, np.float32))
+
+        def forward(self, x: rv.Tensor) -> rv.Tensor:
+            return x + rv.ops.matmul(self.a, self.b)
+
+    model = Product()
+    step = rv.TrainStep(model, nn.MSELoss(), optim.SGD(lr=1.0))
+    step(np.zeros((512, 512), np.float32), np.zeros((512, 512), np.float32))
+    assert "gemm_update" not in step.programs()[0].describe()
+    # d mean((a b)^2) / da = 2 / 512^2 (a b) b^T with a b = 512 * 0.01 * 0.02 everywhere.
+    gradient = 2 / 512**2 * (512 * 0.01 * 0.02) * 512
+    np.testing.assert_allclose(np.array(model.a), 0.01 - gradient * 0.02, rtol=1e-5)
+    np.testing.assert_allclose(np.array(model.b), 0.02 - gradient * 0.01, rtol=1e-5)
