@@ -255,6 +255,9 @@ class Multiplication {
       args.b = packed_b_ + (j - strip.begin) * deep.size() + (run.begin - deep.begin) * width;
       args.b_step = width;
       std::int64_t i = block.begin;
+      // What the micro-kernels ask for: the next panel of B, if it comes from memory.
+      const T* next_b = nullptr;
+      std::int64_t next_b_step = 0;
       if constexpr (requires { b_.at(j, j); }) {
         if (read_b_ == ReadB::in_place && count == width) {
           args.b = b_.at(run.begin, j);
@@ -269,27 +272,30 @@ class Multiplication {
             first.b = b_.at(run.begin, j);
             first.b_step = b_.step();
             first.c_rows = c_rows;
+            look_ahead(first, packed, 0);
             block_of_a.multiply_and_pack_b(first, packed, first_panel);
             i += micro_rows;
-            // The next tiles ask for the next panel, a vector's width each.
-            args.ahead[0] = args.ahead[1] = b_.at(run.begin, j + width);
-            args.ahead_step = b_.step();
+            next_b = b_.at(run.begin, j + width);
+            next_b_step = b_.step();
           }
         }
       }
       for (; i < block.end; i += micro_rows) {
         args.c_rows = c_rows + (i - block.begin);
-        if constexpr (requires { c_.look_ahead(args); }) c_.look_ahead(args);
+        const std::int64_t vector = (i - block.begin) / micro_rows - 1;  // one of the panel for each tile
+        if (next_b != nullptr && vector < micro_vectors)
+          look_ahead(args, next_b + vector * lanes<T>, next_b_step);
+        else look_ahead(args, args.b, 0);
         block_of_a.multiply(args, i, smaller(micro_rows, block.end - i), vectors, first_panel);
-        if (i > block.begin + micro_vectors * micro_rows) {
-          args.ahead[0] = args.ahead[1] = args.b;
-          args.ahead_step = 0;
-        } else {
-          args.ahead[0] += lanes<T>;
-          args.ahead[1] += lanes<T>;
-        }
       }
     });
+  }
+
+  // Sets what the micro-kernel asks for: what C needs soon, else what lies at `from`.
+  void look_ahead(MicroArgs<T>& args, const T* from, std::int64_t step) const {
+    args.ahead[0] = args.ahead[1] = from;
+    args.ahead_step = step;
+    if constexpr (requires { c_.look_ahead(args); }) c_.look_ahead(args);
   }
 
   const A& a_;

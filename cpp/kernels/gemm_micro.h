@@ -48,9 +48,10 @@ struct MicroArgs {
 
   const T* b;  // element (p, j) is b[p * b_step + j]; whole vectors are read
   std::int64_t b_step;
-  // Something that will be read soon: one cache line of it a p, from memory to L2.
-  const T* ahead[2] = {};
-  std::int64_t ahead_step = 0;
+  // What will be read soon, from memory to L2: two cache lines a p. Addresses that exist, as a search for the
+  // page of others takes long.
+  const T* ahead[2];
+  std::int64_t ahead_step;
   T* packed;            // Packs::a: [p][panel_rows], Packs::b: [p][panel_columns]
   T* const* c_rows;     // one address per row of the tile
   std::int64_t column;  // of the tile within these rows
@@ -108,7 +109,7 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
   if constexpr (layout == ALayout::adjacent) {
     const T* a = args.a;
     const std::int64_t a_step = args.a_step;
-    constexpr bool full = packs == Packs::nothing && rows == micro_rows && vectors == micro_vectors;
+    constexpr bool full = rows == micro_rows && vectors == micro_vectors;
     const T *ahead = args.ahead[0], *also_ahead = args.ahead[1];
     const std::int64_t ahead_step = args.ahead_step;
     for (std::int64_t p = args.depth; p > 0; --p, a += a_step, b += b_step, packed += packed_step) {
