@@ -109,7 +109,7 @@ class TrainStep:
             x: the model's input, or a tuple of inputs.
             y: the target, handed to the loss.
 
-        Raises ValueError, TypeError or IndexError for inputs that do not fit, and ValueError for a learning
+        Raises ValueError or TypeError for inputs that do not fit, and ValueError for a learning
         rate that is negative or not finite.
         """
         with self._lock:

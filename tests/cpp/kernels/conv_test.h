@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "bias_relu.h"
 #include "kernel_test.h"
 
 namespace ravine::testing {
@@ -12,8 +13,6 @@ using kernels::ConvForwardArgs;
 using kernels::ConvGradFilterArgs;
 using kernels::ConvGradInputArgs;
 using kernels::ConvShape;
-using kernels::TileOp;
-using kernels::TileProgram;
 
 struct Axis {
   std::int64_t kernel = 3, stride = 1, pad = 0, dilation = 1;
@@ -74,39 +73,6 @@ void for_each_product(const ConvShape& s, F f) {
             }
 }
 
-// The output plus a per-channel bias, then relu, to `to`.
-template <class T>
-TileProgram bias_relu(const KernelTable& table, std::int64_t rows, std::int64_t columns, const T* bias,
-                      T* to) {
-  TileProgram program;
-  program.rank = 2;
-  program.extents[0] = rows;
-  program.extents[1] = columns;
-  program.n_inputs = 2;
-  program.inputs[0].dtype = program.inputs[1].dtype = dtype_of<T>;
-  program.inputs[0].strides[0] = columns;
-  program.inputs[0].strides[1] = 1;
-  program.inputs[1].data = const_cast<T*>(bias);
-  program.inputs[1].strides[1] = 1;
-  program.n_steps = 2;
-  const TileOp ops[] = {TileOp::add, TileOp::relu};
-  for (int s = 0; s < 2; ++s) {
-    program.steps[s].op = ops[s];
-    program.steps[s].dtype = program.steps[s].result_dtype = dtype_of<T>;
-    program.steps[s].function = table.tile_function(ops[s], dtype_of<T>, dtype_of<T>);
-  }
-  program.steps[0].operands[0] = 0;
-  program.steps[0].operands[1] = 1;
-  program.steps[1].operands[0] = 2;
-  program.n_outputs = 1;
-  program.outputs[0].value = 3;
-  program.outputs[0].tensor.data = to;
-  program.outputs[0].tensor.dtype = dtype_of<T>;
-  program.outputs[0].tensor.strides[0] = columns;
-  program.outputs[0].tensor.strides[1] = 1;
-  return program;
-}
-
 // The three passes, with and without an epilogue, against float64 sums of the products. The algorithms other
 // than direct have errors in proportion to the largest result.
 template <class T>
@@ -144,7 +110,8 @@ void check(const KernelTable& table, const ConvShape& s, ConvAlgorithm algorithm
     run_same_bits(table, kernels.conv_forward, args, {result.memory()}, {workspace.memory()});
     expect_close(result, output, 2 * epsilon, allowed(patch, output, 2e-5), "forward");
 
-    const TileProgram epilogue = bias_relu<T>(table, rows, s.out_channels, bias.data(), activated.data());
+    const TileProgram epilogue =
+        bias_relu<T>(table, rows, s.out_channels, bias.data(), activated.data(), s.out_channels);
     args.epilogue = &epilogue;
     run_same_bits(table, kernels.conv_forward, args, {activated.memory()}, {workspace.memory()});
     std::vector<double> expected(outputs);
@@ -163,8 +130,8 @@ void check(const KernelTable& table, const ConvShape& s, ConvAlgorithm algorithm
     expect_close(result, grad_input, 2 * epsilon, absolute, "gradient to the input");
 
     const Buffer<T> input_bias = random_buffer<T>(s.channels, 5);
-    const TileProgram epilogue =
-        bias_relu<T>(table, s.batch * s.height * s.width, s.channels, input_bias.data(), activated.data());
+    const TileProgram epilogue = bias_relu<T>(table, s.batch * s.height * s.width, s.channels,
+                                              input_bias.data(), activated.data(), s.channels);
     args.epilogue = &epilogue;
     run_same_bits(table, kernels.conv_grad_input, args, {activated.memory()}, {workspace.memory()});
     for (std::int64_t e = 0; e < inputs; ++e)
