@@ -2,6 +2,7 @@
 
     python -m bench.python                      all workloads, every engine that is installed
     python -m bench.python --quick              each workload briefly: does it run, roughly how fast
+    python -m bench.python --inference          forward passes alone, as a trained model serves
     python -m bench.python --convolutions       single convolutions beside torch, three passes each
     python -m bench.python --updates            optimizers alone, on 100 thousand and 10 million numbers
     python -m bench.python --rules              every optimizer alone, beside torch in its forms and optax
@@ -28,7 +29,16 @@ from pathlib import Path
 from . import engines
 from .convolutions import Convolution, convolutions, convolutions_markdown, find_convolution
 from .report import markdown, sweep_markdown
-from .workloads import RULE_UPDATES, SWEEP_BATCHES, SWEEP_WIDTHS, UPDATES, WORKLOADS, Workload, find
+from .workloads import (
+    INFERENCE,
+    RULE_UPDATES,
+    SWEEP_BATCHES,
+    SWEEP_WIDTHS,
+    UPDATES,
+    WORKLOADS,
+    Workload,
+    find,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -197,6 +207,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default: 7; 3 with --quick, --sweep and --convolutions")
     parser.add_argument("--seconds", type=float, help="length of an engine's round; default: 1, or 0.1")
     parser.add_argument("--quick", action="store_true", help="short rounds, torch in fewer modes")
+    parser.add_argument("--inference", action="store_true", help="forward passes alone")
     parser.add_argument("--updates", action="store_true", help="optimizers alone")
     parser.add_argument("--rules", action="store_true", help="every optimizer alone")
     parser.add_argument("--convolutions", action="store_true", help="single convolutions; short rounds")
@@ -225,7 +236,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     except KeyError as error:
         parser.error(error.args[0])
     if not options.workloads:
-        if options.rules:
+        if options.inference:
+            options.workloads = list(INFERENCE)
+        elif options.rules:
             options.workloads = list(RULE_UPDATES)
         elif options.convolutions:
             options.workloads = [convolution.name for convolution in convolutions()]

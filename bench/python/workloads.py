@@ -1,9 +1,9 @@
-"""What is timed: whole training steps, described without reference to any engine."""
+"""What is timed: whole training steps and inference, described without reference to any engine."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,9 @@ class Workload:
     batch_norm: bool = False  # mlp: BatchNorm1d before each ReLU
     width: int = 64  # resnet18: channels of the first stage
     tensors: tuple[int, ...] = ()  # update: elements of each parameter
+    inference: bool = (
+        False  # the forward pass alone, as a trained model serves: BatchNorm's running statistics
+    )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -74,6 +77,13 @@ WORKLOADS = {
 }
 
 
+INFERENCE_SUFFIX = "-inference"
+INFERENCE = {
+    f"{name}{INFERENCE_SUFFIX}": replace(workload, name=f"{name}{INFERENCE_SUFFIX}", inference=True)
+    for name, workload in WORKLOADS.items()
+}
+
+
 UPDATES = {
     workload.name: workload
     for optimizer in ("sgd", "adam")
@@ -104,10 +114,10 @@ def dense(width: int, batch: int) -> Workload:
 
 def find(name: str) -> Workload:
     """A workload by its name; "dense128x32" is one of the sweep. KeyError where there is none."""
-    workloads = WORKLOADS | UPDATES | RULE_UPDATES
+    workloads = WORKLOADS | INFERENCE | UPDATES | RULE_UPDATES
     if name in workloads:
         return workloads[name]
     if match := re.fullmatch(r"dense([1-9][0-9]*)x([1-9][0-9]*)", name):
         return dense(int(match[1]), int(match[2]))
-    known = ", ".join(WORKLOADS | UPDATES)
-    raise KeyError(f"no workload '{name}'; there are {known}, <optimizer>-<size> and dense<width>x<batch>")
+    known = ", ".join(WORKLOADS | INFERENCE | UPDATES)
+    raise KeyError(f"no workload '{name}'; there are {known}, <optimizer>-<size> and dense<w>x<b>")

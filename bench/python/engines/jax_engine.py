@@ -35,17 +35,21 @@ def conv(x, w, stride=1):
 
 
 def batch_norm(x, layer):
-    axes = tuple(range(x.ndim - 1))
-    mean = x.mean(axes)
-    variance = jnp.square(x - mean).mean(axes)
+    if "mean" in layer:  # inference
+        mean, variance = layer["mean"], layer["variance"]
+    else:
+        axes = tuple(range(x.ndim - 1))
+        mean = x.mean(axes)
+        variance = jnp.square(x - mean).mean(axes)
     y = (x - mean) * jax.lax.rsqrt(variance + 1e-5) * layer["gamma"] + layer["beta"]
     return y, (mean, variance)
 
 
 class Builder:
-    """Draws parameters as the network asks for them."""
+    """Draws parameters as the network asks for them; for inference running statistics too."""
 
-    def __init__(self) -> None:
+    def __init__(self, inference: bool) -> None:
+        self.inference = inference
         self.random = np.random.default_rng(0)
 
     def normal(self, *shape: int, fan_in: int):
@@ -58,7 +62,10 @@ class Builder:
         return self.normal(size, size, before, after, fan_in=before * size * size)
 
     def norm(self, channels: int):
-        return {"gamma": jnp.ones(channels), "beta": jnp.zeros(channels)}
+        layer = {"gamma": jnp.ones(channels), "beta": jnp.zeros(channels)}
+        if self.inference:
+            layer |= {"mean": jnp.zeros(channels), "variance": jnp.ones(channels)}
+        return layer
 
     def block(self, before: int, channels: int, stride: int):
         block = {
@@ -73,7 +80,7 @@ class Builder:
 
 
 def mlp(workload: Workload):
-    builder = Builder()
+    builder = Builder(workload.inference)
     sizes = workload.sizes
     parameters = {
         "dense": [builder.dense(a, b) for a, b in itertools.pairwise(sizes)],
@@ -98,7 +105,7 @@ def max_pool(x):
 
 
 def lenet(workload: Workload):
-    builder = Builder()
+    builder = Builder(workload.inference)
     parameters = {
         "conv": [builder.conv(1, 32, 3), builder.conv(32, 64, 3)],
         "norm": [builder.norm(32), builder.norm(64)],
@@ -118,7 +125,7 @@ def lenet(workload: Workload):
 
 
 def resnet18(workload: Workload):
-    builder = Builder()
+    builder = Builder(workload.inference)
     w = workload.width
     shapes = [(w, w, 1), (w, w, 1)]
     for channels in (2 * w, 4 * w, 8 * w):
@@ -232,6 +239,9 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     x, y = workload.data()
     x = jnp.asarray(x.transpose(0, 2, 3, 1) if workload.is_convolutional else x)
     y = jnp.asarray(y)
+    if workload.inference:
+        serve = jax.jit(lambda parameters, x: forward(parameters, x)[0])
+        return lambda: float(serve(parameters, x)[0, 0])
 
     def loss_of(parameters, x, y):
         logits, statistics = forward(parameters, x)

@@ -64,11 +64,19 @@ def prepare_update(workload: Workload) -> Callable[[], float]:
     return step
 
 
+def prepare_inference(workload: Workload) -> Callable[[], float]:
+    model = build(workload).eval()
+    x, _ = workload.data()
+    return lambda: float(model(x)[0, 0])
+
+
 def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     rv.set_num_threads(threads)
     rv.seed(0)
     if workload.is_update:
         return prepare_update(workload)
+    if workload.inference:
+        return prepare_inference(workload)
     step = rv.TrainStep(build(workload), nn.CrossEntropyLoss(), optimizer_of(workload))
     x, y = workload.data()
     return lambda: step(x, y)

@@ -31,6 +31,10 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     x, y = workload.data()
     classes = np.arange(workload.classes)
 
+    if workload.inference:
+        model.partial_fit(x, y, classes=classes)
+        return lambda: float(model.predict_proba(x)[0, 0])
+
     def step() -> float:
         model.partial_fit(x, y, classes=classes)
         return float(model.loss_)

@@ -96,6 +96,19 @@ def prepare_update(workload: Workload, mode: str) -> Callable[[], float]:
     return step
 
 
+def prepare_inference(model: nn.Module, x: torch.Tensor, compiled: bool) -> Callable[[], float]:
+    if compiled:
+        torch.compiler.reset()
+        torch._inductor.config.freezing = True  # weights are constants: BatchNorm folds into convolutions
+    forward = torch.compile(model) if compiled else model
+
+    @torch.inference_mode()
+    def step() -> float:
+        return forward(x)[0, 0].item()
+
+    return step
+
+
 def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -106,6 +119,8 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     if "channels_last" in mode:
         model = model.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
+    if workload.inference:
+        return prepare_inference(model.eval(), x, compiled="compile" in mode)
     optimizer = optimizer_of(workload, model.parameters())
     loss_of = nn.CrossEntropyLoss()
 
