@@ -51,6 +51,8 @@ Shape column_shape(const Shape& shape) {
 // [C] beside [N, C, ...]
 Value beside(Value columns, const Shape& shape) { return ops::reshape(columns, column_shape(shape)); }
 
+Value multiply_add(Value a, Value b, Value c) { return a.graph().apply1("multiply_add", {a, b, c}); }
+
 void expect_columns(const Node& node) {
   const Shape& shape = node.input_shape(0);
   check<ValueError>(shape.rank() >= 2 && shape.rank() <= 5, node.op->name,
@@ -174,10 +176,14 @@ Values expand_batch_norm(const Node& node) {
   const Shape& shape = x.shape();
   const Values moments = node.graph->apply("column_moments", {x});
   Value scale = ops::rsqrt(moments[1] + eps_of(node));
-  if (node.n_inputs() == 3) scale = scale * node.inputs[1];
-  Value y = (x - beside(moments[0], shape)) * beside(scale, shape);
-  if (node.n_inputs() == 3) y = y + beside(node.inputs[2], shape);
-  return {y, moments[0], moments[1]};
+  Value shift;
+  if (node.n_inputs() == 3) {
+    scale = scale * node.inputs[1];
+    shift = multiply_add(-moments[0], scale, node.inputs[2]);
+  } else {
+    shift = -moments[0] * scale;
+  }
+  return {multiply_add(x, beside(scale, shape), beside(shift, shape)), moments[0], moments[1]};
 }
 
 Values gradient_batch_norm(const Node& node, std::span<const Value> cotangents) {
@@ -242,8 +248,10 @@ Values expand_batch_norm_grad(const Node& node) {
   const Values sums = node.graph->apply("column_grad_sums", {x, dy, mean, rstd});
   const Value scale = affine ? rstd * node.inputs[4] : rstd;
   const Value mean_grad = sums[0] * share, slope = sums[1] * share * rstd;
-  const Value centred = x - beside(mean, shape);
-  Values results{(dy - beside(mean_grad, shape) - centred * beside(slope, shape)) * beside(scale, shape)};
+  // (dy - mean_grad - (x - mean) slope) scale, in two steps
+  const Value of_x = -slope * scale, constant = multiply_add(mean, slope, -mean_grad) * scale;
+  const Value from_x = multiply_add(x, beside(of_x, shape), beside(constant, shape));
+  Values results{multiply_add(dy, beside(scale, shape), from_x)};
   if (affine) {
     results.push_back(sums[1]);
     results.push_back(sums[0]);
