@@ -4,6 +4,7 @@
     python -m bench.python --quick              each workload briefly: does it run, roughly how fast
     python -m bench.python --inference          forward passes alone, as a trained model serves
     python -m bench.python --convolutions       single convolutions beside torch, three passes each
+    python -m bench.python --norms              single normalisations beside torch, forward and with gradients
     python -m bench.python --updates            optimizers alone, on 100 thousand and 10 million numbers
     python -m bench.python --rules              every optimizer alone, beside torch in its forms and optax
     python -m bench.python --sweep              dense nets of widths 8 to 4096 and batches 1 to 1024
@@ -27,7 +28,9 @@ import sys
 from pathlib import Path
 
 from . import engines
-from .convolutions import Convolution, convolutions, convolutions_markdown, find_convolution
+from .convolutions import convolutions, convolutions_markdown, find_convolution
+from .norms import norms
+from .operations import Operation, find_operation
 from .report import markdown, sweep_markdown
 from .workloads import (
     INFERENCE,
@@ -111,7 +114,7 @@ def tcmalloc() -> str | None:
     return ctypes.util.find_library("tcmalloc_minimal") or ctypes.util.find_library("tcmalloc")
 
 
-def modes_of(engine: str, workload: Workload | Convolution, brief: bool) -> list[str]:
+def modes_of(engine: str, workload: Workload | Operation, brief: bool) -> list[str]:
     """Of those that this machine has. In brief: nothing compiled by torch, as compiling takes longer than
     all the rest, and not both with and without tcmalloc."""
     modes = engines.load(engine).modes(workload)
@@ -144,7 +147,7 @@ class Bench:
 
     def run(self, name: str) -> dict:
         """Times one workload. Engines that fail are listed with their error."""
-        workload = find_convolution(name) or find(name)
+        workload = find_operation(name) or find(name)
         timed: list[Worker] = []
         failures: dict[str, str] = {}
         for engine in self.options.engines:
@@ -204,13 +207,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--engines", nargs="+", choices=list(engines.ENGINES), help="default: those installed"
     )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, help="default: 7; 3 with --quick, --sweep and --convolutions")
+    parser.add_argument("--rounds", type=int, help="default: 7; 3 with --quick, --sweep, --convolutions")
     parser.add_argument("--seconds", type=float, help="length of an engine's round; default: 1, or 0.1")
     parser.add_argument("--quick", action="store_true", help="short rounds, torch in fewer modes")
     parser.add_argument("--inference", action="store_true", help="forward passes alone")
     parser.add_argument("--updates", action="store_true", help="optimizers alone")
     parser.add_argument("--rules", action="store_true", help="every optimizer alone")
     parser.add_argument("--convolutions", action="store_true", help="single convolutions; short rounds")
+    parser.add_argument("--norms", action="store_true", help="single normalisations; short rounds")
     parser.add_argument("--sweep", action="store_true", help="dense nets of many shapes; short rounds")
     parser.add_argument("--verbose", action="store_true", help="show what the engines print")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
@@ -219,13 +223,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options.engines = options.engines or installed
     if absent := [engine for engine in options.engines if engine not in installed]:
         parser.error(f"not installed: {', '.join(absent)}")
-    single = [find_convolution(name) is not None for name in options.workloads]
+    single = [find_operation(name) is not None for name in options.workloads]
     if any(single) and not all(single):
+        parser.error("single operations are timed in a run of their own")
+    convolutional = [find_convolution(name) is not None for name in options.workloads]
+    if any(convolutional) and not all(convolutional):
         parser.error("convolutions are timed in a run of their own")
-    options.convolutions = options.convolutions or any(single)
-    if options.convolutions:
+    options.convolutions = options.convolutions or any(convolutional)
+    single_only = options.convolutions or options.norms or any(single)
+    if single_only:
         options.engines = [engine for engine in options.engines if engine in ("ravine", "torch")]
-    options.brief = options.quick or options.sweep or options.convolutions
+    options.brief = options.quick or options.sweep or single_only
     options.rounds = options.rounds or (3 if options.brief else 7)
     options.seconds = options.seconds or (0.1 if options.brief else 1.0)
     options.least_steps = 1 if options.brief else 3
@@ -242,6 +250,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             options.workloads = list(RULE_UPDATES)
         elif options.convolutions:
             options.workloads = [convolution.name for convolution in convolutions()]
+        elif options.norms:
+            options.workloads = [norm.name for norm in norms()]
         elif options.sweep:
             options.workloads = [f"dense{w}x{b}" for w in SWEEP_WIDTHS for b in SWEEP_BATCHES]
         else:

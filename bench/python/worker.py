@@ -12,7 +12,7 @@ import sys
 import time
 
 from . import engines
-from .convolutions import find_convolution
+from .operations import find_operation
 from .workloads import find
 
 
@@ -45,9 +45,9 @@ def main() -> None:
             start = time.perf_counter()
             try:
                 name = request["prepare"]
-                convolution = find_convolution(name)
-                if convolution is not None:
-                    step = engine.prepare_convolution(convolution, mode, int(threads))
+                operation = find_operation(name)
+                if operation is not None:
+                    step = engine.prepare_operation(operation, mode, int(threads))
                 else:
                     step = engine.prepare(find(name), mode, int(threads))
                 loss = step()

@@ -4,13 +4,16 @@ from collections.abc import Callable
 
 import ravine as rv
 from ravine import _core, _trace, nn, optim
+from ravine._tensor import Tensor
 from ravine.optim._bound import BoundOptimizer
 
 from ..convolutions import Convolution
+from ..norms import Norm
+from ..operations import Operation
 from ..workloads import Workload
 
 
-def modes(workload: Workload | Convolution) -> list[str]:
+def modes(workload: Workload | Operation) -> list[str]:
     return ["default"]
 
 
@@ -82,15 +85,54 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     return lambda: step(x, y)
 
 
-def prepare_convolution(convolution: Convolution, mode: str, threads: int) -> Callable[[], float]:
-    """A program of one pass on arrays that stay where they are, and whose result stays inside."""
+def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable[[], float]:
+    """A program on arrays that stay where they are, and whose results stay inside."""
     rv.set_num_threads(threads)
-    graph = _core.Graph()
+    trace = _trace.Trace()
+    graph = trace.graph
+    values = [graph.state(nn.Parameter(array).array) for array in operation.arrays()]
     values = [
-        graph.state(nn.Parameter(array).array, name)
-        for array, name in zip(convolution.arrays(), ("x", "w", "dy"), strict=True)
+        graph.apply("transpose", [value], {"axes": (0, 3, 1, 2)})[0] if len(value.shape) == 4 else value
+        for value in values
     ]
-    x, w, dy = (graph.apply("transpose", [value], {"axes": (0, 3, 1, 2)})[0] for value in values)
+    if isinstance(operation, Convolution):
+        results = [record_convolution(graph, operation, *values)]
+    else:
+        with _trace.recording(trace):
+            results = record_norm(trace, operation, *values)
+    bounds = {"start": (0, 0, 0, 0), "stop": (1, 1, 1, 1), "step": (1, 1, 1, 1)}
+    outputs = [
+        graph.apply("slice", [result], bounds)[0] if len(result.shape) == 4 else result for result in results
+    ]
+    program = _core.Program(graph, outputs)
+
+    return lambda: float(program.run([])[0][0, 0, 0, 0])
+
+
+def record_norm(
+    trace: _trace.Trace, norm: Norm, x: _core.Value, weight: _core.Value, bias: _core.Value, dy: _core.Value
+) -> list[_core.Value]:
+    images, w, b = (Tensor(value, trace) for value in (x, weight, bias))
+    if norm.kind == "layer":
+        rows = rv.ops.layer_norm(images.permute((0, 2, 3, 1)), norm.channels, w, b)
+        y = rows.permute((0, 3, 1, 2))
+    elif norm.kind == "group":
+        y = rv.ops.group_norm(images, norm.groups, w, b)
+    elif norm.kind == "instance":
+        y = rv.ops.instance_norm(images, None, None, w, b)
+    else:
+        y = rv.ops.batch_norm(images, None, None, w, b, training=True)
+    y = rv.ops.relu(y) if norm.kind == "batch_relu" else y
+    output = y._as_value(trace)
+    if norm.direction == "forward":
+        return [output]
+    weighted = (y * Tensor(dy, trace)).sum()._as_value(trace)
+    return [output, *trace.graph.gradients(weighted, [x, weight, bias])]
+
+
+def record_convolution(
+    graph: _core.Graph, convolution: Convolution, x: _core.Value, w: _core.Value, dy: _core.Value
+) -> _core.Value:
     attributes = {
         "stride": convolution.stride,
         "padding": convolution.padding,
@@ -103,7 +145,4 @@ def prepare_convolution(convolution: Convolution, mode: str, threads: int) -> Ca
         (result,) = graph.apply("conv2d_grad_input", [dy, w], attributes | {"input_shape": x.shape})
     else:
         (result,) = graph.apply("conv2d_grad_filter", [x, dy], attributes | {"filter_shape": w.shape})
-    bounds = {"start": (0, 0, 0, 0), "stop": (1, 1, 1, 1), "step": (1, 1, 1, 1)}
-    program = _core.Program(graph, graph.apply("slice", [result], bounds))
-
-    return lambda: float(program.run([])[0][0, 0, 0, 0])
+    return result

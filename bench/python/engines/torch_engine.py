@@ -6,12 +6,14 @@ import torch
 from torch import nn
 
 from ..convolutions import Convolution
+from ..norms import Norm
+from ..operations import Operation
 from ..workloads import Workload
 
 
-def modes(workload: Workload | Convolution) -> list[str]:
+def modes(workload: Workload | Operation) -> list[str]:
     """Fused optimizers in all; "+tcmalloc" is preloaded by the caller of the process."""
-    if isinstance(workload, Convolution):
+    if isinstance(workload, Convolution | Norm):
         return ["eager+tcmalloc", "channels_last+tcmalloc"]
     if workload.is_update and workload.optimizer in ("sgd", "adam"):
         return ["eager", "eager+tcmalloc"]
@@ -141,14 +143,46 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     return step
 
 
-def prepare_convolution(convolution: Convolution, mode: str, threads: int) -> Callable[[], float]:
+def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable[[], float]:
     torch.set_num_threads(threads)
-    last = "channels_last" in mode
-    layout = torch.channels_last if last else torch.contiguous_format
-    x, w, dy = (
-        torch.from_numpy(array).permute(0, 3, 1, 2).contiguous(memory_format=layout)
-        for array in convolution.arrays()
-    )
+    layout = torch.channels_last if "channels_last" in mode else torch.contiguous_format
+    arrays = [torch.from_numpy(array) for array in operation.arrays()]
+    tensors = [a.permute(0, 3, 1, 2).contiguous(memory_format=layout) if a.ndim == 4 else a for a in arrays]
+    if isinstance(operation, Convolution):
+        return prepare_convolution(operation, *tensors)
+    return prepare_norm(operation, *tensors)
+
+
+def prepare_norm(
+    norm: Norm, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, dy: torch.Tensor
+) -> Callable[[], float]:
+    functional = nn.functional
+
+    def output() -> torch.Tensor:
+        if norm.kind == "layer":
+            rows = x.permute(0, 2, 3, 1)
+            return functional.layer_norm(rows, [norm.channels], weight, bias).permute(0, 3, 1, 2)
+        if norm.kind == "group":
+            return functional.group_norm(x, norm.groups, weight, bias)
+        if norm.kind == "instance":
+            return functional.instance_norm(x, None, None, weight, bias)
+        y = functional.batch_norm(x, None, None, weight, bias, training=True)
+        return torch.relu_(y) if norm.kind == "batch_relu" else y
+
+    if norm.direction == "forward":
+
+        @torch.inference_mode()
+        def step() -> float:
+            return output()[0, 0, 0, 0].item()
+
+        return step
+    wanted = [tensor.requires_grad_() for tensor in (x, weight, bias)]
+    return lambda: torch.autograd.grad(output(), wanted, dy)[0][0, 0, 0, 0].item()
+
+
+def prepare_convolution(
+    convolution: Convolution, x: torch.Tensor, w: torch.Tensor, dy: torch.Tensor
+) -> Callable[[], float]:
     stride, padding, dilation = (
         [n, n] for n in (convolution.stride, convolution.padding, convolution.dilation)
     )

@@ -1,0 +1,13 @@
+"""What is timed besides whole networks: single convolutions and normalisations, by name."""
+
+from __future__ import annotations
+
+from .convolutions import Convolution, find_convolution
+from .norms import Norm, find_norm
+
+Operation = Convolution | Norm
+
+
+def find_operation(name: str) -> Operation | None:
+    """The operation of this name, or None where it is no operation's."""
+    return find_convolution(name) or find_norm(name)
