@@ -36,8 +36,11 @@ struct Parameters {
   }
 };
 
+// A rule reads parameter, gradient and slots, and writes parameter and slots; a layer-wise one passes over
+// some of them twice, and reads that many more.
 template <class Hyper>
-void time_step(benchmark::State& state, OptimizerRule rule, const Hyper& hyper, int slots) {
+void time_step(benchmark::State& state, OptimizerRule rule, const Hyper& hyper, int slots,
+               int read_again = 0) {
   const std::int64_t tensors = state.range(1), elements = state.range(2);
   const Parameters parameters(tensors, elements, slots);
   const OptimizerStep step{.hyper = &hyper};
@@ -47,17 +50,39 @@ void time_step(benchmark::State& state, OptimizerRule rule, const Hyper& hyper, 
   args.n_segments = tensors;
   args.functions = kernels.optimizer_functions(rule, DType::float32);
   args.step = &step;
-  time_kernel(state, kernels.float32.optimizer_step, args, static_cast<int>(state.range(0)),
-              Streams{.reads = 2 + slots, .writes = 1 + slots, .in_place = 1 + slots, .elements = elements});
+  const std::size_t bytes = kernels.float32.optimizer_step_workspace(args);
+  const Memory workspace = numbers(static_cast<std::int64_t>(bytes / sizeof(float)) + 1);
+  args.workspace = workspace.get();
+  time_kernel(
+      state, kernels.float32.optimizer_step, args, static_cast<int>(state.range(0)),
+      Streams{
+          .reads = 2 + slots + read_again, .writes = 1 + slots, .in_place = 1 + slots, .elements = elements});
 }
 
 void sgd_plain(benchmark::State& state) { time_step(state, OptimizerRule::sgd, SgdHyper{.lr = 1e-3}, 0); }
 void sgd_nesterov(benchmark::State& state) {
   time_step(state, OptimizerRule::sgd, SgdHyper{.lr = 1e-3, .momentum = 0.9, .nesterov = 1}, 1);
 }
+void directed(benchmark::State& state) {
+  time_step(state, OptimizerRule::directed, DirectedHyper{.lr = 1e-3, .weight_decay = 0.1}, 0);
+}
+void asgd(benchmark::State& state) {
+  time_step(state, OptimizerRule::asgd, AsgdHyper{.eta = 1e-3, .mu = 0.5, .lambd = 1e-4}, 1);
+}
+void rprop(benchmark::State& state) {
+  time_step(state, OptimizerRule::rprop, RpropHyper{.first_size = 1e-3}, 2);
+}
+void lion(benchmark::State& state) {
+  time_step(state, OptimizerRule::lion, LionHyper{.lr = 1e-3, .weight_decay = 0.1}, 1);
+}
+void lars(benchmark::State& state) { time_step(state, OptimizerRule::lars, LarsHyper{.lr = 1e-3}, 1, 2); }
 void adam(benchmark::State& state) {
   time_step(state, OptimizerRule::adam,
             AdamHyper{.lr = 1e-3, .bias_correction1 = 0.5, .bias_correction2 = 0.1}, 2);
+}
+void adam_amsgrad(benchmark::State& state) {
+  time_step(state, OptimizerRule::adam,
+            AdamHyper{.lr = 1e-3, .amsgrad = 1, .bias_correction1 = 0.5, .bias_correction2 = 0.1}, 3);
 }
 void adamw(benchmark::State& state) {
   time_step(
@@ -65,6 +90,52 @@ void adamw(benchmark::State& state) {
       AdamHyper{
           .lr = 1e-3, .weight_decay = 0.01, .decoupled = 1, .bias_correction1 = 0.5, .bias_correction2 = 0.1},
       2);
+}
+void adamax(benchmark::State& state) {
+  time_step(state, OptimizerRule::adamax, AdamaxHyper{.lr = 1e-3, .bias_correction1 = 0.5}, 2);
+}
+void nadam(benchmark::State& state) {
+  time_step(state, OptimizerRule::nadam,
+            NadamHyper{.lr = 1e-3, .gradient_share = 0.1, .average_share = 0.9, .bias_correction2 = 0.1}, 2);
+}
+void radam(benchmark::State& state) {
+  time_step(state, OptimizerRule::radam,
+            RadamHyper{.lr = 1e-3, .rectification = 0.5, .bias_correction1 = 0.5, .bias_correction2 = 0.1},
+            2);
+}
+void adabelief(benchmark::State& state) {
+  time_step(state, OptimizerRule::adabelief,
+            AdabeliefHyper{.lr = 1e-3, .bias_correction1 = 0.5, .bias_correction2 = 0.1}, 2);
+}
+void yogi(benchmark::State& state) {
+  time_step(state, OptimizerRule::yogi,
+            YogiHyper{.lr = 1e-3, .bias_correction1 = 0.5, .bias_correction2 = 0.1}, 2);
+}
+void adan(benchmark::State& state) {
+  time_step(state, OptimizerRule::adan,
+            AdanHyper{.lr = 1e-3, .bias_correction1 = 0.5, .bias_correction2 = 0.5, .bias_correction3 = 0.1},
+            4);
+}
+void lamb(benchmark::State& state) {
+  time_step(state, OptimizerRule::lamb,
+            LambHyper{.lr = 1e-3, .bias_correction1 = 0.5, .bias_correction2 = 0.1}, 2, 3);
+}
+void adagrad(benchmark::State& state) {
+  time_step(state, OptimizerRule::adagrad, AdagradHyper{.lr = 1e-3}, 1);
+}
+void adadelta(benchmark::State& state) {
+  time_step(state, OptimizerRule::adadelta, AdadeltaHyper{.lr = 1e-3}, 2);
+}
+void rmsprop(benchmark::State& state) {
+  time_step(state, OptimizerRule::rmsprop, RmspropHyper{.lr = 1e-3}, 1);
+}
+void schedule_free_sgd(benchmark::State& state) {
+  time_step(state, OptimizerRule::schedule_free_sgd, ScheduleFreeSgdHyper{.lr = 1e-3, .average_weight = 0.1},
+            1);
+}
+void schedule_free_adamw(benchmark::State& state) {
+  time_step(state, OptimizerRule::schedule_free_adamw,
+            ScheduleFreeAdamwHyper{.lr = 1e-3, .average_weight = 0.1, .bias_correction2 = 0.1}, 2);
 }
 
 void sizes(benchmark::internal::Benchmark* bench) {
@@ -82,8 +153,26 @@ void sizes(benchmark::internal::Benchmark* bench) {
 
 BENCHMARK(sgd_plain)->Apply(sizes);
 BENCHMARK(sgd_nesterov)->Apply(sizes);
+BENCHMARK(directed)->Apply(sizes);
+BENCHMARK(asgd)->Apply(sizes);
+BENCHMARK(rprop)->Apply(sizes);
+BENCHMARK(lion)->Apply(sizes);
+BENCHMARK(lars)->Apply(sizes);
 BENCHMARK(adam)->Apply(sizes);
+BENCHMARK(adam_amsgrad)->Apply(sizes);
 BENCHMARK(adamw)->Apply(sizes);
+BENCHMARK(adamax)->Apply(sizes);
+BENCHMARK(nadam)->Apply(sizes);
+BENCHMARK(radam)->Apply(sizes);
+BENCHMARK(adabelief)->Apply(sizes);
+BENCHMARK(yogi)->Apply(sizes);
+BENCHMARK(adan)->Apply(sizes);
+BENCHMARK(lamb)->Apply(sizes);
+BENCHMARK(adagrad)->Apply(sizes);
+BENCHMARK(adadelta)->Apply(sizes);
+BENCHMARK(rmsprop)->Apply(sizes);
+BENCHMARK(schedule_free_sgd)->Apply(sizes);
+BENCHMARK(schedule_free_adamw)->Apply(sizes);
 
 }  // namespace
 }  // namespace ravine::bench

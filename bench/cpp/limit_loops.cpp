@@ -41,9 +41,9 @@ void streams(const float* const* reads, float* const* writes, std::int64_t begin
     for (int u = 0; u < unroll; ++u) {
       Vector sum = splat(1.0f);
       if constexpr (n_reads > 0) sum = load(from[0] + i + u * L);
-#pragma GCC unroll 5
+#pragma GCC unroll 7
       for (int r = 1; r < n_reads; ++r) sum += load(from[r] + i + u * L);
-#pragma GCC unroll 5
+#pragma GCC unroll 7
       for (int w = 0; w < n_writes; ++w) store(to[w] + i + u * L, sum);
       if constexpr (n_writes == 0) kept[u] += sum;
     }
@@ -56,10 +56,11 @@ void streams(const float* const* reads, float* const* writes, std::int64_t begin
 #define RAVINE_WRITES(reads)                                                                       \
   {                                                                                                \
     streams<reads, 0>, streams<reads, 1>, streams<reads, 2>, streams<reads, 3>, streams<reads, 4>, \
-        streams<reads, 5>                                                                          \
+        streams<reads, 5>, streams<reads, 6>, streams<reads, 7>                                    \
   }
-extern constexpr LimitLoops limit_loops{multiply_adds,
-                                        {RAVINE_WRITES(0), RAVINE_WRITES(1), RAVINE_WRITES(2),
-                                         RAVINE_WRITES(3), RAVINE_WRITES(4), RAVINE_WRITES(5)}};
+extern constexpr LimitLoops limit_loops{
+    multiply_adds,
+    {RAVINE_WRITES(0), RAVINE_WRITES(1), RAVINE_WRITES(2), RAVINE_WRITES(3), RAVINE_WRITES(4),
+     RAVINE_WRITES(5), RAVINE_WRITES(6), RAVINE_WRITES(7)}};
 
 }  // namespace ravine::bench::RAVINE_ISA

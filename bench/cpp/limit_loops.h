@@ -7,7 +7,7 @@
 
 namespace ravine::bench {
 
-inline constexpr int max_streams = 5;
+inline constexpr int max_streams = 7;
 
 using StreamLoop = void (*)(const float* const* reads, float* const* writes, std::int64_t begin,
                             std::int64_t end);

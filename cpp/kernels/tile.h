@@ -18,7 +18,7 @@ namespace ravine::kernels {
 
 // clang-format off
 #define RAVINE_UNARY_FLOAT_OPS(X) /* T -> T */                                                                     \
-  X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal) X(sin) X(cos) X(tanh) X(sigmoid) X(erf)           \
+  X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal) X(sin) X(cos) X(atan) X(tanh) X(sigmoid) X(erf)   \
   X(softplus)   /* log(1 + e^x), stable */                                                                         \
   X(leaky_relu) /* params: slope for x < 0 */                                                                      \
   X(elu)        /* params: alpha */                                                                                \

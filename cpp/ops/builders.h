@@ -39,8 +39,8 @@ Value arange(Graph& graph, std::int64_t count);  // int64 constant 0, 1, ...
 // clang-format off
 #define RAVINE_UNARY_BUILDERS(X)                                                                              \
   X(identity) X(neg) X(abs) X(sign) X(square) X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal)  \
-  X(sin) X(cos) X(erf) X(floor) X(ceil) X(round) X(relu) X(tanh) X(sigmoid) X(softplus) X(gelu) X(gelu_tanh)  \
-  X(silu) X(logical_not) X(stop_gradient)
+  X(sin) X(cos) X(atan) X(erf) X(floor) X(ceil) X(round) X(relu) X(tanh) X(sigmoid) X(softplus) X(gelu)       \
+  X(gelu_tanh) X(silu) X(logical_not) X(stop_gradient)
 #define RAVINE_BINARY_BUILDERS(X)                                                                             \
   X(add) X(sub) X(mul) X(div) X(pow) X(maximum) X(minimum) X(equal) X(not_equal) X(less) X(less_equal)        \
   X(greater) X(greater_equal) X(logical_and) X(logical_or) X(logical_xor)

@@ -154,6 +154,9 @@ constinit const Op sin_op =
     unary_op("sin", TileOp::sin, unary_gradient<[](Value x, Value, Value dy) { return dy * ops::cos(x); }>);
 constinit const Op cos_op = unary_op(
     "cos", TileOp::cos, unary_gradient<[](Value x, Value, Value dy) { return -(dy * ops::sin(x)); }>);
+constinit const Op atan_op =
+    unary_op("atan", TileOp::atan,
+             unary_gradient<[](Value x, Value, Value dy) { return dy / (ops::square(x) + 1.0); }>);
 constinit const Op erf_op =
     unary_op("erf", TileOp::erf, unary_gradient<[](Value x, Value, Value dy) {
                return dy * (ops::exp(-ops::square(x)) * (2 * std::numbers::inv_sqrtpi));

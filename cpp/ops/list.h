@@ -12,7 +12,7 @@ namespace ravine {
 // clang-format off
 #define RAVINE_ELEMENTWISE_OP_LIST(X)                                                                         \
   X(identity) X(neg) X(abs) X(sign) X(square) X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal)  \
-  X(sin) X(cos) X(erf) X(floor) X(ceil) X(round) X(clip) X(cast) X(stop_gradient)                             \
+  X(sin) X(cos) X(atan) X(erf) X(floor) X(ceil) X(round) X(clip) X(cast) X(stop_gradient)                     \
   X(add) X(sub) X(mul) X(div) X(pow) X(maximum) X(minimum) X(multiply_add)
 
 #define RAVINE_COMPARE_OP_LIST(X)                                                                             \

@@ -1,8 +1,8 @@
 // Elementary functions on Vec<float> and Vec<double>. Written once for both types; the coefficients of each
 // are its own minimax polynomials (computed with the Remez algorithm in 40 digits; the error of each stands
 // beside it). Errors, proved by tests/cpp/simd/test_math.cpp over the whole range: exp, log, log1p within 1
-// ulp; tanh, erf 1.5; expm1, sigmoid, softplus, sin, cos 2; pow 0.6 for float, 3 for double. Special values
-// as in C. Results below the smallest normal number may be flushed to zero.
+// ulp; tanh, erf 1.5; expm1, sigmoid, softplus, sin, cos, atan 2; pow 0.6 for float, 3 for double. Special
+// values as in C. Results below the smallest normal number may be flushed to zero.
 #pragma once
 
 #include "simd/vec.h"
@@ -454,6 +454,34 @@ RAVINE_INLINE Vec<T> cos(Vec<T> x) {
   if (any(~(absolute<T>(x) < T(trigonometric_limit)))) [[unlikely]]
     for (int i = 0; i < lanes<T>; ++i) result[i] = is_float<T> ? __builtin_cosf(x[i]) : __builtin_cos(x[i]);
   return result;
+}
+
+// ---- arctangent ---------------------------------------------------------------------------------
+
+// atan(t) of t = |x| is pi/4 + atan((t - 1) / (t + 1)) on (1/2, 2], where t - 1 is exact, and pi/2 - atan(1 /
+// t) beyond: one division, and r in [-1/2, 1/2].
+template <class T>
+RAVINE_INLINE Vec<T> atan(Vec<T> x) {
+  constexpr T quarter = T(0.78539816339744830962);
+  // What T cannot hold of pi/4.
+  constexpr T quarter_low =
+      is_float<T> ? T(0.78539816339744830962 - double(quarter)) : T(0x1.1a62633145c07p-55);
+  const Vec<T> size = absolute<T>(x);
+  const auto turned = size > T(0.5), steep = size > T(2);
+  const Vec<T> over = steep ? splat<T>(-1) : size - T(1), under = steep ? size : size + T(1);
+  const Vec<T> r = turned ? over / under : size, z = r * r;
+  const Vec<T> quarters = steep ? splat<T>(2) : turned ? splat<T>(1) : Vec<T>{};
+  Vec<T> tail;                // atan r = r + r z P(z)
+  if constexpr (is_float<T>)  // relative error 2^-31.9
+    tail = polynomial<T>(z, -3.333332691e-01f, 1.999948897e-01f, -1.427206031e-01f, 1.094081866e-01f,
+                         -7.983405047e-02f, 3.871349869e-02f);
+  else  // 2^-62.0
+    tail =
+        polynomial<T>(z, -0.33333333333333312, 0.1999999999999324, -0.14285714284958079, 0.11111111068417186,
+                      -0.090909076654034989, 0.076922769983447204, -0.066662179868902647,
+                      0.058777627555158559, -0.052297701070177851, 0.045885550821190348,
+                      -0.037097593343159786, 0.02362589819741112, -0.0083479504528498871);
+  return copy_sign<T>(quarters * quarter + (r + (r * z * tail + quarters * quarter_low)), x);
 }
 
 }  // namespace ravine::kernels::RAVINE_ISA

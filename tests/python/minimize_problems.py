@@ -94,6 +94,11 @@ def jennrich_sampson(x: Any) -> Any:
     return _squares(2 + 2 * i - (ops.exp(i * x[0]) + ops.exp(i * x[1])))
 
 
+def helical_valley(x: Any) -> Any:
+    turns = ops.atan(x[1] / x[0]) / (2 * np.pi) + ops.where(x[0] < 0, 0.5, 0.0)
+    return _squares(10 * (x[2] - 10 * turns), 10 * (ops.sqrt(x[0] ** 2 + x[1] ** 2) - 1), x[2])
+
+
 BARD = np.array([0.14, 0.18, 0.22, 0.25, 0.29, 0.32, 0.35, 0.39, 0.37, 0.58, 0.73, 0.96, 1.34, 2.10, 4.39])
 
 
@@ -110,6 +115,16 @@ def gaussian(x: Any) -> Any:
     t = (8 - _of(15)) / 2
     y = np.concatenate([GAUSSIAN, [0.3989], GAUSSIAN[::-1]])
     return _squares(x[0] * ops.exp(-x[1] * (t - x[2]) ** 2 / 2) - y)
+
+
+MEYER = np.array(
+    [34780, 28610, 23650, 19630, 16370, 13720, 11540, 9744, 8261, 7030, 6005, 5147, 4427, 3820, 3307, 2872.0]
+)
+
+
+def meyer(x: Any) -> Any:
+    t = 45 + 5 * _of(16)
+    return _squares(x[0] * ops.exp(x[1] / (t + x[2])) - MEYER)
 
 
 def gulf(x: Any) -> Any:
@@ -153,6 +168,36 @@ def kowalik_osborne(x: Any) -> Any:
 def brown_dennis(x: Any) -> Any:
     t = _of(20) / 5
     return _squares((x[0] + t * x[1] - np.exp(t)) ** 2 + (x[2] + x[3] * np.sin(t) - np.cos(t)) ** 2)
+
+
+OSBORNE_1 = np.array(
+    [0.844, 0.908, 0.932, 0.936, 0.925, 0.908, 0.881, 0.850, 0.818, 0.784, 0.751, 0.718, 0.685, 0.658, 0.628]
+    + [0.603, 0.580, 0.558, 0.538, 0.522, 0.506, 0.490, 0.478, 0.467, 0.457, 0.448, 0.438, 0.431, 0.424]
+    + [0.420, 0.414, 0.411, 0.406]
+)
+
+
+def osborne_1(x: Any) -> Any:
+    t = 10 * (_of(33) - 1)
+    return _squares(OSBORNE_1 - (x[0] + x[1] * ops.exp(-t * x[3]) + x[2] * ops.exp(-t * x[4])))
+
+
+OSBORNE_2 = np.array(
+    [1.366, 1.191, 1.112, 1.013, 0.991, 0.885, 0.831, 0.847, 0.786, 0.725, 0.746, 0.679, 0.608, 0.655, 0.616]
+    + [0.606, 0.602, 0.626, 0.651, 0.724, 0.649, 0.649, 0.694, 0.644, 0.624, 0.661, 0.612, 0.558, 0.533]
+    + [0.495, 0.500, 0.423, 0.395, 0.375, 0.372, 0.391, 0.396, 0.405, 0.428, 0.429, 0.523, 0.562, 0.607]
+    + [0.653, 0.672, 0.708, 0.633, 0.668, 0.645, 0.632, 0.591, 0.559, 0.597, 0.625, 0.739, 0.710, 0.729]
+    + [0.720, 0.636, 0.581, 0.428, 0.292, 0.162, 0.098, 0.054]
+)
+
+
+def osborne_2(x: Any) -> Any:
+    t = (_of(65) - 1) / 10
+    fit = x[0] * ops.exp(-t * x[4])
+    for i in (1, 2, 3):
+        gap = t - x[7 + i]
+        fit = fit + x[i] * ops.exp(-gap * gap * x[4 + i])
+    return _squares(OSBORNE_2 - fit)
 
 
 def biggs(x: Any) -> Any:
@@ -234,6 +279,24 @@ def broyden_banded(x: Any) -> Any:
     return _squares(x * (2 + 5 * x * x) + 1 - ops.matmul(near, x * (1 + x)))
 
 
+ROWS = 20  # of the linear functions, which have 10 unknowns
+
+
+def linear_full_rank(x: Any) -> Any:
+    mean = 2 / ROWS * x.sum() + 1
+    return _squares(x - mean) + (ROWS - x.shape[0]) * _squares(mean)
+
+
+def linear_rank_1(x: Any) -> Any:
+    return _squares(_of(ROWS) * (_of(x.shape[0]) * x).sum() - 1)
+
+
+def linear_rank_1_with_zeros(x: Any) -> Any:
+    n = x.shape[0]
+    inner = (_of(n)[1:-1] * x[1:-1]).sum()
+    return _squares((_of(ROWS)[1:-1] - 1) * inner - 1) + 2.0
+
+
 def chebyquad(x: Any) -> Any:
     n = x.shape[0]
     before, now = 1.0, 2 * x - 1
@@ -265,8 +328,10 @@ MGH: dict[str, TestFunction] = {
     "Powell badly scaled": TestFunction(powell_badly_scaled, _a(0.0, 1.0)),
     "Brown badly scaled": TestFunction(brown_badly_scaled, _a(1.0, 1.0)),
     "Jennrich and Sampson": TestFunction(jennrich_sampson, _a(0.3, 0.4)),
+    "Helical valley": TestFunction(helical_valley, _a(-1.0, 0.0, 0.0)),
     "Bard": TestFunction(bard, np.ones(3)),
     "Gaussian": TestFunction(gaussian, _a(0.4, 1.0, 0.0)),
+    "Meyer": TestFunction(meyer, _a(0.02, 4000.0, 250.0)),
     "Gulf research": TestFunction(gulf, _a(5.0, 2.5, 0.15)),
     "Box": TestFunction(box, _a(0.0, 10.0, 20.0)),
     "Powell singular": TestFunction(powell_singular, _a(3.0, -1.0, 0.0, 1.0)),
@@ -274,7 +339,9 @@ MGH: dict[str, TestFunction] = {
     "Wood": TestFunction(wood, _a(-3.0, -1.0, -3.0, -1.0)),
     "Kowalik and Osborne": TestFunction(kowalik_osborne, _a(0.25, 0.39, 0.415, 0.39)),
     "Brown and Dennis": TestFunction(brown_dennis, _a(25.0, 5.0, -5.0, -1.0)),
+    "Osborne 1": TestFunction(osborne_1, _a(0.5, 1.5, -1.0, 0.01, 0.02)),
     "Biggs": TestFunction(biggs, _a(1.0, 2.0, 1.0, 1.0, 1.0, 1.0)),
+    "Osborne 2": TestFunction(osborne_2, _a(1.3, 0.65, 0.65, 0.7, 0.6, 3.0, 5.0, 7.0, 2.0, 4.5, 5.5)),
     "Watson 6": TestFunction(watson, np.zeros(6)),
     "Watson 9": TestFunction(watson, np.zeros(9)),
     "extended Rosenbrock": TestFunction(extended_rosenbrock, np.tile([-1.2, 1.0], 10)),
@@ -287,6 +354,9 @@ MGH: dict[str, TestFunction] = {
     "discrete integral": TestFunction(discrete_integral, _of(10) / 11 * (_of(10) / 11 - 1)),
     "Broyden tridiagonal": TestFunction(broyden_tridiagonal, -np.ones(10)),
     "Broyden banded": TestFunction(broyden_banded, -np.ones(10)),
+    "linear, full rank": TestFunction(linear_full_rank, np.ones(10)),
+    "linear, rank 1": TestFunction(linear_rank_1, np.ones(10)),
+    "linear, rank 1 with zeros": TestFunction(linear_rank_1_with_zeros, np.ones(10)),
     "Chebyquad 7": TestFunction(chebyquad, _of(7) / 8),
     "Chebyquad 8": TestFunction(chebyquad, _of(8) / 9),
 }

@@ -175,7 +175,9 @@ class BFGSDirection(QuasiNewton):
         if not sy > float(np.finfo(np.float64).eps) * yy:
             return
         if self.fresh:
-            self.H *= sy / yy  # Nocedal and Wright 2006, eq. 6.20
+            # Nocedal and Wright 2006, eq. 6.20, but no smaller than 1: one pair is dominated by the largest
+            # curvature, and a first H too small takes longer to be mended than one too large.
+            self.H *= max(1.0, sy / yy)
             self.fresh = False
         Hy = _times(self.H, y)
         scale = (1.0 + dot(y, Hy) / sy) / sy

@@ -55,6 +55,7 @@ from ._conv import conv2d
 from ._elementwise import (
     abs,
     add,
+    atan,
     cast,
     ceil,
     clamp,
@@ -130,6 +131,7 @@ __all__ = [
     "amin",
     "argmax",
     "argmin",
+    "atan",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",

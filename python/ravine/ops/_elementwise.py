@@ -309,6 +309,17 @@ def cos(input: Any) -> Tensor:
     return apply("cos", input)
 
 
+def atan(input: Any) -> Tensor:
+    """Inverse tangent in radians, in [-π/2, π/2]; error at most 2 ulp.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.atan([0.0, 1.0])
+        tensor([0.       , 0.7853982], dtype=float32)
+    """
+    return apply("atan", input)
+
+
 def tanh(input: Any) -> Tensor:
     """Hyperbolic tangent; error at most 1.5 ulp.
 

@@ -26,6 +26,7 @@ const std::map<TileOp, Unary> unary_float = {
     {TileOp::reciprocal, [](double x) { return 1 / x; }},
     {TileOp::sin, [](double x) { return std::sin(x); }},
     {TileOp::cos, [](double x) { return std::cos(x); }},
+    {TileOp::atan, [](double x) { return std::atan(x); }},
     {TileOp::tanh, [](double x) { return std::tanh(x); }},
     {TileOp::sigmoid, sigmoid},
     {TileOp::erf, [](double x) { return std::erf(x); }},

@@ -83,6 +83,7 @@ const Function functions[] = {
     {TileOp::erf, RAVINE_REFERENCE(std::erf), 1.5},
     {TileOp::sin, RAVINE_REFERENCE(std::sin), 2},
     {TileOp::cos, RAVINE_REFERENCE(std::cos), 2},
+    {TileOp::atan, RAVINE_REFERENCE(std::atan), 2},
     {TileOp::sqrt, RAVINE_REFERENCE(std::sqrt), 0.5},
     {TileOp::rsqrt, RAVINE_REFERENCE(1 / std::sqrt), 1.5},
 };

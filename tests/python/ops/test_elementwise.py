@@ -15,6 +15,7 @@ from ravine import ops
 
 UNARY = {
     "abs": (ops.abs, np.abs, apart),
+    "atan": (ops.atan, np.arctan, normal),
     "ceil": (ops.ceil, np.ceil, apart),
     "cos": (ops.cos, np.cos, normal),
     "erf": (ops.erf, special.erf, normal),
