@@ -1,6 +1,7 @@
 #include "core/array.h"
 
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "bindings/bindings.h"
@@ -91,8 +92,11 @@ py::array new_array(DType dtype, const Shape& shape) {
 }
 
 py::array view_of(const Array& array) {
-  auto* keeper = new SharedBytes(array.owner());
-  const py::capsule base(keeper, [](void* pointer) { delete static_cast<SharedBytes*>(pointer); });
+  array.writes().open_view();
+  const py::capsule base(new Array(array), [](void* pointer) {
+    const std::unique_ptr<Array> viewed(static_cast<Array*>(pointer));
+    viewed->writes().close_view();
+  });
   return view_with_base(array, base);
 }
 

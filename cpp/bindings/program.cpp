@@ -7,11 +7,12 @@ namespace ravine::bindings {
 namespace {
 
 std::shared_ptr<Program> new_program(const std::shared_ptr<Graph>& graph, const std::vector<PyValue>& outputs,
-                                     std::shared_ptr<kernels::RandomState> random) {
+                                     std::shared_ptr<kernels::RandomState> random, bool keep_derived) {
   Values values;
   for (const PyValue& output : outputs) values.push_back(output.value);
   CompileOptions options;
   options.random = std::move(random);
+  options.keep_derived = keep_derived;
   return compile(*graph, values, options);
 }
 
@@ -50,7 +51,8 @@ py::list run(Program& program, const std::vector<py::array>& inputs) {
 
 void bind_program(py::module_& module) {
   py::class_<Program, std::shared_ptr<Program>>(module, "Program", "A compiled graph.")
-      .def(py::init(&new_program), py::arg("graph"), py::arg("outputs"), py::arg("random") = nullptr)
+      .def(py::init(&new_program), py::arg("graph"), py::arg("outputs"), py::arg("random") = nullptr,
+           py::arg("keep_derived") = false)
       .def("run", &run, py::arg("inputs"))
       .def("describe", &Program::describe, "The compiled program as a table.")
       .def_property_readonly("arena_bytes", &Program::arena_bytes)

@@ -20,6 +20,7 @@ void fill(const Array& array, const char* what, Fill&& fill_span) {
   } else {
     fill_span(std::span<double>(array.as<double>(), size));
   }
+  array.writes().written();
 }
 
 py::array permutation(std::int64_t n, std::uint64_t seed) {

@@ -41,6 +41,7 @@ Array::Array(DType dtype, const Shape& shape, Layout layout)
     size *= extent;
   }
   data_ = allocate_bytes(bytes());
+  writes_ = std::make_shared<WriteRecord>();
 }
 
 Array Array::scalar(double value, DType dtype) {

@@ -1,7 +1,9 @@
 // State that outlives programs: parameters, running statistics, optimizer slots, constants.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "core/dtype.h"
@@ -16,6 +18,25 @@ enum class Layout : std::uint8_t { row_major, channels_last };
 // 64-byte aligned memory that is zero at first. Size 0 is legal.
 using SharedBytes = std::shared_ptr<std::byte[]>;
 SharedBytes allocate_bytes(std::size_t bytes);
+
+// Tells whether memory may have changed since it was looked at last. Programs and everything else of Ravine
+// that writes into an array records it; so must who writes through Array::data. While somebody holds a
+// writable view, any moment may bring a write that nobody sees.
+class WriteRecord {
+ public:
+  void written() { version_.fetch_add(1, std::memory_order_release); }
+  void open_view() { views_.fetch_add(1, std::memory_order_relaxed); }
+  void close_view() {
+    written();
+    views_.fetch_sub(1, std::memory_order_release);
+  }
+  bool in_doubt() const { return views_.load(std::memory_order_acquire) != 0; }  // ask before version()
+  std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+
+ private:
+  std::atomic<std::uint64_t> version_{0};
+  std::atomic<std::int64_t> views_{0};
+};
 
 // A dense tensor that owns its memory; copies share it.
 class Array {
@@ -38,6 +59,7 @@ class Array {
     return reinterpret_cast<T*>(data_.get());
   }
   const SharedBytes& owner() const { return data_; }
+  WriteRecord& writes() const { return *writes_; }
   explicit operator bool() const { return data_ != nullptr; }
 
  private:
@@ -46,6 +68,7 @@ class Array {
   Strides strides_;
   Layout layout_ = Layout::row_major;
   SharedBytes data_;
+  std::shared_ptr<WriteRecord> writes_;
 };
 
 }  // namespace ravine

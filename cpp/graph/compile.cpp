@@ -1,9 +1,11 @@
 // From a graph to a program: passes, lowering, memory planning, barriers.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "core/error.h"
+#include "graph/derived.h"
 #include "graph/lowering.h"
 #include "graph/passes/rewrite.h"
 #include "graph/planner.h"
@@ -30,6 +32,10 @@ class ProgramCompiler {
     unit_ = merge_common_subexpressions(simplify(unit_));
     while (has_compounds(unit_)) unit_ = expand(unit_);
     unit_ = merge_common_subexpressions(simplify(unit_));
+    if (options.keep_derived && graph.effects().empty()) {
+      unit_ = merge_common_subexpressions(fix_filters(unit_, kernels_));
+      unit_ = keep_derived(unit_, kernels_, program_->derived_);
+    }
     unit_ = fuse(unit_);
   }
 
@@ -42,6 +48,7 @@ class ProgramCompiler {
     plan();
     resolve();
     place_barriers();
+    list_written_states();
     double cost = 0;
     for (const KernelCall& call : program_->calls_) cost += call.cost;
     program_->single_threaded_ = cost < single_thread_cost;
@@ -270,6 +277,16 @@ class ProgramCompiler {
       return false;
     }
     return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
+  }
+
+  void list_written_states() {
+    std::set<const std::byte*> addresses;
+    for (const KernelCall& call : program_->calls_)
+      for (const int storage : call.writes)
+        if (storage_of(storage).kind == Storage::Kind::external)
+          addresses.insert(storage_of(storage).address);
+    for (const Array& array : program_->kept_)
+      if (addresses.erase(array.data()) != 0) program_->written_.push_back(array);
   }
 
   std::unique_ptr<Program> program_;

@@ -20,6 +20,10 @@ class Lowering;
 struct Node;
 struct Op;
 struct ParameterUpdate;
+struct Value;
+namespace kernels {
+struct KernelTable;
+}
 
 struct TensorType {
   DType dtype = DType::float32;
@@ -108,6 +112,11 @@ struct Op {
   // after everything that can fail).
   bool (*can_update)(const Node& node) = nullptr;
   void (*lower_update)(Lowering& lowering, const Node& node, const ParameterUpdate& update) = nullptr;
+  // For a product of input 0 with a filter, input 1, that depends on states alone: its output from the filter
+  // in a form that is worth keeping. `scale` [output channels], if there is one, multiplies the filter. An
+  // empty list where the node is best as it is; not with a scale. `inputs` are the node's, in the new graph.
+  Values (*fix_filter)(const Node& node, const Values& inputs, Value scale,
+                       const kernels::KernelTable& kernels) = nullptr;
   // For an effect: whether it leaves the update by its input to the input's kernel, where that can.
   bool (*leaves_update)(const Node& effect, std::size_t input) = nullptr;
 };

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "graph/derived.h"
 
 namespace ravine {
 namespace {
@@ -44,10 +45,12 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
   if (poison_arenas.load(std::memory_order_relaxed))
     std::memset(arena_.get(), 0xFF, static_cast<std::size_t>(arena_bytes_));
   fault_ = {};
+  const DerivedReaders readers(derived_);
   for (const auto& target : targets_) target->before_run();
   run_on_team(
       single_threaded_ ? 1 : num_threads(), scratch_bytes_,
       [](void* self, const Team& team) { static_cast<const Program*>(self)->run_calls(team); }, this);
+  for (const Array& state : written_) state.writes().written();
   if (fault_.code != 0) {
     const FaultMessage& message = fault_messages_[static_cast<std::size_t>(fault_.code - 1)];
     fail<ValueError>(message.before, fault_.value, message.after);
@@ -72,6 +75,9 @@ std::string Program::describe() const {
     text << "  input  " << i << "  " << to_string(input_types_[i]) << "  " << input_names_[i] << "\n";
   for (std::size_t i = 0; i < output_types_.size(); ++i)
     text << "  output " << i << "  " << to_string(output_types_[i]) << "\n";
+  for (const auto& value : derived_)
+    text << "  kept   " << value->description() << "  -> "
+         << byte_count(static_cast<std::int64_t>(value->value().bytes())) << "\n";
   std::size_t widest = 6;
   for (const KernelCall& call : calls_) widest = std::max(widest, call.kernel.size());
   for (std::size_t i = 0; i < calls_.size(); ++i) {

@@ -14,6 +14,8 @@
 
 namespace ravine {
 
+class Derived;
+
 // Where a tensor lies: in a storage of the program, strided.
 struct View {
   int storage = -1;
@@ -91,7 +93,9 @@ class Program {
   std::vector<PointerPatch> patches_;
   std::vector<FaultMessage> fault_messages_;
   std::vector<std::shared_ptr<EffectTarget>> targets_;
-  std::vector<Array> kept_;  // states and constants
+  std::vector<Array> kept_;     // states and constants
+  std::vector<Array> written_;  // states that calls write
+  std::vector<std::shared_ptr<Derived>> derived_;
   std::vector<std::shared_ptr<kernels::TileProgram>> epilogues_;
   SharedBytes arena_;
   std::int64_t arena_bytes_ = 0;
@@ -110,6 +114,9 @@ void set_arena_poisoning(bool on);
 struct CompileOptions {
   std::shared_ptr<kernels::RandomState> random;   // null: a state of the program's own, seed 0
   const kernels::KernelTable* kernels = nullptr;  // null: the active ones
+  // What depends on states alone is computed in the first run, and again once such a state changed. For
+  // programs that run more often than their states change, and have no effects.
+  bool keep_derived = false;
 };
 
 // Compiles what the outputs and the graph's effects need. The graph is not changed.

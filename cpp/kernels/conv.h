@@ -30,6 +30,16 @@ struct ConvForwardArgs {
   const TileProgram* epilogue = nullptr;  // [batch * out_height * out_width, out_channels]
   void* workspace = nullptr;
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
+  bool filter_is_transformed = false;  // it is the output of winograd_filter for this algorithm
+};
+
+// A filter as Winograd's products read it, for many forward convolutions with the same one.
+struct WinogradFilterArgs {
+  std::int64_t out_channels = 0, channels = 0;
+  const void* filter = nullptr;  // [out_channels][3][3][channels]
+  const void* scale = nullptr;   // [out_channels] multiplies the filter; null: 1
+  void* output = nullptr;        // winograd_filter_elements of them
+  ConvAlgorithm algorithm = ConvAlgorithm::winograd_4x4;
 };
 
 struct ConvGradInputArgs {

@@ -2,6 +2,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/scratch.h"
+#include "kernels/winograd.h"
 #include "simd/vec.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -40,9 +41,10 @@ constexpr FloatKernels float_kernels() {
 }  // namespace
 
 extern constexpr KernelTable table{
-    RAVINE_TEXT(RAVINE_ISA), vector_bytes,  scratch_bytes,       float_kernels<float>(),
-    float_kernels<double>(), elementwise,   tile_function,       reduce_kernel,
-    reduce_workspace,        gather_kernel, optimizer_functions,
+    RAVINE_TEXT(RAVINE_ISA), vector_bytes,  scratch_bytes,   float_kernels<float>(),
+    float_kernels<double>(), elementwise,   tile_function,   reduce_kernel,
+    reduce_workspace,        gather_kernel, winograd_filter, winograd_filter_elements,
+    optimizer_functions,
 };
 
 }  // namespace ravine::kernels::RAVINE_ISA

@@ -84,6 +84,9 @@ struct KernelTable {
 
   Kernel<GatherArgs> (*gather)(DType dtype);  // by element size, so for every dtype
 
+  Kernel<WinogradFilterArgs> winograd_filter;  // float32
+  std::int64_t (*winograd_filter_elements)(const WinogradFilterArgs& args);
+
   OptimizerFunctions (*optimizer_functions)(OptimizerRule rule, DType dtype);  // float32 and float64
 
   const FloatKernels& of(DType dtype) const { return dtype == DType::float64 ? float64 : float32; }

@@ -31,7 +31,9 @@ struct Problem {
   TiledImages images;
   std::int64_t batch, out_height, out_width, out_channels;
   const T *input, *filter;
-  bool turned;  // the filter, for the gradient to the input
+  bool turned;       // the filter, for the gradient to the input
+  bool transformed;  // the filter is as transform_filter leaves it
+  const T* scale;    // of the filter, for each of its output channels, or null
   T* output;
   const TileProgram* epilogue;
   T* workspace;
@@ -55,6 +57,8 @@ Problem problem_of(const ConvForwardArgs& args) {
           static_cast<const T*>(args.input),
           static_cast<const T*>(args.filter),
           false,
+          args.filter_is_transformed,
+          nullptr,
           static_cast<T*>(args.output),
           args.epilogue,
           static_cast<T*>(args.workspace)};
@@ -71,9 +75,28 @@ Problem problem_of(const ConvGradInputArgs& args) {
       static_cast<const T*>(args.grad_output),
       static_cast<const T*>(args.filter),
       true,
+      false,
+      nullptr,
       static_cast<T*>(args.grad_input),
       args.epilogue,
       static_cast<T*>(args.workspace)};
+}
+// A convolution of no images that has the filter.
+template <int outputs>
+Problem problem_of(const WinogradFilterArgs& args) {
+  return {tiled<outputs>(0, 0, args.channels, 0, 0, 0, 0),
+          0,
+          0,
+          0,
+          args.out_channels,
+          nullptr,
+          static_cast<const T*>(args.filter),
+          false,
+          true,
+          static_cast<const T*>(args.scale),
+          nullptr,
+          nullptr,
+          nullptr};
 }
 
 // How a problem is cut up, by its shape alone.
@@ -103,7 +126,7 @@ struct Plan {
     // Few tiles use a large filter once: it is then transformed part by part into L2 and never to memory.
     constexpr std::int64_t room = scratch_elements / all_points - 2 * stagger, large = 1 << 20;
     constexpr std::int64_t fresh_vectors = smaller(product_vectors, 2);
-    fresh = tiles <= room / (fresh_vectors * n_lanes) - product_depth &&
+    fresh = !p.transformed && tiles <= room / (fresh_vectors * n_lanes) - product_depth &&
             all_points * channels * vectors * n_lanes > large;
     const std::int64_t panels = divide_up(vectors, fresh ? fresh_vectors : product_vectors);
     panel_vectors = divide_up(vectors, larger(panels, 1));
@@ -153,8 +176,10 @@ struct Plan {
     return divide_up(vectors, larger(panel_vectors, 1)) * panel_elements();
   }
   std::int64_t filter_elements() const { return fresh ? 0 : runs * run_elements(); }
-  std::int64_t workspace_elements() const {
-    return filter_elements() + (shared ? buffers * wave_blocks * pixel_elements() : 0);
+  // The workspace holds the filter, unless it is there already, and shared pixels behind it.
+  std::int64_t pixels_begin(const Problem& p) const { return p.transformed ? 0 : filter_elements(); }
+  std::int64_t workspace_elements(const Problem& p) const {
+    return pixels_begin(p) + (shared ? buffers * wave_blocks * pixel_elements() : 0);
   }
   Range tiles_of(const TiledImages& images, std::int64_t block) const {
     if (row_parts == 1) return {block * block_tiles, smaller((block + 1) * block_tiles, tiles)};
@@ -212,6 +237,7 @@ template <int outputs>
                                    });
     return;
   }
+  const Vec<T> scale = p.scale == nullptr ? Vec<T>{} + T{1} : load(p.scale + column, columns);
   Vec<T> taps[9][n_lanes];
   for (int t = 0; t < 9; ++t) {
     const T* const from = p.filter + (column * 9 + t) * plan.channels + row;
@@ -219,7 +245,7 @@ template <int outputs>
     for (int i = 0; i < n_lanes; ++i)
       block[i] = i < columns ? load(from + i * 9 * plan.channels, rows) : Vec<T>{};
     transpose<T, n_lanes>(block);
-    for (int i = 0; i < n_lanes; ++i) taps[t][i] = block[i];
+    for (int i = 0; i < n_lanes; ++i) taps[t][i] = scale * block[i];
   }
   transform_filter_rows<outputs>(to, rows, width, point_stride,
                                  [&](int t, std::int64_t i) RAVINE_INLINE_LAMBDA { return taps[t][i]; });
@@ -365,10 +391,11 @@ void transform_pixels(const Problem& p, const Plan<outputs>& plan, Range tiles, 
 template <int outputs>
 void convolve(const Problem& p, const Team& team) {
   const Plan<outputs> plan(p);
-  T *const filter = p.workspace, *const scratch = reinterpret_cast<T*>(team.scratch);
-  if (!plan.fresh) transform_filter<outputs>(p, plan, filter, team);
+  T* const scratch = reinterpret_cast<T*>(team.scratch);
+  if (!plan.fresh && !p.transformed) transform_filter<outputs>(p, plan, p.workspace, team);
+  const T* const filter = p.transformed ? p.filter : p.workspace;
   if (!plan.shared) {
-    team.barrier();
+    if (!p.transformed) team.barrier();
     const Pieces pieces = pieces_of(plan.blocks, team);
     for (std::int64_t block = pieces.begin; block < pieces.end; ++block) {
       const Range tiles = plan.tiles_of(p.images, block);
@@ -378,7 +405,7 @@ void convolve(const Problem& p, const Team& team) {
     }
     return;
   }
-  T* const pixels = filter + plan.filter_elements();
+  T* const pixels = p.workspace + plan.pixels_begin(p);
   std::int64_t wave = 0;
   for (std::int64_t first = 0; first < plan.blocks; first += plan.wave_blocks, ++wave) {
     const std::int64_t blocks = smaller(plan.wave_blocks, plan.blocks - first);
@@ -409,15 +436,34 @@ void run(const Args& args, const Team& team) {
   else convolve<2>(problem_of<2>(args), team);
 }
 
+template <int outputs>
+std::size_t workspace_of(const Problem& p) {
+  return static_cast<std::size_t>(Plan<outputs>(p).workspace_elements(p)) * sizeof(T);
+}
+
 template <class Args>
 std::size_t workspace(const Args& args) {
-  const std::int64_t elements = args.algorithm == ConvAlgorithm::winograd_4x4
-                                    ? Plan<4>(problem_of<4>(args)).workspace_elements()
-                                    : Plan<2>(problem_of<2>(args)).workspace_elements();
-  return static_cast<std::size_t>(elements) * sizeof(T);
+  return args.algorithm == ConvAlgorithm::winograd_4x4 ? workspace_of<4>(problem_of<4>(args))
+                                                       : workspace_of<2>(problem_of<2>(args));
 }
 
 }  // namespace
+
+void winograd_filter(const WinogradFilterArgs& args, const Team& team) {
+  T* const to = static_cast<T*>(args.output);
+  if (args.algorithm == ConvAlgorithm::winograd_4x4) {
+    const Problem p = problem_of<4>(args);
+    transform_filter<4>(p, Plan<4>(p), to, team);
+  } else {
+    const Problem p = problem_of<2>(args);
+    transform_filter<2>(p, Plan<2>(p), to, team);
+  }
+}
+
+std::int64_t winograd_filter_elements(const WinogradFilterArgs& args) {
+  return args.algorithm == ConvAlgorithm::winograd_4x4 ? Plan<4>(problem_of<4>(args)).filter_elements()
+                                                       : Plan<2>(problem_of<2>(args)).filter_elements();
+}
 
 void winograd_forward(const ConvForwardArgs& args, const Team& team) { run(args, team); }
 void winograd_grad_input(const ConvGradInputArgs& args, const Team& team) { run(args, team); }

@@ -1,4 +1,4 @@
-// Winograd convolution: float32, 3x3, stride 1, one group. Internal to conv.cpp and conv_grad.cpp.
+// Winograd convolution: float32, 3x3, stride 1, one group. Internal to conv.cpp, conv_grad.cpp and table.cpp.
 #pragma once
 
 #include "kernels/conv.h"
@@ -10,6 +10,9 @@ inline bool is_winograd(ConvAlgorithm algorithm) { return algorithm != ConvAlgor
 void winograd_forward(const ConvForwardArgs& args, const Team& team);
 void winograd_grad_input(const ConvGradInputArgs& args, const Team& team);
 void winograd_grad_filter(const ConvGradFilterArgs& args, const Team& team);
+
+void winograd_filter(const WinogradFilterArgs& args, const Team& team);
+std::int64_t winograd_filter_elements(const WinogradFilterArgs& args);
 
 std::size_t winograd_forward_workspace(const ConvForwardArgs& args);
 std::size_t winograd_grad_input_workspace(const ConvGradInputArgs& args);

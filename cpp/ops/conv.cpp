@@ -226,13 +226,105 @@ void lower_grad_filter(Lowering& lowering, const Node& node) {
 
 int channel_axis(const Node&) { return 1; }
 
+// ---- filters that seldom change: transformed once
+// ------------------------------------------------------------------
+
+kernels::ConvAlgorithm algorithm_attr(const Node& node) {
+  return static_cast<kernels::ConvAlgorithm>(node.attrs.integer("algorithm"));
+}
+
+// (filter[, scale]){algorithm, elements} -> what conv2d_winograd reads
+void infer_winograd_filter(Node& node) {
+  expect_inputs(node, 1, 2);
+  node.outputs = {{node.input_dtype(0), Shape{node.attrs.integer("elements")}}};
+}
+
+void lower_winograd_filter(Lowering& lowering, const Node& node) {
+  const View filters = lowering.dense(node.inputs[0], Layout::channels_last);
+  View scale;
+  if (node.n_inputs() == 2) scale = lowering.dense(node.inputs[1]);
+  const View transformed = lowering.create(node.out());
+  auto call = lowering.call("winograd_filter", lowering.kernels().winograd_filter);
+  auto& args = call.args;
+  args.out_channels = filters.shape[0];
+  args.channels = filters.shape[1];
+  args.algorithm = algorithm_attr(node);
+  call.read(args.filter, filters);
+  if (node.n_inputs() == 2) call.read(args.scale, scale);
+  call.write(args.output, transformed);
+  call.describe(str(filters.shape, ", ", name_of(args.algorithm)));
+  const double numbers = static_cast<double>(numel(transformed.shape));
+  call.cost(4 * numbers, numbers * static_cast<double>(size_of(filters.dtype)));
+}
+
+const Op winograd_filter_op{
+    .name = "winograd_filter", .infer = infer_winograd_filter, .lower = lower_winograd_filter};
+
+// (images, transformed filter){the convolution's, filter_shape, algorithm} -> outputs
+void infer_conv2d_winograd(Node& node) {
+  expect_operands(node);
+  node.outputs = {
+      {node.input_dtype(0), infer_windows(node, node.input_shape(0), shape_attr(node, "filter_shape"))}};
+}
+
+void lower_conv2d_winograd(Lowering& lowering, const Node& node) {
+  const View images = lowering.dense(node.inputs[0], Layout::channels_last);
+  const View transformed = lowering.dense(node.inputs[1]);
+  const Shape filters = shape_attr(node, "filter_shape");
+  const Shape& outputs = node.outputs[0].shape;
+  const auto& kernels = lowering.floats(node);
+  auto call = lowering.call("conv2d", kernels.conv_forward);
+  auto& args = call.args;
+  args.shape = conv_shape(node, images.shape, filters, outputs);
+  args.algorithm = algorithm_attr(node);
+  args.filter_is_transformed = true;
+  call.read(args.input, images);
+  call.read(args.filter, transformed);
+  const View y = call.output(args.epilogue, node, outputs[0] * outputs[2] * outputs[3], outputs[1],
+                             Layout::channels_last);
+  call.write(args.output, y);
+  call.workspace(args.workspace, kernels.conv_forward_workspace(args));
+  describe(call, images.shape, filters, outputs, images.dtype);
+}
+
+const Op conv2d_winograd_op{.name = "conv2d_winograd",
+                            .infer = infer_conv2d_winograd,
+                            .lower = lower_conv2d_winograd,
+                            .epilogue_axis = channel_axis};
+
+Values fix_conv2d_filter(const Node& node, const Values& inputs, Value scale,
+                         const kernels::KernelTable& table) {
+  Graph& graph = inputs[0].graph();
+  const Value images = inputs[0], filters = inputs[1];
+  const kernels::ConvShape shape = conv_shape(node, images.shape(), filters.shape(), node.outputs[0].shape);
+  const kernels::ConvAlgorithm algorithm =
+      choose_conv_with_kept_filter(shape, images.dtype(), table.vector_bytes);
+  if (algorithm == kernels::ConvAlgorithm::direct) {
+    if (!scale) return {};
+    const Value factors = ops::reshape(scale, Shape{filters.shape()[0], 1, 1, 1});
+    return graph.apply("conv2d", {images, filters * factors}, node.attrs);
+  }
+  const std::int64_t elements = table.winograd_filter_elements(
+      {.out_channels = shape.out_channels, .channels = shape.channels, .algorithm = algorithm});
+  Values of{filters};
+  if (scale) of.push_back(scale);
+  const auto number = static_cast<std::int64_t>(algorithm);
+  const Value transformed =
+      graph.apply(winograd_filter_op, of, {{"algorithm", number}, {"elements", elements}})[0];
+  Attrs attrs = window_attrs(node);
+  attrs.set("filter_shape", filters.shape());
+  attrs.set("algorithm", number);
+  return graph.apply(conv2d_winograd_op, {images, transformed}, std::move(attrs));
+}
+
 }  // namespace
 
 const Op conv2d_op{.name = "conv2d",
                    .infer = infer_conv2d,
                    .gradient = gradient_conv2d,
                    .lower = lower_conv2d,
-                   .epilogue_axis = channel_axis};
+                   .epilogue_axis = channel_axis,
+                   .fix_filter = fix_conv2d_filter};
 const Op conv2d_grad_input_op{.name = "conv2d_grad_input",
                               .infer = infer_grad_input,
                               .gradient = gradient_grad_input,

@@ -118,19 +118,50 @@ double conv_cycles(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& shap
   return 0;
 }
 
-ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& shape, DType dtype, int vector_bytes) {
-  // Direct where nothing else is allowed, or what is allowed does not apply.
+namespace {
+
+// Of the algorithms that apply and are not ruled out the one of the least cost(algorithm); direct where
+// nothing else is allowed, or what is allowed does not apply.
+template <class Cost>
+ConvAlgorithm cheapest(const ConvShape& shape, DType dtype, Cost cost) {
   ConvAlgorithm best = ConvAlgorithm::direct;
   double least = std::numeric_limits<double>::infinity();
   for (const ConvAlgorithm algorithm : algorithms) {
     if (!allowed(algorithm) || !applies(algorithm, shape, dtype)) continue;
     if (algorithm != ConvAlgorithm::direct && conv_precision() == ConvPrecision::exact) continue;
-    const double cycles = conv_cycles(algorithm, pass, shape, dtype, vector_bytes);
+    const double cycles = cost(algorithm);
     if (cycles >= least) continue;
     least = cycles;
     best = algorithm;
   }
   return best;
+}
+
+// Reading a filter takes a core this many cycles a byte where it comes from memory, as it does where the net
+// before it has gone through the caches.
+constexpr double cycles_per_byte = 0.08;
+
+}  // namespace
+
+ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& shape, DType dtype, int vector_bytes) {
+  return cheapest(shape, dtype, [&](ConvAlgorithm algorithm) {
+    return conv_cycles(algorithm, pass, shape, dtype, vector_bytes);
+  });
+}
+
+ConvAlgorithm choose_conv_with_kept_filter(const ConvShape& s, DType dtype, int vector_bytes) {
+  const double lanes = static_cast<double>(vector_bytes) / static_cast<double>(size_of(dtype));
+  return cheapest(s, dtype, [&](ConvAlgorithm algorithm) {
+    const double cycles = conv_cycles(algorithm, ConvPass::forward, s, dtype, vector_bytes);
+    const double weights = static_cast<double>(s.channels / s.groups) * static_cast<double>(s.out_channels) *
+                           static_cast<double>(size_of(dtype));
+    if (algorithm == ConvAlgorithm::direct)
+      return cycles + static_cast<double>(s.kernel_h * s.kernel_w) * weights * cycles_per_byte;
+    const bool small = algorithm == ConvAlgorithm::winograd_2x2;
+    const double points = small ? 16 : 36, transform = (small ? cycles_2x2 : cycles_4x4).filter;
+    return cycles - static_cast<double>(s.channels) * vectors(s.out_channels, lanes) * transform +
+           points * weights * cycles_per_byte;
+  });
 }
 
 }  // namespace ravine

@@ -30,5 +30,8 @@ double conv_cycles(kernels::ConvAlgorithm algorithm, ConvPass pass, const kernel
 // The cheapest algorithm that applies and is not ruled out. ValueError where RAVINE_CONV has another value.
 kernels::ConvAlgorithm choose_conv(ConvPass pass, const kernels::ConvShape& shape, DType dtype,
                                    int vector_bytes);
+// The same for forward convolutions whose filter Winograd finds transformed.
+kernels::ConvAlgorithm choose_conv_with_kept_filter(const kernels::ConvShape& shape, DType dtype,
+                                                    int vector_bytes);
 
 }  // namespace ravine

@@ -195,14 +195,20 @@ def record(
         return Recording(trace, tensors, function(inputs.rebuild(tensors)))
 
 
-def compile_recording(recording: Recording, what: str, stream: RandomStream) -> Compiled:
-    """The program of what was recorded, buffer assignments included."""
+def compile_recording(
+    recording: Recording, what: str, stream: RandomStream, *, keep_derived: bool = False
+) -> Compiled:
+    """The program of what was recorded, buffer assignments included.
+
+    With `keep_derived` it keeps what depends on parameters and buffers alone until one of them changes.
+    """
     trace = recording.trace
     outputs, rebuild = flatten_outputs(recording.result, what)
     values = [output._as_value(trace) for output in outputs]
     trace.finish()
     drawing = stream if trace.draws else None
-    program = _core.Program(trace.graph, values, drawing.get() if drawing else None)
+    random = drawing.get() if drawing else None
+    program = _core.Program(trace.graph, values, random, keep_derived=keep_derived)
     return Compiled(program, rebuild, drawing)
 
 

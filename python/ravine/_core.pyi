@@ -181,7 +181,11 @@ class Program:
     A compiled graph.
     """
     def __init__(
-        self, graph: Graph, outputs: collections.abc.Sequence[Value], random: RandomState | None = None
+        self,
+        graph: Graph,
+        outputs: collections.abc.Sequence[Value],
+        random: RandomState | None = None,
+        keep_derived: bool = False,
     ) -> None: ...
     def describe(self) -> str:
         """

@@ -6,9 +6,12 @@
 #include <span>
 #include <vector>
 
+#include "dispatch/dispatch.h"
 #include "graph/graph.h"
 
 namespace ravine {
+
+class Derived;
 
 // A graph and what is wanted of it (its effects are always wanted).
 struct Unit {
@@ -35,6 +38,11 @@ Unit merge_common_subexpressions(const Unit& unit);
 // Op::expand: compound operations in parts that can fuse with their neighbours.
 Unit expand(const Unit& unit);
 bool has_compounds(const Unit& unit);
+// Where no state changes (passes/derive.cpp): products take filters in the form that serves kept values best;
+// what depends on states alone is replaced by states, whose values `kept` provides.
+Unit fix_filters(const Unit& unit, const kernels::KernelTable& kernels);
+Unit keep_derived(const Unit& unit, const kernels::KernelTable& kernels,
+                  std::vector<std::shared_ptr<Derived>>& kept);
 // Elementwise nodes become fused nodes, or epilogues of the operation before them.
 Unit fuse(const Unit& unit);
 

@@ -125,7 +125,7 @@ class Module:
 
         def build() -> Compiled:
             recording = record(call, inputs, self._floating_dtype(), self._state_names(), stream=self._stream)
-            return compile_recording(recording, what, self._stream)
+            return compile_recording(recording, what, self._stream, keep_derived=True)
 
         count = changes.count
         compiled = self._programs.get((self._fingerprint(), inputs.key), build)

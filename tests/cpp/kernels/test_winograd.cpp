@@ -58,5 +58,54 @@ TEST(Winograd, EmptyBatchAndEmptyOutput) {
   check_winograd({same_size(0, 5, 5, 3, 4), shape_of(2, 2, 5, 3, 4, 1, {3, 1, 0, 1}, {3, 1, 0, 1})});
 }
 
+// A filter that was transformed once, with and without a scale of its output channels, serves as the filter
+// itself.
+TEST(Winograd, TransformedFilter) {
+  on_every_isa([](const KernelTable& table) {
+    for (const ConvShape& s :
+         {same_size(2, 6, 9, 3, 7), same_size(3, 41, 38, 18, 20), same_size(1, 5, 421, 3, 4),
+          same_size(3, 9, 8, 210, 205), same_size(2, 4, 4, 512, 512), same_size(0, 5, 5, 3, 4)})
+      for (const ConvAlgorithm algorithm : {ConvAlgorithm::winograd_2x2, ConvAlgorithm::winograd_4x4})
+        for (const bool scaled : {false, true}) {
+          SCOPED_TRACE(describe(s) + " algorithm " + std::to_string(static_cast<int>(algorithm)));
+          const std::int64_t inputs = s.batch * s.height * s.width * s.channels;
+          const std::int64_t outputs = s.batch * s.out_height * s.out_width * s.out_channels;
+          const Buffer<float> input = random_buffer<float>(inputs, 1);
+          const Buffer<float> filter = random_buffer<float>(s.out_channels * 9 * s.channels, 2);
+          const Buffer<float> scale = random_buffer<float>(s.out_channels, 3);
+          kernels::WinogradFilterArgs transform{s.out_channels, s.channels, filter.data(),
+                                                scaled ? scale.data() : nullptr};
+          transform.algorithm = algorithm;
+          Buffer<float> transformed(table.winograd_filter_elements(transform));
+          transform.output = transformed.data();
+          run_same_bits(table, table.winograd_filter, transform, {transformed.memory()});
+
+          Buffer<float> result(outputs);
+          ConvForwardArgs args{s,
+                               input.data(),
+                               transformed.data(),
+                               result.data(),
+                               nullptr,
+                               nullptr,
+                               algorithm,
+                               /*filter_is_transformed=*/true};
+          Buffer<std::uint8_t> workspace(
+              static_cast<std::int64_t>(table.float32.conv_forward_workspace(args)));
+          args.workspace = workspace.data();
+          run_same_bits(table, table.float32.conv_forward, args, {result.memory()}, {workspace.memory()});
+
+          std::vector<double> expected(outputs);
+          for_each_product(s, [&](std::int64_t i, std::int64_t f, std::int64_t o) {
+            const double factor = scaled ? static_cast<double>(scale[o % s.out_channels]) : 1.0;
+            expected[o] += static_cast<double>(input[i]) * filter[f] * factor;
+          });
+          double largest = 1;
+          for (const double value : expected) largest = std::max(largest, std::abs(value));
+          expect_close(result, expected, 0, 2e-5 * largest, "forward");
+          if (::testing::Test::HasFailure()) return;
+        }
+  });
+}
+
 }  // namespace
 }  // namespace ravine::testing

@@ -1,0 +1,60 @@
+// Values that depend on states alone, kept from run to run: a filter with its BatchNorm's scale in it, in the
+// form that Winograd's products read.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <shared_mutex>
+#include <span>
+#include <vector>
+
+#include "graph/program.h"
+
+namespace ravine {
+
+// One such value. Programs that need the same share it; it is computed again once a state that it depends on
+// was written, or may have been.
+class Derived {
+ public:
+  // The value of a node that depends on states and constants alone.
+  static std::shared_ptr<Derived> of(const Value& value, const kernels::KernelTable& kernels);
+
+  const Array& value() const { return value_; }
+  const std::string& description() const { return description_; }
+  // To be called before a run that reads the value, without holding the lock of any.
+  void refresh();
+  // Held by readers during a run.
+  std::shared_mutex& lock() { return lock_; }
+
+ private:
+  Derived() = default;
+  bool in_doubt() const;
+  std::uint64_t version() const;
+
+  std::unique_ptr<Program> program_;
+  std::vector<Array> states_;
+  Array value_;
+  std::string description_;
+  std::atomic<std::uint64_t> computed_of_{~std::uint64_t{0}};  // version() of the states that the value is of
+  std::shared_mutex lock_;
+};
+
+// Values for a run: up to date when it begins, and unchanged until it ends.
+class DerivedReaders {
+ public:
+  explicit DerivedReaders(std::span<const std::shared_ptr<Derived>> values) : values_(values) {
+    for (const auto& value : values_) value->refresh();
+    for (const auto& value : values_) value->lock().lock_shared();
+  }
+  ~DerivedReaders() {
+    for (const auto& value : values_) value->lock().unlock_shared();
+  }
+  DerivedReaders(const DerivedReaders&) = delete;
+  DerivedReaders& operator=(const DerivedReaders&) = delete;
+
+ private:
+  std::span<const std::shared_ptr<Derived>> values_;
+};
+
+}  // namespace ravine
