@@ -16,28 +16,43 @@ from ._tensor import Operand, Tensor
 
 
 class _Settings:
-    __slots__ = ("conv_precision", "programs")
+    __slots__ = ("conv_precision", "program_bytes", "programs")
 
     def __init__(self) -> None:
         self.programs = 64
+        self.program_bytes = 1 << 30
         self.conv_precision = "fast"
 
 
 _settings = _Settings()
 
 
-def set_program_cache_size(n: int) -> None:
+def set_program_cache_size(n: int = 64, max_bytes: int = 1 << 30) -> None:
     """Sets how many compiled programs each model, training step and function keeps, newest used first.
 
-    A program belongs to input shapes and dtypes, and to the model's mode. 64 by default.
+    A program belongs to input shapes and dtypes, and to the model's mode, and has memory of its own for what
+    it computes. The least recently used are dropped, and compiled again when they are needed; the newest
+    always stays. Limits take effect when the next program is compiled.
+
+    Args:
+        n: programs, at least 1.
+        max_bytes: of their memory together, at least 0.
+
+    Raises:
+        ValueError: for other numbers.
 
     Example:
         >>> import ravine as rv
-        >>> rv.set_program_cache_size(64)
+        >>> rv.set_program_cache_size(8, max_bytes=500_000_000)
+        >>> rv.set_program_cache_size()  # 64 programs, 1 GiB
     """
     if not isinstance(n, int) or n < 1:
         raise ValueError(f"set_program_cache_size: a positive integer is expected, got {n!r}")
-    _settings.programs = n
+    if not isinstance(max_bytes, int) or max_bytes < 0:
+        raise ValueError(
+            f"set_program_cache_size: max_bytes must be an integer of 0 or more, got {max_bytes!r}"
+        )
+    _settings.programs, _settings.program_bytes = n, max_bytes
 
 
 def set_conv_precision(precision: str) -> None:
@@ -235,11 +250,18 @@ class ProgramCache:
             compiled = self._programs.get(key)
             if compiled is None:
                 compiled = self._programs[key] = build()
-                while len(self._programs) > _settings.programs:
-                    self._programs.popitem(last=False)
+                self._drop_least_recently_used()
             else:
                 self._programs.move_to_end(key)
             return compiled
+
+    def _drop_least_recently_used(self) -> None:
+        kept = sum(compiled.program.arena_bytes for compiled in self._programs.values())
+        while len(self._programs) > 1 and (
+            len(self._programs) > _settings.programs or kept > _settings.program_bytes
+        ):
+            _, dropped = self._programs.popitem(last=False)
+            kept -= dropped.program.arena_bytes
 
     def clear(self) -> None:
         with self._lock:

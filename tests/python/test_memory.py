@@ -1,0 +1,160 @@
+"""What a process holds: programs of many batch sizes, what inference keeps, a training step beside torch's."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import RunPython
+
+import ravine as rv
+from ravine import nn
+
+linux = pytest.mark.skipif("sys.platform != 'linux'", reason="memory is read from /proc")
+
+MEMORY = """
+import json
+def mebibytes(field):
+    with open("/proc/self/status") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+"""
+
+
+def measured(run_python: RunPython, code: str, timeout: float = 300) -> dict[str, Any]:
+    """What a fresh process prints as JSON at its end."""
+    done = run_python("-c", MEMORY + code, timeout=timeout, OMP_NUM_THREADS="2")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def default_limits() -> Iterator[None]:
+    yield
+    rv.set_program_cache_size()
+
+
+def conv_net() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=1))
+
+
+@linux
+@pytest.mark.parametrize("limit", ["3", "64, max_bytes=30_000_000"])
+def test_changing_batch_sizes_do_not_grow_memory(run_python: RunPython, limit: str) -> None:
+    result = measured(
+        run_python,
+        f"""
+import numpy as np, ravine as rv
+from ravine import nn, optim
+rv.set_program_cache_size({limit})
+layers = nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 10, 3, padding=1), nn.Flatten()
+model = nn.Sequential(*layers)
+step = rv.TrainStep(model, lambda y, t: (y * t).mean(), optim.SGD(lr=0.0))
+total = 0
+def use(batch):
+    global total
+    x = np.zeros((batch, 3, 32, 32), np.float32)
+    step(x, np.zeros((batch, 10240), np.float32))
+    model(x)
+    total += (step.programs()[-1].arena_bytes + model._programs.programs()[-1].arena_bytes) / 2**20
+for batch in range(60, 66):
+    use(batch)
+before = mebibytes("VmRSS")
+for batch in range(66, 100):
+    use(batch)
+print(json.dumps(dict(growth=mebibytes("VmRSS") - before, total=total, kept=len(step.programs()))))
+""",
+    )
+    assert result["total"] > 500  # MiB, had every program stayed
+    assert result["growth"] < 60
+    assert result["kept"] <= 3
+
+
+def test_the_least_recently_used_program_is_dropped(default_limits: None) -> None:
+    model = conv_net()
+
+    def use(batch: int) -> None:
+        model(np.zeros((batch, 3, 8, 8), np.float32))
+
+    def kept() -> list[int]:
+        texts = [program.describe() for program in model._programs.programs()]
+        return [int(text.split("float32 (")[1].split(",")[0]) for text in texts]
+
+    rv.set_program_cache_size(3)
+    for batch in (1, 2, 3, 1, 4):
+        use(batch)
+    assert kept() == [3, 1, 4]
+    sizes = {batch: model._programs.programs()[i].arena_bytes for i, batch in enumerate(kept())}
+    use(2)
+    sizes[2] = model._programs.programs()[-1].arena_bytes
+    assert kept() == [1, 4, 2]
+    rv.set_program_cache_size(64, max_bytes=sizes[2] + sizes[3])
+    use(3)
+    assert kept() == [2, 3]
+    rv.set_program_cache_size(64, max_bytes=0)
+    use(5)
+    assert kept() == [5]
+
+
+def test_limits_that_are_none_are_refused(default_limits: None) -> None:
+    with pytest.raises(ValueError, match=r"a positive integer is expected, got 0"):
+        rv.set_program_cache_size(0)
+    with pytest.raises(ValueError, match=r"max_bytes must be an integer of 0 or more, got -1"):
+        rv.set_program_cache_size(5, max_bytes=-1)
+
+
+@linux
+def test_programs_of_many_batch_sizes_share_what_inference_keeps(run_python: RunPython) -> None:
+    result = measured(
+        run_python,
+        """
+import numpy as np, ravine as rv
+model = rv.nn.Sequential(rv.nn.Conv2d(512, 512, 3, padding=1)).eval()
+def use(batch):
+    model(np.zeros((batch, 512, 8, 8), np.float32))
+use(8)
+text = model._programs.programs()[-1].describe()
+before = mebibytes("VmRSS")
+for batch in range(9, 19):
+    use(batch)
+arenas = sum(program.arena_bytes for program in model._programs.programs()[1:]) / 2**20
+print(json.dumps(dict(text=text, growth=mebibytes("VmRSS") - before - arenas)))
+""",
+    )
+    assert "kept   winograd_filter" in result["text"]
+    kept = int(result["text"].split("winograd_filter float32 (")[1].split(",")[0]) * 4 / 2**20
+    assert kept > 15  # MiB
+    assert result["growth"] < kept
+
+
+RESNET_STEP = """
+import sys
+sys.path.insert(0, {repository!r})
+from bench.python import engines
+from bench.python.workloads import find
+engine = engines.load({engine!r})
+before = mebibytes("VmRSS")
+step = engine.prepare(find("r18"), {mode!r}, 2)
+for _ in range(2):
+    step()
+print(json.dumps(dict(imported=before, peak=mebibytes("VmHWM"))))
+"""
+
+
+@linux
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
+def test_the_peak_of_a_resnet_step_is_below_torchs(run_python: RunPython, repository: Any) -> None:
+    """ResNet-18 for 32x32 images, batch 64, torch in its thriftier layout; with what importing takes and without."""
+
+    def peak(engine: str, mode: str) -> dict[str, Any]:
+        return measured(
+            run_python, RESNET_STEP.format(repository=str(repository), engine=engine, mode=mode), timeout=300
+        )
+
+    own, other = peak("ravine", "default"), peak("torch", "channels_last")
+    assert own["peak"] > 300  # MiB: parameters, momentum and activations are there
+    assert own["peak"] <= other["peak"]
+    assert own["peak"] - own["imported"] <= other["peak"] - other["imported"]
