@@ -20,6 +20,7 @@ void bind_errors(py::module_& module);
 void bind_runtime(py::module_& module);
 void bind_array(py::module_& module);
 void bind_random(py::module_& module);
+void bind_minimize(py::module_& module);
 void bind_graph(py::module_& module);
 void bind_optim(py::module_& module);
 void bind_program(py::module_& module);

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, module) {
   bind_array(module);
   bind_random(module);
   bind_optim(module);
+  bind_minimize(module);
   bind_graph(module);
   bind_program(module);
   bind_model(module);

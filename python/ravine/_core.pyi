@@ -12,6 +12,7 @@ import numpy as np
 __all__ = [
     "Array",
     "Clipping",
+    "CurvaturePairs",
     "Graph",
     "Optimizer",
     "Program",
@@ -19,11 +20,13 @@ __all__ = [
     "Value",
     "check_hyper",
     "cpu_info",
+    "dot",
     "draw_seed",
     "fill_normal",
     "fill_trunc_normal",
     "fill_uniform",
     "get_num_threads",
+    "largest_magnitude",
     "load_safetensors",
     "op_names",
     "optimizer_rule",
@@ -39,6 +42,8 @@ __all__ = [
     "set_isa",
     "set_num_threads",
     "set_poison",
+    "solve_positive_definite",
+    "symmetric_eigen",
 ]
 
 class Array:
@@ -131,6 +136,21 @@ class Optimizer:
     @step.setter
     def step(self, value: int) -> None: ...
 
+class CurvaturePairs:
+    """
+    The inverse Hessian H of limited-memory BFGS.
+    """
+    def __init__(self, dtype: str, most: int) -> None: ...
+    def add(self, s: np.ndarray, y: np.ndarray) -> bool:
+        """
+        Adds a step and the change of the gradient; False where their curvature is not above rounding.
+        """
+    def clear(self) -> None: ...
+    def direction(self, g: np.ndarray) -> np.ndarray:
+        """
+        -H g.
+        """
+
 class Value:
     """
     A symbolic tensor of a graph.
@@ -207,11 +227,21 @@ def check_hyper(rule: str, hyper: collections.abc.Mapping[str, float]) -> None:
     """
 
 def cpu_info() -> dict[str, Any]: ...
+def dot(a: np.ndarray, b: np.ndarray) -> float:
+    """
+    The inner product in float64, in an order that depends on the length alone.
+    """
+
 def draw_seed() -> int: ...
 def fill_normal(array: Array, mean: float, std: float) -> None: ...
 def fill_trunc_normal(array: Array, mean: float, std: float, low: float, high: float) -> None: ...
 def fill_uniform(array: Array, low: float, high: float) -> None: ...
 def get_num_threads() -> int: ...
+def largest_magnitude(x: np.ndarray) -> float:
+    """
+    The largest |x|; NaN where there is one.
+    """
+
 def load_safetensors(path: str) -> dict[str, np.ndarray]: ...
 def op_names() -> list[str]: ...
 def optimizer_rule(name: str) -> tuple[dict[str, tuple[float, float, float, bool]], dict[str, str | None]]:
@@ -243,6 +273,16 @@ def set_num_threads(n: int) -> None: ...
 def set_poison(on: bool) -> None:
     """
     For tests: every run first fills its temporary memory with NaN.
+    """
+
+def solve_positive_definite(matrix: np.ndarray, b: np.ndarray) -> np.ndarray | None:
+    """
+    The solution of matrix x = b; None where the matrix is not positive definite.
+    """
+
+def symmetric_eigen(matrix: np.ndarray) -> tuple:
+    """
+    Eigenvalues, ascending, and eigenvectors in the columns of a symmetric matrix [n, n].
     """
 
 __version__: str = "0.1.0"

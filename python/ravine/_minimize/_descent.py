@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 
+from .. import _core
 from ._line_search import LineSearch, make_line_search
-from ._problem import dot, norm
+from ._problem import dot, norm, times
 from ._run import Run
 
 
@@ -167,7 +166,7 @@ class BFGSDirection(QuasiNewton):
         self.H = np.eye(len(self.H))
 
     def direction(self, g: np.ndarray) -> np.ndarray:
-        return -_times(self.H, g) if not self.fresh else -g.astype(np.float64)
+        return -times(self.H, g) if not self.fresh else -g.astype(np.float64)
 
     def update(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
         s, y = s.astype(np.float64), y.astype(np.float64)
@@ -179,16 +178,11 @@ class BFGSDirection(QuasiNewton):
             # curvature, and a first H too small takes longer to be mended than one too large.
             self.H *= max(1.0, sy / yy)
             self.fresh = False
-        Hy = _times(self.H, y)
+        Hy = times(self.H, y)
         scale = (1.0 + dot(y, Hy) / sy) / sy
         self.H += scale * np.multiply.outer(s, s)
         cross = np.multiply.outer(Hy / sy, s)
         self.H -= cross + cross.T
-
-
-def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """A product whose order of sums depends on the shape alone."""
-    return np.einsum("ij,j->i", matrix, vector)
 
 
 def bfgs(run: Run, *, line_search: str = "strong-wolfe", c1: float = 1e-4, c2: float = 0.9) -> None:
@@ -204,33 +198,19 @@ def bfgs(run: Run, *, line_search: str = "strong-wolfe", c1: float = 1e-4, c2: f
 class LBFGSDirection(QuasiNewton):
     """d = -H g by the two-loop recursion over the last steps."""
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, dtype: np.dtype, memory: int) -> None:
         super().__init__()
-        self._pairs: deque[tuple[np.ndarray, np.ndarray, float]] = deque(maxlen=memory)  # s, y, 1 / s·y
-        self._scale = 1.0
+        self._pairs = _core.CurvaturePairs(dtype.name, memory)
 
     def reset(self) -> None:
         super().reset()
         self._pairs.clear()
 
     def direction(self, g: np.ndarray) -> np.ndarray:
-        d = -g
-        weights = []
-        for s, y, rho in reversed(self._pairs):
-            weight = rho * dot(s, d)
-            weights.append(weight)
-            d -= weight * y
-        if self._pairs:
-            d *= self._scale
-        for (s, y, rho), weight in zip(self._pairs, reversed(weights), strict=True):
-            d += (weight - rho * dot(y, d)) * s
-        return d
+        return self._pairs.direction(g)
 
     def update(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
-        sy, yy = dot(s, y), dot(y, y)
-        if sy > float(np.finfo(np.float64).eps) * yy:
-            self._pairs.append((s, y, 1.0 / sy))
-            self._scale = sy / yy
+        if self._pairs.add(s, y):
             self.fresh = False
 
 
@@ -239,4 +219,4 @@ def lbfgs(
 ) -> None:
     if memory < 1:
         raise ValueError(f"minimize: memory must be at least 1, got {memory}")
-    descend(run, LBFGSDirection(memory), make_line_search(line_search, c1, c2))
+    descend(run, LBFGSDirection(run.problem.dtype, memory), make_line_search(line_search, c1, c2))

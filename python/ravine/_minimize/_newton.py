@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from ._problem import dot, hessian, largest, norm
+from .. import _core
+from ._problem import dot, hessian, largest, norm, times
 from ._run import Run
 
 MAX_REJECTED = 60
@@ -35,20 +36,27 @@ def newton(run: Run, *, saddle_free: bool = False, damping: float = 0.0, radius:
     if radius is not None and not radius > 0:
         raise ValueError(f"minimize: radius must be above 0, got {radius}")
     bound = math.inf if radius is None else radius
-    promised = math.inf
     while True:
         H = hessian(run.problem, run.x)
         if not np.isfinite(H).all():
             raise run.give_up(math.inf, "the Hessian is not finite")
-        values, vectors = np.linalg.eigh(H)
+        g = run.g.astype(np.float64)
+        if math.isinf(bound) and _full_step(run, H + damping * np.eye(len(g)), g):
+            continue
+        values, vectors = _core.symmetric_eigen(H)
+        # Those that rounding alone keeps from 0 tell nothing of how far to go.
+        values[np.abs(values) <= len(g) * np.finfo(np.float64).eps * np.abs(values).max()] = 0.0
         values = (np.abs(values) if saddle_free else values) + damping
-        along = vectors.T @ run.g.astype(np.float64)
+        along = times(vectors.T, g)
+        expected = None  # of the first trial, where it was no shorter than it should be
         for _ in range(MAX_REJECTED):
             if math.isinf(bound) and not values.min() > 0:
                 bound = max(1.0, norm(run.x))
             q, at_edge = _bounded(values, along, bound)
             promised = -dot(along, q) - 0.5 * dot(q, values * q)
-            step = _Step(run, vectors @ q, promised)
+            if expected is None:
+                expected = math.inf if at_edge else promised
+            step = _Step(run, times(vectors, q), promised)
             if step.ratio < 0.25:
                 bound = 0.25 * norm(q)
             elif step.ratio > 0.75 and at_edge:
@@ -57,9 +65,22 @@ def newton(run: Run, *, saddle_free: bool = False, damping: float = 0.0, radius:
                 run.accept(step.x, step.f, step.g)
                 break
             if np.array_equal(step.x, run.x):
-                raise run.give_up(promised, "no damped Newton step reduces the function")
+                raise run.give_up(expected, "no damped Newton step reduces the function")
         else:
-            raise run.give_up(promised, "no damped Newton step reduces the function")
+            assert expected is not None
+            raise run.give_up(expected, "no damped Newton step reduces the function")
+
+
+def _full_step(run: Run, H: np.ndarray, g: np.ndarray) -> bool:
+    """Moves by -H⁻¹ g where H is positive definite and the function falls about as much as promised."""
+    p = _core.solve_positive_definite(H, -g)
+    if p is None:
+        return False
+    step = _Step(run, p, -0.5 * dot(g, p))
+    if step.ratio < 0.25:
+        return False
+    run.accept(step.x, step.f, step.g)
+    return True
 
 
 def _bounded(values: np.ndarray, along: np.ndarray, bound: float) -> tuple[np.ndarray, bool]:
@@ -97,10 +118,12 @@ def newton_cg(
     if not 0 < radius <= max_radius:
         raise ValueError(f"minimize: 0 < radius <= max_radius is expected, got {radius} and {max_radius}")
     most = max_products or 2 * len(run.x)
-    promised = math.inf
     while True:
+        expected = None  # as in newton
         for _ in range(MAX_REJECTED):
             p, promised, at_edge = _steihaug(run, radius, most)
+            if expected is None:
+                expected = math.inf if at_edge else promised
             step = _Step(run, p, promised)
             if step.ratio < 0.25:
                 radius = 0.25 * min(radius, norm(p))
@@ -110,9 +133,10 @@ def newton_cg(
                 run.accept(step.x, step.f, step.g)
                 break
             if promised <= run.rounding() or not np.any(step.x != run.x):
-                raise run.give_up(promised, "no step within the trust region reduces the function")
+                raise run.give_up(expected, "no step within the trust region reduces the function")
         else:
-            raise run.give_up(promised, "no step within the trust region reduces the function")
+            assert expected is not None
+            raise run.give_up(expected, "no step within the trust region reduces the function")
 
 
 def _steihaug(run: Run, radius: float, most: int) -> tuple[np.ndarray, float, bool]:

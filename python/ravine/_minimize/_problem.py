@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _trace
+from .. import _core, _trace
 from .._compile import split_inputs
 from .._grad import ValueAndGrad, hvp
 from .._tensor import as_tensor
@@ -17,16 +17,21 @@ from ..nn import Module
 
 def dot(a: np.ndarray, b: np.ndarray) -> float:
     """The inner product, summed in float64 in an order that depends on the length alone, unlike a BLAS's."""
-    return float(np.add.reduce(np.multiply(a, b, dtype=np.float64)))
+    return _core.dot(a, b)
 
 
 def norm(a: np.ndarray) -> float:
     return math.sqrt(dot(a, a))
 
 
+def times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """The product, summed in an order that depends on the shape alone."""
+    return np.einsum("ij,j->i", matrix, vector)
+
+
 def largest(a: np.ndarray) -> float:
     """The largest absolute value; NaN where there is one."""
-    return float(np.max(np.abs(a)))
+    return _core.largest_magnitude(a)
 
 
 class Leaf:
@@ -91,6 +96,9 @@ class Problem:
         self.eps = float(np.finfo(self.dtype).eps)
         self.start = np.concatenate([np.ravel(array) for array in arrays])
         self._value_and_grad = ValueAndGrad("minimize", fn, self._model)
+        self._of_array: Callable[[np.ndarray], tuple[float, np.ndarray]] | None = None
+        if isinstance(unknown, np.ndarray):
+            self._of_array = self._value_and_grad.with_arguments(unknown, *self._args)
 
     def pieces(self, x: np.ndarray) -> list[np.ndarray]:
         return [x[leaf.place].reshape(leaf.shape) for leaf in self.leaves]
@@ -110,7 +118,10 @@ class Problem:
     def evaluate(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient at x."""
         self.evaluations += 1
-        if self._model is not None:
+        if self._of_array is not None:
+            value, gradient = self._of_array(x.reshape(self.leaves[0].shape))
+            arrays = [gradient]
+        elif self._model is not None:
             self.store(x)
             value, gradient = self._value_and_grad(*self._args)
             arrays = [gradient[leaf.name] for leaf in self.leaves]

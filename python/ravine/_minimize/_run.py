@@ -123,14 +123,15 @@ class Run:
         """Moves to a point: one iteration."""
         before = self.f
         self.x, self.f, self.g = x, f, g
-        smallest = min(self._smallest, largest(g))
+        size = largest(g)
+        smallest = min(self._smallest, size)
         still = abs(before - f) <= self.problem.eps * abs(f) and smallest > 0.9 * self._smallest
         self._still = self._still + 1 if still else 0
         self._smallest = smallest
         self.iterations += 1
         if self.callback is not None and self.callback(self):
             raise Stop(STOPPED, "stopped by the callback")
-        self.check_gradient()
+        self._check_gradient(size)
         if before - f <= self.ftol * max(abs(before), abs(f), 1.0) and self.ftol > 0:
             raise Stop(
                 CONVERGED, f"converged: an iteration reduced the function by no more than ftol={self.ftol:g}"
@@ -139,7 +140,7 @@ class Run:
             raise Stop(
                 CONVERGED,
                 f"converged to the precision of {self.problem.dtype}: {MOST_STILL} iterations reduced "
-                f"neither function nor gradient, whose largest component is {largest(g):.3g}",
+                f"neither function nor gradient, whose largest component is {size:.3g}",
             )
         if f < UNBOUNDED:
             raise Stop(
@@ -149,7 +150,10 @@ class Run:
             raise Stop(ITERATIONS, f"stopped after {self.max_iterations} iterations")
 
     def check_gradient(self) -> None:
-        if largest(self.g) <= self.gtol:
+        self._check_gradient(largest(self.g))
+
+    def _check_gradient(self, size: float) -> None:
+        if size <= self.gtol:
             raise Stop(CONVERGED, f"converged: no component of the gradient exceeds gtol={self.gtol:g}")
 
     def give_up(self, promised: float, why: str) -> Stop:

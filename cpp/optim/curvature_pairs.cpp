@@ -1,0 +1,69 @@
+#include "optim/curvature_pairs.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/error.h"
+#include "core/linalg.h"
+
+namespace ravine::optim {
+namespace {
+
+template <class T>
+double inner(std::span<const T> a, std::span<const T> b) {
+  return dot(a, b);
+}
+
+// d += factor x
+template <class T>
+void add_multiple(std::span<T> d, double factor, const std::vector<T>& x) {
+  for (std::size_t i = 0; i < d.size(); ++i)
+    d[i] = static_cast<T>(static_cast<double>(d[i]) + factor * static_cast<double>(x[i]));
+}
+
+}  // namespace
+
+template <class T>
+CurvaturePairs<T>::CurvaturePairs(std::size_t most) : most_(most) {
+  check<ValueError>(most > 0, "curvature pairs: room for at least one is needed");
+}
+
+template <class T>
+bool CurvaturePairs<T>::add(std::span<const T> s, std::span<const T> y) {
+  const double sy = inner<T>(s, y), yy = inner<T>(y, y);
+  if (!(sy > std::numeric_limits<double>::epsilon() * yy)) return false;
+  Pair pair;
+  if (pairs_.size() == most_) {
+    pair = std::move(pairs_.front());
+    pairs_.pop_front();
+  }
+  pair.s.assign(s.begin(), s.end());
+  pair.y.assign(y.begin(), y.end());
+  pair.rho = 1 / sy;
+  pairs_.push_back(std::move(pair));
+  scale_ = sy / yy;
+  return true;
+}
+
+template <class T>
+void CurvaturePairs<T>::direction(std::span<const T> g, std::span<T> result) const {
+  check<ValueError>(g.size() == result.size() && (pairs_.empty() || g.size() == pairs_.back().s.size()),
+                    "curvature pairs: got ", g.size(), " numbers, expected ",
+                    pairs_.empty() ? result.size() : pairs_.back().s.size());
+  std::transform(g.begin(), g.end(), result.begin(), [](T x) { return -x; });
+  if (pairs_.empty()) return;
+  std::vector<double> weights(pairs_.size());
+  for (std::size_t i = pairs_.size(); i-- > 0;) {
+    weights[i] = pairs_[i].rho * inner<T>(pairs_[i].s, result);
+    add_multiple(result, -weights[i], pairs_[i].y);
+  }
+  for (T& x : result) x = static_cast<T>(scale_ * static_cast<double>(x));
+  for (std::size_t i = 0; i < pairs_.size(); ++i)
+    add_multiple(result, weights[i] - pairs_[i].rho * inner<T>(pairs_[i].y, result), pairs_[i].s);
+}
+
+template class CurvaturePairs<float>;
+template class CurvaturePairs<double>;
+
+}  // namespace ravine::optim
