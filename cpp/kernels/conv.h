@@ -17,9 +17,10 @@ struct ConvShape {
 
 // How a convolution is computed.
 enum class ConvAlgorithm : std::uint8_t {
-  direct,        // implicit GEMM; depthwise has loops of its own
-  winograd_2x2,  // minimal filtering of tiles of 2x2 outputs: float32, 3x3, stride 1, dilation 1, one group
-  winograd_4x4,  // of 4x4 outputs
+  direct,  // implicit GEMM; depthwise has loops of its own
+  // Minimal filtering, float32, not depthwise:
+  winograd_2x2,  // of tiles of 2x2 outputs: 3x3 and 5x5 kernels, stride 1
+  winograd_4x4,  // of 4x4 outputs: 3x3 kernels of stride 1, or of stride 2 with padding 1 and dilation 1
 };
 
 struct ConvForwardArgs {
@@ -35,11 +36,12 @@ struct ConvForwardArgs {
 
 // A filter as Winograd's products read it, for many forward convolutions with the same one.
 struct WinogradFilterArgs {
-  std::int64_t out_channels = 0, channels = 0;
-  const void* filter = nullptr;  // [out_channels][3][3][channels]
-  const void* scale = nullptr;   // [out_channels] multiplies the filter; null: 1
-  void* output = nullptr;        // winograd_filter_elements of them
+  std::int64_t out_channels = 0, channels = 0;  // channels of a group
+  const void* filter = nullptr;                 // [out_channels][kernel][kernel][channels]
+  const void* scale = nullptr;                  // [out_channels] multiplies the filter; null: 1
+  void* output = nullptr;                       // winograd_filter_elements of them
   ConvAlgorithm algorithm = ConvAlgorithm::winograd_4x4;
+  std::int64_t kernel = 3, stride = 1, groups = 1;
 };
 
 struct ConvGradInputArgs {

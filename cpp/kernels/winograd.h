@@ -1,4 +1,4 @@
-// Winograd convolution: float32, 3x3, stride 1, one group. Internal to conv.cpp, conv_grad.cpp and table.cpp.
+// Winograd convolution of what ConvAlgorithm says. Internal to conv.cpp, conv_grad.cpp and table.cpp.
 #pragma once
 
 #include "kernels/conv.h"

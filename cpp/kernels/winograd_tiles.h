@@ -6,13 +6,24 @@
 
 namespace ravine::kernels::RAVINE_ISA {
 
-// Images [batch][height][width][channels] cut into square tiles, `step` apart, the first `pad` before the
-// image's first pixel.
+// Images [batch][height][width][channels] cut into square tiles, the first `pad` before the image's first
+// pixel. With dilation d, every d-th pixel belongs to one of d images of their own, whose tiles take turns.
 struct TiledImages {
   std::int64_t height, width, channels;
   std::int64_t tiles_y, tiles_x;
-  std::int64_t step, pad_y, pad_x;
+  std::int64_t pad_y, pad_x;
+  std::int64_t dilation_y = 1, dilation_x = 1;
 };
+
+// Tiles of `size` along an axis.
+RAVINE_INLINE std::int64_t tiles_of(std::int64_t extent, std::int64_t size, std::int64_t dilation) {
+  return dilation * divide_up(divide_up(extent, dilation), size);
+}
+// The first of the pixels of a tile, where one image's tiles are `step` pixels of its own apart.
+RAVINE_INLINE std::int64_t first_of_tile(std::int64_t tile, std::int64_t step, std::int64_t dilation) {
+  if (dilation == 1) return tile * step;
+  return tile / dilation * step * dilation + tile % dilation;
+}
 
 // Walks over the tiles in order.
 struct TilePosition {
@@ -57,24 +68,28 @@ RAVINE_INLINE void transform_tile(Transform transform, Read read, std::int64_t c
     run(c, [rest = channels - c](const T* from) RAVINE_INLINE_LAMBDA { return load(from, rest); });
 }
 
-// Transforms `count` channels from `from` on of `tiles` into `to`. What lies outside of the images is 0.
-template <class T, int size, int points, class Transform>
+// Transforms `count` channels from `from` on of `tiles`, of size x size pixels and `step` apart, into `to`.
+// What lies outside of the images is 0.
+template <class T, int size, int step, int points, class Transform>
 [[gnu::noinline]] void transform_tiles(Transform transform, const TiledImages& images, const T* from,
                                        std::int64_t count, Range tiles, T* to,
                                        const TransformedTiles& layout) {
   TilePosition at(images, tiles.begin);
-  const std::int64_t row_stride = images.width * images.channels;
+  const std::int64_t line_stride = images.width * images.channels;
+  const std::int64_t row_stride = images.dilation_y * line_stride;
+  const std::int64_t column_stride = images.dilation_x * images.channels;
   for (std::int64_t tile = tiles.begin; tile < tiles.end;
        ++tile, at.advance(images), to += layout.tile_stride) {
-    const std::int64_t y = at.tile_y * images.step - images.pad_y;
-    const std::int64_t x = at.tile_x * images.step - images.pad_x;
-    const T* const origin = from + (at.image * images.height + y) * row_stride + x * images.channels;
-    if (y >= 0 && x >= 0 && y + size <= images.height && x + size <= images.width) {
+    const std::int64_t y = first_of_tile(at.tile_y, step, images.dilation_y) - images.pad_y;
+    const std::int64_t x = first_of_tile(at.tile_x, step, images.dilation_x) - images.pad_x;
+    const T* const origin = from + (at.image * images.height + y) * line_stride + x * images.channels;
+    if (y >= 0 && x >= 0 && y + (size - 1) * images.dilation_y < images.height &&
+        x + (size - 1) * images.dilation_x < images.width) {
       transform_tile<T, size, points>(
           transform,
           [&](int j, std::int64_t c, auto load_vector, auto& column) RAVINE_INLINE_LAMBDA {
-            const T* const first = opaque(origin + j * images.channels + c);
-#pragma GCC unroll 6
+            const T* const first = opaque(origin + j * column_stride + c);
+#pragma GCC unroll 9
             for (int i = 0; i < size; ++i) column[i] = load_vector(first + i * row_stride);
           },
           count, to, layout.point_stride);
@@ -83,21 +98,23 @@ template <class T, int size, int points, class Transform>
     for (std::int64_t c = 0; c < count; c += max_block_depth) {  // as long as `zeros` is
       const T* pixels[size][size];                               // [column][row]
       bool row_inside[size];
-#pragma GCC unroll 6
+#pragma GCC unroll 9
       for (int i = 0; i < size; ++i)
-        row_inside[i] = static_cast<std::uint64_t>(y + i) < static_cast<std::uint64_t>(images.height);
+        row_inside[i] =
+            static_cast<std::uint64_t>(y + i * images.dilation_y) < static_cast<std::uint64_t>(images.height);
       const T* column = origin + c;
-#pragma GCC unroll 6
-      for (int j = 0; j < size; ++j, column += images.channels) {
-        const bool inside = static_cast<std::uint64_t>(x + j) < static_cast<std::uint64_t>(images.width);
-#pragma GCC unroll 6
+#pragma GCC unroll 9
+      for (int j = 0; j < size; ++j, column += column_stride) {
+        const bool inside =
+            static_cast<std::uint64_t>(x + j * images.dilation_x) < static_cast<std::uint64_t>(images.width);
+#pragma GCC unroll 9
         for (int i = 0; i < size; ++i)
           pixels[j][i] = inside & row_inside[i] ? column + i * row_stride : zeros<T>;
       }
       transform_tile<T, size, points>(
           transform,
           [&](int j, std::int64_t at_channel, auto load_vector, auto& column) RAVINE_INLINE_LAMBDA {
-#pragma GCC unroll 6
+#pragma GCC unroll 9
             for (int i = 0; i < size; ++i) column[i] = load_vector(pixels[j][i] + at_channel);
           },
           smaller(count - c, max_block_depth), to + c, layout.point_stride);

@@ -1,88 +1,124 @@
 // The transforms of Winograd's minimal filtering (Lavin and Gray, "Fast algorithms for convolutional neural
-// networks", CVPR 2016; Toom and Cook before them). A tile of outputs x outputs comes from outputs + 2 pixels
-// squared by as many multiplications as it has pixels:
+// networks", CVPR 2016; Toom and Cook before them). A tile of outputs comes from a tile of pixels by few
+// multiplications, one for each point of a grid:
 //
 //   output = A^T [(G filter G^T) * (B^T input B)] A
 //
-// Each 1-D transform below evaluates at, or interpolates from, points of the projective line. F(4, 3) uses
-// 0, +-2/3, +-3/2 and infinity: with these the largest error on ResNet-18's layers is a sixth of that with
-// the usual 0, +-1, +-2. F(2, 3) uses 0, +-1 and infinity.
+// Each 1-D transform evaluates polynomials at, or interpolates from, points of the projective line.
 #pragma once
 
 #include "simd/vec.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
-// outputs of a tile along an axis -> its 1-D transforms. The gradient to the filter is filtering too: the
-// gradient of a tile of outputs takes the filter's place, the filter that of the outputs.
-template <class T, int outputs>
-struct Winograd;
+// 0, +-2/3, +-3/2 and infinity; or infinity, +-1/2 and +-4/3. With these the largest error of F(4, 3) on
+// ResNet-18's layers is a sixth of that with the usual 0, +-1, +-2 and infinity. Opposite points share the
+// sums of even and of odd powers.
+template <class T, int points>
+struct ToomCook {
+  static_assert(points == 5 || points == 6);
+  static constexpr bool zero = points == 6;
+  static constexpr int infinity = zero ? 5 : 0;
+  static constexpr double a = zero ? 2.0 / 3 : 1.0 / 2, b = zero ? 3.0 / 2 : 4.0 / 3;
+  // 1 / the derivative of the product of (x - point) over all finite points, at a and at b.
+  static constexpr double at_a = 1 / (2 * a * (zero ? a : 1) * (a * a - b * b));
+  static constexpr double at_b = 1 / (2 * b * (zero ? b : 1) * (b * b - a * a));
 
-template <class T>
-struct Winograd<T, 4> {
-  static constexpr int points = 6;
-  static constexpr T a = T(2.0 / 3), a2 = T(4.0 / 9), a3 = T(8.0 / 27);
-  static constexpr T b = T(3.0 / 2), b2 = T(9.0 / 4), b3 = T(27.0 / 8);
-  static constexpr T sum = T(4.0 / 9 + 9.0 / 4);
-  // 1 / the derivative of x (x^2 - a^2) (x^2 - b^2) at a and at b.
-  static constexpr T at_a = T(1 / (2 * 4.0 / 9 * (4.0 / 9 - 9.0 / 4)));
-  static constexpr T at_b = T(1 / (2 * 9.0 / 4 * (9.0 / 4 - 4.0 / 9)));
+  struct Powers {
+    T of[5];
+    constexpr explicit Powers(double x, double scale = 1) : of{} {
+      for (T& power : of) {
+        power = static_cast<T>(scale);
+        scale *= x;
+      }
+    }
+  };
+  static constexpr Powers powers_a{a}, powers_b{b}, scaled_a{a, at_a}, scaled_b{b, at_b};
 
-  // B^T, with a b = 1.
-  RAVINE_INLINE static void input(const Vec<T> (&d)[6], Vec<T> (&v)[6]) {
-    const Vec<T> even_a = d[4] - b2 * d[2], odd_a = d[3] - b2 * d[1];
-    const Vec<T> even_b = d[4] - a2 * d[2], odd_b = d[3] - a2 * d[1];
-    v[0] = d[0] + d[4] - sum * d[2];
-    v[1] = even_a + a * odd_a;
-    v[2] = even_a - a * odd_a;
-    v[3] = even_b + b * odd_b;
-    v[4] = even_b - b * odd_b;
-    v[5] = d[1] + d[5] - sum * d[3];
+  // B^T
+  RAVINE_INLINE static void input(const Vec<T> (&d)[points], Vec<T> (&v)[points]) {
+    constexpr T a2 = powers_a.of[2], b2 = powers_b.of[2], sum = static_cast<T>(a * a + b * b);
+    constexpr T product = static_cast<T>(a * a * b * b);
+    constexpr int s = zero ? 1 : 0;
+    const Vec<T> even_a = d[3 + s] - b2 * d[1 + s], odd_a = d[2 + s] - b2 * d[s];
+    const Vec<T> even_b = d[3 + s] - a2 * d[1 + s], odd_b = d[2 + s] - a2 * d[s];
+    v[1] = even_a + static_cast<T>(a) * odd_a;
+    v[2] = even_a - static_cast<T>(a) * odd_a;
+    v[3] = even_b + static_cast<T>(b) * odd_b;
+    v[4] = even_b - static_cast<T>(b) * odd_b;
+    if constexpr (zero) v[0] = product * d[0] + d[4] - sum * d[2];
+    v[infinity] = product * d[s] + d[4 + s] - sum * d[2 + s];
   }
-  // G
-  RAVINE_INLINE static void filter(const Vec<T> (&g)[3], Vec<T> (&u)[6]) {
-    const Vec<T> even_a = at_a * g[0] + (at_a * a2) * g[2], odd_a = (at_a * a) * g[1];
-    const Vec<T> even_b = at_b * g[0] + (at_b * b2) * g[2], odd_b = (at_b * b) * g[1];
-    u[0] = g[0];
-    u[1] = even_a + odd_a;
-    u[2] = even_a - odd_a;
-    u[3] = even_b + odd_b;
-    u[4] = even_b - odd_b;
-    u[5] = g[2];
+  // G: the polynomial with coefficients g, divided by the derivative at each point.
+  template <int n>
+  RAVINE_INLINE static void evaluate(const Vec<T> (&g)[n], Vec<T> (&u)[points]) {
+    evaluate_at<n>(g, scaled_a, u[1], u[2]);
+    evaluate_at<n>(g, scaled_b, u[3], u[4]);
+    if constexpr (zero) u[0] = g[0];
+    u[infinity] = g[n - 1];
   }
-  // A^T
-  RAVINE_INLINE static void output(const Vec<T> (&p)[6], Vec<T> (&y)[4]) {
-    const Vec<T> even_a = p[1] + p[2], odd_a = p[1] - p[2], even_b = p[3] + p[4], odd_b = p[3] - p[4];
-    y[0] = p[0] + even_a + even_b;
-    y[1] = a * odd_a + b * odd_b;
-    y[2] = a2 * even_a + b2 * even_b;
-    y[3] = a3 * odd_a + (b3 * odd_b + p[5]);
+  // A^T: the coefficients y of a polynomial, from its products with another.
+  template <int n>
+  RAVINE_INLINE static void interpolate(const Vec<T> (&p)[points], Vec<T> (&y)[n]) {
+    const Vec<T> of_a[2] = {p[1] + p[2], p[1] - p[2]}, of_b[2] = {p[3] + p[4], p[3] - p[4]};
+    y[0] = zero ? p[0] + of_a[0] + of_b[0] : of_a[0] + of_b[0];
+#pragma GCC unroll 5
+    for (int k = 1; k < n - 1; ++k) y[k] = powers_a.of[k] * of_a[k % 2] + powers_b.of[k] * of_b[k % 2];
+    constexpr int k = n - 1;
+    y[k] = powers_a.of[k] * of_a[k % 2] + (powers_b.of[k] * of_b[k % 2] + p[infinity]);
   }
-  // G for a filter of four.
-  RAVINE_INLINE static void grad_output(const Vec<T> (&dy)[4], Vec<T> (&w)[6]) {
-    const Vec<T> even_a = at_a * dy[0] + (at_a * a2) * dy[2],
-                 odd_a = (at_a * a) * dy[1] + (at_a * a3) * dy[3];
-    const Vec<T> even_b = at_b * dy[0] + (at_b * b2) * dy[2],
-                 odd_b = (at_b * b) * dy[1] + (at_b * b3) * dy[3];
-    w[0] = dy[0];
-    w[1] = even_a + odd_a;
-    w[2] = even_a - odd_a;
-    w[3] = even_b + odd_b;
-    w[4] = even_b - odd_b;
-    w[5] = dy[3];
-  }
-  // A^T for three outputs.
-  RAVINE_INLINE static void grad_filter(const Vec<T> (&p)[6], Vec<T> (&dw)[3]) {
-    const Vec<T> even_a = p[1] + p[2], even_b = p[3] + p[4];
-    dw[0] = p[0] + even_a + even_b;
-    dw[1] = a * (p[1] - p[2]) + b * (p[3] - p[4]);
-    dw[2] = a2 * even_a + (b2 * even_b + p[5]);
+
+ private:
+  // At x, and at -x, where the derivative has the other sign unless 0 is among the points.
+  template <int n>
+  RAVINE_INLINE static void evaluate_at(const Vec<T> (&g)[n], const Powers& scaled, Vec<T>& at_x,
+                                        Vec<T>& opposite) {
+    Vec<T> even = scaled.of[0] * g[0], odd = scaled.of[1] * g[1];
+#pragma GCC unroll 5
+    for (int k = 2; k < n; ++k) (k % 2 == 0 ? even : odd) += scaled.of[k] * g[k];
+    at_x = even + odd;
+    opposite = zero ? even - odd : odd - even;
   }
 };
 
+// A filtering of tiles, alike along both axes. Every pass has its transforms: of the filter to its points
+// and of the input's pixels, whose products go to the outputs; the gradient to the filter is filtering too,
+// where the gradient of a tile of outputs takes the filter's place, the filter that of the outputs.
+//
+//   outputs          of a tile
+//   pixels, step     of the input that a tile reads, and from tile to tile
+//   taps             of the filter
+//   points           of products
+//   filter_points    of the transformed filter: point p meets filter_point(p)
+//   place(i)         of output i in the tile
+template <class T, int n_outputs, int n_taps>
+struct Winograd {
+  static constexpr int outputs = n_outputs, taps = n_taps, points = outputs + taps - 1;
+  static constexpr int pixels = points, step = outputs, filter_points = points;
+  static constexpr int filter_point(int point) { return point; }
+  static constexpr int place(int output) { return output; }
+  using Points = ToomCook<T, points>;
+
+  RAVINE_INLINE static void input(const Vec<T> (&d)[points], Vec<T> (&v)[points]) { Points::input(d, v); }
+  RAVINE_INLINE static void filter(const Vec<T> (&g)[taps], Vec<T> (&u)[points]) { Points::evaluate(g, u); }
+  RAVINE_INLINE static void output(const Vec<T> (&p)[points], Vec<T> (&y)[outputs]) {
+    Points::interpolate(p, y);
+  }
+  RAVINE_INLINE static void grad_output(const Vec<T> (&dy)[outputs], Vec<T> (&w)[points]) {
+    Points::evaluate(dy, w);
+  }
+  RAVINE_INLINE static void grad_filter(const Vec<T> (&p)[points], Vec<T> (&dw)[taps]) {
+    Points::interpolate(p, dw);
+  }
+};
+
+// F(2, 3): 0, +-1 and infinity.
 template <class T>
-struct Winograd<T, 2> {
-  static constexpr int points = 4;
+struct Winograd<T, 2, 3> {
+  static constexpr int outputs = 2, taps = 3, points = 4;
+  static constexpr int pixels = points, step = outputs, filter_points = points;
+  static constexpr int filter_point(int point) { return point; }
+  static constexpr int place(int output) { return output; }
 
   RAVINE_INLINE static void input(const Vec<T> (&d)[4], Vec<T> (&v)[4]) {
     v[0] = d[0] - d[2];
@@ -116,6 +152,89 @@ struct Winograd<T, 2> {
   }
 };
 
+// Three taps at every other pixel: the outer two filter the even pixels, F(4, 2), and the middle one
+// multiplies the odd pixels as they are, which are points 5 to 8. 81 products for 16 outputs instead of 144.
+template <class T>
+struct StridedWinograd {
+  static constexpr int outputs = 4, taps = 3, points = 9;
+  static constexpr int pixels = 9, step = 8, filter_points = 6;
+  static constexpr int filter_point(int point) { return point < 5 ? point : 5; }
+  static constexpr int place(int output) { return output; }
+  using Even = ToomCook<T, 5>;
+
+  RAVINE_INLINE static void input(const Vec<T> (&d)[9], Vec<T> (&v)[9]) {
+    const Vec<T> even[5] = {d[0], d[2], d[4], d[6], d[8]};
+    Vec<T> of_even[5];
+    Even::input(even, of_even);
+#pragma GCC unroll 5
+    for (int i = 0; i < 5; ++i) v[i] = of_even[i];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) v[5 + i] = d[2 * i + 1];
+  }
+  RAVINE_INLINE static void filter(const Vec<T> (&g)[3], Vec<T> (&u)[6]) {
+    const Vec<T> outer[2] = {g[0], g[2]};
+    Vec<T> of_outer[5];
+    Even::evaluate(outer, of_outer);
+#pragma GCC unroll 5
+    for (int i = 0; i < 5; ++i) u[i] = of_outer[i];
+    u[5] = g[1];
+  }
+  RAVINE_INLINE static void output(const Vec<T> (&p)[9], Vec<T> (&y)[4]) {
+    const Vec<T> even[5] = {p[0], p[1], p[2], p[3], p[4]};
+    Even::interpolate(even, y);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) y[i] += p[5 + i];
+  }
+  RAVINE_INLINE static void grad_output(const Vec<T> (&dy)[4], Vec<T> (&w)[9]) {
+    Vec<T> even[5];
+    Even::evaluate(dy, even);
+#pragma GCC unroll 5
+    for (int i = 0; i < 5; ++i) w[i] = even[i];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) w[5 + i] = dy[i];
+  }
+  RAVINE_INLINE static void grad_filter(const Vec<T> (&p)[6], Vec<T> (&dw)[3]) {
+    const Vec<T> even[5] = {p[0], p[1], p[2], p[3], p[4]};
+    Vec<T> outer[2];
+    Even::interpolate(even, outer);
+    dw[0] = outer[0];
+    dw[1] = p[5];
+    dw[2] = outer[1];
+  }
+};
+
+// The gradient to the input of the same, where the image's first pixel meets the middle tap (one pixel of
+// padding): eight pixels from five outputs' gradients. Pixels 1, 3, 5, 7 are outputs 0 to 3, the even ones
+// 4 to 7.
+template <class T>
+struct TransposedWinograd {
+  static constexpr int outputs = 8, taps = 3, points = 9;
+  static constexpr int pixels = 5, step = 4, filter_points = 6;
+  static constexpr int filter_point(int point) { return point < 5 ? point : 5; }
+  static constexpr int place(int output) { return output < 4 ? 2 * output + 1 : 2 * (output - 4); }
+  using Outer = ToomCook<T, 5>;
+
+  RAVINE_INLINE static void input(const Vec<T> (&d)[5], Vec<T> (&v)[9]) {
+    Vec<T> outer[5];
+    Outer::input(d, outer);
+#pragma GCC unroll 5
+    for (int i = 0; i < 5; ++i) v[i] = outer[i];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) v[5 + i] = d[i];
+  }
+  RAVINE_INLINE static void filter(const Vec<T> (&g)[3], Vec<T> (&u)[6]) { StridedWinograd<T>::filter(g, u); }
+  RAVINE_INLINE static void output(const Vec<T> (&p)[9], Vec<T> (&y)[8]) {
+    const Vec<T> of_outer[5] = {p[0], p[1], p[2], p[3], p[4]};
+    Vec<T> outer[4];
+    Outer::interpolate(of_outer, outer);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      y[i] = outer[i];
+      y[4 + i] = p[5 + i];
+    }
+  }
+};
+
 // A pointer whose history the compiler does not know: dozens of addresses that differ by constants are then
 // computed where they are used, and not all kept on the stack.
 template <class P>
@@ -125,45 +244,51 @@ RAVINE_INLINE P* opaque(P* pointer) {
 }
 
 // Rows of the result that are computed together: as many as the registers of AVX-512 can hold. The compiler
-// drops what a 1-D transform computes for the others, and these groups have no operation in common.
+// drops what a 1-D transform computes for the others. Outputs share most with those two further, points with
+// their neighbours.
 template <int in, int out>
-inline constexpr int square_parts = in* out > 20 ? 2 : 1;
-template <int parts, int out>
-constexpr int row_of_part(int part, int row) {
-  if (parts == 1) return row;
-  return out == 4 ? part + 2 * row : part * (out / parts) + row;
-}
+struct SquareParts {
+  static constexpr int parts = in * out <= 20 ? 1 : in * out <= 45 ? 2 : out == 9 ? 3 : 4;
+  static constexpr bool interleaved = out == 4 || out == 5;
+  static constexpr int most = (out + parts - 1) / parts;
+  static constexpr int rows(int part) {
+    return interleaved                ? (out - part + parts - 1) / parts
+           : (part + 1) * most <= out ? most
+                                      : out - part * most;
+  }
+  static constexpr int row(int part, int i) { return interleaved ? part + parts * i : part * most + i; }
+};
 
 // transform applied to the columns, then to the rows, of a square: load_column(j, column) reads it, for every
 // part; store_row(i, row) gets the result.
-template <class T, int in, int out, class Transform, class Load, class Store>
+template <class T, int in, int out, int part = 0, class Transform, class Load, class Store>
 RAVINE_INLINE void transform_square(Transform transform, Load load_column, Store store_row) {
-  constexpr int parts = square_parts<in, out>, rows = out / parts;
-#pragma GCC unroll 2
-  for (int part = 0; part < parts; ++part) {
-    Vec<T> half[rows][in];
-#pragma GCC unroll 6
-    for (int j = 0; j < in; ++j) {
-      Vec<T> column[in], result[out];
-      load_column(j, column);
-      transform(column, result);
-#pragma GCC unroll 6
-      for (int i = 0; i < rows; ++i) half[i][j] = result[row_of_part<parts, out>(part, i)];
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; ++i) {
-      Vec<T> result[out];
-      transform(half[i], result);
-      store_row(row_of_part<parts, out>(part, i), result);
-    }
+  using Parts = SquareParts<in, out>;
+  constexpr int rows = Parts::rows(part);
+  Vec<T> half[rows][in];
+#pragma GCC unroll 9
+  for (int j = 0; j < in; ++j) {
+    Vec<T> column[in], result[out];
+    load_column(j, column);
+    transform(column, result);
+#pragma GCC unroll 9
+    for (int i = 0; i < rows; ++i) half[i][j] = result[Parts::row(part, i)];
   }
+#pragma GCC unroll 9
+  for (int i = 0; i < rows; ++i) {
+    Vec<T> result[out];
+    transform(half[i], result);
+    store_row(Parts::row(part, i), result);
+  }
+  if constexpr (part + 1 < Parts::parts)
+    transform_square<T, in, out, part + 1>(transform, load_column, store_row);
 }
 
 // Stores a row of transformed values, `stride` apart.
 template <class T, int n>
 RAVINE_INLINE void store_points(T* to, std::int64_t stride, const Vec<T> (&row)[n]) {
   T* const first = opaque(to);
-#pragma GCC unroll 6
+#pragma GCC unroll 9
   for (int j = 0; j < n; ++j) store(first + j * stride, row[j]);
 }
 

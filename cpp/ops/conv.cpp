@@ -233,7 +233,7 @@ kernels::ConvAlgorithm algorithm_attr(const Node& node) {
   return static_cast<kernels::ConvAlgorithm>(node.attrs.integer("algorithm"));
 }
 
-// (filter[, scale]){algorithm, elements} -> what conv2d_winograd reads
+// (filter[, scale]){algorithm, stride, groups, elements} -> what conv2d_winograd reads
 void infer_winograd_filter(Node& node) {
   expect_inputs(node, 1, 2);
   node.outputs = {{node.input_dtype(0), Shape{node.attrs.integer("elements")}}};
@@ -249,6 +249,9 @@ void lower_winograd_filter(Lowering& lowering, const Node& node) {
   args.out_channels = filters.shape[0];
   args.channels = filters.shape[1];
   args.algorithm = algorithm_attr(node);
+  args.kernel = filters.shape[2];
+  args.stride = node.attrs.integer("stride");
+  args.groups = node.attrs.integer("groups");
   call.read(args.filter, filters);
   if (node.n_inputs() == 2) call.read(args.scale, scale);
   call.write(args.output, transformed);
@@ -304,13 +307,18 @@ Values fix_conv2d_filter(const Node& node, const Values& inputs, Value scale,
     const Value factors = ops::reshape(scale, Shape{filters.shape()[0], 1, 1, 1});
     return graph.apply("conv2d", {images, filters * factors}, node.attrs);
   }
-  const std::int64_t elements = table.winograd_filter_elements(
-      {.out_channels = shape.out_channels, .channels = shape.channels, .algorithm = algorithm});
+  const std::int64_t elements = table.winograd_filter_elements({.out_channels = shape.out_channels,
+                                                                .channels = shape.channels / shape.groups,
+                                                                .algorithm = algorithm,
+                                                                .kernel = shape.kernel_h,
+                                                                .stride = shape.stride_h,
+                                                                .groups = shape.groups});
   Values of{filters};
   if (scale) of.push_back(scale);
   const auto number = static_cast<std::int64_t>(algorithm);
-  const Value transformed =
-      graph.apply(winograd_filter_op, of, {{"algorithm", number}, {"elements", elements}})[0];
+  const Attrs filter_attrs = {
+      {"algorithm", number}, {"stride", shape.stride_h}, {"groups", shape.groups}, {"elements", elements}};
+  const Value transformed = graph.apply(winograd_filter_op, of, filter_attrs)[0];
   Attrs attrs = window_attrs(node);
   attrs.set("filter_shape", filters.shape());
   attrs.set("algorithm", number);

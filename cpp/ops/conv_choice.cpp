@@ -43,29 +43,54 @@ double efficiency(std::int64_t columns) {
   return 0.85 * n / (n + 8);
 }
 
-// Cycles of the transforms for each vector of channels, by tile: of a tile of the input and of the output,
-// and of one row of the filter. Measured on a Zen 5 with vectors of 64 bytes; loads and stores are part of
-// them.
-struct TransformCycles {
+// A tile of Winograd: its outputs, its points and those of the filter along an axis, and the cycles of the
+// transforms for each vector of channels: of a tile of the input and of the output, and of one row of the
+// filter. Measured on a Zen 5 with vectors of 64 bytes; loads and stores are part of them. Where a tile has
+// many points, few fit in L2, and each block of them reads the whole filter: the products take 1 + crowding +
+// filter / spill times as long.
+struct Tile {
+  std::int64_t outputs, points, filter_points;
   double input, output, filter;
+  double crowding = 0, spill = 1e9;  // spill: channels * out_channels
 };
-constexpr TransformCycles cycles_2x2{55, 50, 160}, cycles_4x4{160, 110, 430};
+constexpr Tile tile_2x2{2, 4, 4, 55, 50, 160}, tile_4x4{4, 6, 6, 160, 110, 430};
+constexpr Tile tile_5x5{2, 6, 6, 160, 90, 700};  // of a 5x5 kernel
+constexpr Tile tile_strided{4, 9, 6, 300, 250, 430, 0.15, 2e5},
+    tile_transposed{8, 9, 6, 180, 300, 430, 0.2, 6e4};
 
-double winograd_cycles(std::int64_t outputs, ConvPass pass, const ConvShape& s, double lanes) {
-  const TransformCycles& cycles = outputs == 2 ? cycles_2x2 : cycles_4x4;
+Tile tile_of(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& s) {
+  if (s.stride_h == 2) return pass == ConvPass::grad_input ? tile_transposed : tile_strided;
+  if (s.kernel_h == 5) return tile_5x5;
+  return algorithm == ConvAlgorithm::winograd_2x2 ? tile_2x2 : tile_4x4;
+}
+
+std::int64_t tiles_of(std::int64_t extent, std::int64_t outputs, std::int64_t dilation) {
+  const std::int64_t own = (extent + dilation - 1) / dilation;
+  return dilation * ((own + outputs - 1) / outputs);
+}
+
+double winograd_cycles(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& s, double lanes) {
+  const Tile tile = tile_of(algorithm, pass, s);
   const bool backward = pass == ConvPass::grad_input;
   const std::int64_t height = backward ? s.height : s.out_height, width = backward ? s.width : s.out_width;
-  const double tiles = static_cast<double>(s.batch) * static_cast<double>((height + outputs - 1) / outputs) *
-                       static_cast<double>((width + outputs - 1) / outputs);
-  const std::int64_t columns = backward || pass == ConvPass::grad_filter ? s.channels : s.out_channels;
-  const double rows = static_cast<double>(s.channels + s.out_channels - columns);
-  const double points = static_cast<double>((outputs + 2) * (outputs + 2));
-  const double products = tiles * points * rows * vectors(columns, lanes) / 2 / efficiency(columns);
+  const double tiles = static_cast<double>(s.batch * tiles_of(height, tile.outputs, s.dilation_h) *
+                                           tiles_of(width, tile.outputs, s.dilation_w));
+  const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
+  const std::int64_t columns = backward || pass == ConvPass::grad_filter ? channels : out_channels;
+  const double rows = static_cast<double>(channels + out_channels - columns);
+  const double points = static_cast<double>(tile.points * tile.points);
+  const double groups = static_cast<double>(s.groups);
+  const double crowding = 1 + tile.crowding + static_cast<double>(channels * out_channels) / tile.spill;
+  const double products =
+      crowding * groups * tiles * points * rows * vectors(columns, lanes) / 2 / efficiency(columns);
   // Around each tile and each call of a product's inner loop.
-  const double calls = 60 + 5 * points * vectors(columns, 4 * lanes);
-  return products + tiles * calls + tiles * vectors(s.channels, lanes) * cycles.input +
-         tiles * vectors(s.out_channels, lanes) * cycles.output +
-         rows * vectors(columns, lanes) * cycles.filter;
+  const double calls = 60 + 5 * groups * points * vectors(columns, 4 * lanes);
+  // What the pass transforms: the input or its place's taker, and the output or its.
+  const std::int64_t read = backward ? s.out_channels : s.channels;
+  const std::int64_t written = s.channels + s.out_channels - read;
+  return products + tiles * calls + tiles * vectors(read, lanes) * tile.input +
+         tiles * vectors(written, lanes) * tile.output +
+         groups * rows * vectors(columns, lanes) * tile.filter;
 }
 
 double direct_cycles(ConvPass pass, const ConvShape& s, double lanes) {
@@ -100,22 +125,21 @@ const char* name_of(ConvAlgorithm algorithm) {
 
 bool applies(ConvAlgorithm algorithm, const ConvShape& s, DType dtype) {
   if (algorithm == ConvAlgorithm::direct) return true;
-  return dtype == DType::float32 && s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 &&
-         s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1 && s.groups == 1;
+  if (dtype != DType::float32 || s.kernel_h != s.kernel_w || s.stride_h != s.stride_w) return false;
+  if (s.groups > 1 && s.groups == s.channels) return false;  // depthwise
+  const bool fours = algorithm == ConvAlgorithm::winograd_4x4;
+  if (s.kernel_h == 5) return s.stride_h == 1 && !fours;
+  if (s.kernel_h != 3) return false;
+  const bool strided =
+      s.stride_h == 2 && s.pad_h == 1 && s.pad_w == 1 && s.dilation_h == 1 && s.dilation_w == 1;
+  return s.stride_h == 1 || (strided && fours);
 }
 
 double conv_cycles(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& shape, DType dtype,
                    int vector_bytes) {
   const double lanes = static_cast<double>(vector_bytes) / static_cast<double>(size_of(dtype));
-  switch (algorithm) {
-    case ConvAlgorithm::direct:
-      return direct_cycles(pass, shape, lanes);
-    case ConvAlgorithm::winograd_2x2:
-      return winograd_cycles(2, pass, shape, lanes);
-    case ConvAlgorithm::winograd_4x4:
-      return winograd_cycles(4, pass, shape, lanes);
-  }
-  return 0;
+  if (algorithm == ConvAlgorithm::direct) return direct_cycles(pass, shape, lanes);
+  return winograd_cycles(algorithm, pass, shape, lanes);
 }
 
 namespace {
@@ -157,9 +181,10 @@ ConvAlgorithm choose_conv_with_kept_filter(const ConvShape& s, DType dtype, int 
                            static_cast<double>(size_of(dtype));
     if (algorithm == ConvAlgorithm::direct)
       return cycles + static_cast<double>(s.kernel_h * s.kernel_w) * weights * cycles_per_byte;
-    const bool small = algorithm == ConvAlgorithm::winograd_2x2;
-    const double points = small ? 16 : 36, transform = (small ? cycles_2x2 : cycles_4x4).filter;
-    return cycles - static_cast<double>(s.channels) * vectors(s.out_channels, lanes) * transform +
+    const Tile tile = tile_of(algorithm, ConvPass::forward, s);
+    const double points = static_cast<double>(tile.filter_points * tile.filter_points);
+    const double rows = static_cast<double>(s.channels);  // of all groups
+    return cycles - rows * vectors(s.out_channels / s.groups, lanes) * tile.filter +
            points * weights * cycles_per_byte;
   });
 }

@@ -39,7 +39,12 @@ def test_the_model_chooses_by_shape() -> None:
     assert algorithm(512, 512, 1, padding=1) == "direct"
     assert algorithm(1, 64, 16, padding=1) == "direct"
     assert algorithm(64, 64, 16, padding=1, dtype="float64") == "direct"
-    for attributes in ({"stride": 2}, {"dilation": 2}, {"groups": 2}, {"kernel": 5}, {"kernel": 1}):
+    assert algorithm(32, 64, 14, kernel=5, padding=2) == "winograd 2x2"
+    assert algorithm(64, 128, 32, stride=2, padding=1) == "winograd 4x4"
+    assert algorithm(64, 64, 16, dilation=2, padding=2) == "winograd 4x4"
+    assert algorithm(128, 128, 16, groups=4, padding=1) == "winograd 4x4"
+    assert algorithm(256, 512, 8, stride=2, padding=1) == "direct"  # its filter fits no cache
+    for attributes in ({"stride": 3}, {"stride": 2}, {"kernel": 7}, {"kernel": 1}, {"groups": 64}):
         assert algorithm(64, 64, 16, **attributes) == "direct"
 
 
@@ -48,7 +53,8 @@ def test_the_environment_forces_an_algorithm_where_it_applies(monkeypatch: pytes
     assert algorithm(64, 64, 16, padding=1) == "direct"
     monkeypatch.setenv("RAVINE_CONV", "winograd")
     assert algorithm(1, 64, 16, padding=1).startswith("winograd")
-    assert algorithm(64, 64, 16, stride=2) == "direct"
+    assert algorithm(64, 64, 16, kernel=5) == "winograd 2x2"
+    assert algorithm(64, 64, 16, stride=3) == "direct"
     monkeypatch.setenv("RAVINE_CONV", "winograd_2x2")
     assert algorithm(64, 64, 16, padding=1) == "winograd 2x2"
     monkeypatch.setenv("RAVINE_CONV", "winograd_4x4")
