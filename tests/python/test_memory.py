@@ -1,4 +1,4 @@
-"""What a process holds: programs of many batch sizes, what inference keeps, a training step beside torch's."""
+"""Memory of a process: programs of many batch sizes, what inference keeps, a training step beside torch's."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ print(json.dumps(dict(imported=before, peak=mebibytes("VmHWM"))))
 @linux
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
 def test_the_peak_of_a_resnet_step_is_below_torchs(run_python: RunPython, repository: Any) -> None:
-    """ResNet-18 for 32x32 images, batch 64, torch in its thriftier layout; with what importing takes and without."""
+    """ResNet-18 for 32x32 images, batch 64, torch in its thriftier layout."""
 
     def peak(engine: str, mode: str) -> dict[str, Any]:
         return measured(
