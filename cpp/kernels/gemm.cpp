@@ -36,22 +36,13 @@ Plan plan_of(const GemmArgs& args) {
 }
 
 // Few rows against a large B that lies along n: it passes once, from memory, and short runs leave the columns
-// of a panel on few of its pages. (32 x 4096 x 4096 on two cores: 380 GFLOP/s, 310 in runs of block_depth.)
+// of a panel on few of its pages. (32 x 4096 x 4096 on two cores: 380 GFLOP/s, 310 in usual runs.)
 template <class T>
 std::int64_t blocked_run_depth(const GemmArgs& args) {
-  constexpr std::int64_t large = std::int64_t{8} << 20, few_rows = 64;
-  const bool streams = args.m <= few_rows && args.b.column_stride == 1 &&
-                       args.n * args.k * static_cast<std::int64_t>(sizeof(T)) >= large;
-  return streams ? 512 / static_cast<std::int64_t>(sizeof(T)) : block_depth<T>;
-}
-
-// So few rows that B, as the left operand, is not packed: the longer the runs of its rows, the better memory
-// streams. (32 x 4096 x 4096: 430 GFLOP/s, 340 in runs of block_depth.)
-template <class T>
-std::int64_t swapped_run_depth(const GemmArgs& args) {
-  if (args.m > panels_in_place_a * panel_columns<T>) return block_depth<T>;
-  constexpr std::int64_t longest = 4096 / sizeof(T);
-  return smaller(longest, b_capacity<T> / round_up(args.m, lanes<T>)) / 16 * 16;
+  constexpr std::int64_t large = std::int64_t{8} << 20, size = sizeof(T);
+  if (args.b.column_stride != 1 || args.n * args.k * size < large || args.m > 192)
+    return usual_run_depth<T>(args.k);
+  return equal_parts(args.k, (args.m <= 64 ? 512 : 1280) / size, 16);
 }
 
 // The matrices of one element of the batch.
@@ -156,7 +147,7 @@ void run_swapped(const GemmArgs& args, const Plan& plan, const Team& team) {
                                 output_of(args, at.c, index), args.accumulate};
     multiply<T>(MatrixA<T>{at.b, args.b.column_stride, args.b.row_stride},
                 MatrixB<T>{at.a, args.a.column_stride, args.a.row_stride}, output, mine.rows, mine.columns,
-                Range{0, args.k}, false, team.scratch, swapped_run_depth<T>(args));
+                Range{0, args.k}, false, team.scratch);
   }
 }
 

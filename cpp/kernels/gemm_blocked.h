@@ -1,43 +1,70 @@
 // The loop nest that GEMM and convolution share. A thread multiplies a rectangle of C on its own: it packs
 // what it reads into its scratch, so no thread waits for another. An element's sum runs over k in order, in
-// runs of block_depth counted from the start of k, so it is the same whatever rectangle, and so whatever
+// runs of one depth counted from the start of k, so it is the same whatever rectangle, and so whatever
 // thread, it falls to.
 #pragma once
 
+#include "core/caches.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm_pack.h"
 #include "kernels/scratch.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
-// ---- model of the caches ------------------------------------------------------------------------------
-inline constexpr std::int64_t l1_bytes = 48 << 10, l2_bytes = 1 << 20;
+// ---- static model ---------------------------------------------------------------------------------------
+// How a sum over k is cut into runs, each of them summed in registers. It decides about the result's bits, so
+// the shape of the whole product alone decides about it: not a thread's rectangle, not the machine's caches.
+// Long runs spare C the way to memory and back, and with it a wide strip of B the repacking of A. (2048
+// cubed: 0.93 of the peak in runs of 1024, 0.84 in runs of 320.)
+template <class T>
+inline constexpr std::int64_t longest_run = 4096 / sizeof(T);
+static_assert(longest_run<float> <= max_run_depth);
 
-// So deep that adding to C costs little, and a panel of A is a part of L1. The panel of B passes through L1
-// from L2: a row of it lasts for all the multiplications of a tile's row.
+// The size of equal parts, in whole units, that are at most as large as the largest number of units in
+// `most`.
+RAVINE_INLINE std::int64_t equal_parts(std::int64_t extent, std::int64_t most, std::int64_t unit) {
+  const std::int64_t units = larger(divide_up(extent, unit), 1);
+  return divide_up(units, divide_up(units, most / unit)) * unit;
+}
 template <class T>
-inline constexpr std::int64_t block_depth = 1280 / sizeof(T);
-static_assert(block_depth<float> <= max_block_depth);
-// Rows of a block of A: each panel of B that comes from L2 is used by this many rows. Up to twice as many,
-// where that is all there are, make one block: a panel of B is then needed only once.
-inline constexpr std::int64_t block_rows = 96, single_block_rows = 2 * block_rows;
-// The packed part of B and the block of C share L2.
+RAVINE_INLINE std::int64_t usual_run_depth(std::int64_t k) {
+  return equal_parts(k, longest_run<T>, 16);
+}
+
+// What a thread keeps of packed operands: by its caches, and without effect on the result.
 template <class T>
-inline constexpr std::int64_t b_capacity = l2_bytes / 2 / static_cast<std::int64_t>(sizeof(T));
+struct Blocking {
+  std::int64_t b_elements;  // in its share of L3
+  std::int64_t block_rows;  // of A, in L2 beside two panels of B
+
+  explicit Blocking(std::int64_t run_depth) {
+    constexpr std::int64_t size = sizeof(T);
+    const Caches cache = caches();
+    b_elements = smaller(larger(cache.l3_bytes / 2, cache.l2_bytes / 2), max_b_bytes) / size;
+    const std::int64_t room = smaller(cache.l2_bytes, max_l2_bytes) / 4 * 3 / size / run_depth;
+    const std::int64_t rows = (room - 2 * panel_columns<T>) / panel_rows * micro_rows;
+    block_rows = larger(smaller(rows, max_block_rows), 4 * micro_rows);
+  }
+
+  static constexpr std::int64_t max_block_rows = 192;
+  static constexpr std::int64_t max_b_bytes = std::int64_t{4} << 20, max_l2_bytes = std::int64_t{3} << 19;
+};
+// The memory that it takes at most, of B and of A.
 template <class T>
-inline constexpr std::int64_t block_columns =
-    b_capacity<T> / block_depth<T> / panel_columns<T>* panel_columns<T>;
+inline constexpr std::int64_t b_capacity = Blocking<T>::max_b_bytes / sizeof(T);
+template <class T>
+inline constexpr std::int64_t a_capacity = round_up(larger(Blocking<T>::max_l2_bytes / 4 * 3 / sizeof(T),
+                                                           max_run_depth * 4 * panel_rows) +
+                                                        pack_slack<T>,
+                                                    lanes<T>);
+static_assert((a_capacity<double> + b_capacity<double>)*sizeof(double) <= product_scratch_bytes);
+static_assert((a_capacity<float> + b_capacity<float>)*sizeof(float) <= product_scratch_bytes);
+static_assert(Blocking<float>::max_block_rows % micro_rows == 0);
+
 // So few rows read B too seldom to pay for packing it, where whole vectors of it can be read in place.
 inline constexpr std::int64_t rows_to_pack_b = 2 * micro_rows + 1;
 // So few panels of columns read A too seldom to pay for packing it.
 inline constexpr std::int64_t panels_in_place_a = 4;
-
-template <class T>
-inline constexpr std::int64_t a_capacity =
-    block_depth<T>*(single_block_rows / micro_rows * panel_rows) + pack_slack<T>;
-static_assert((a_capacity<double> + b_capacity<double>)*sizeof(double) <= scratch_bytes);
-static_assert((a_capacity<float> + b_capacity<float>)*sizeof(float) <= scratch_bytes);
-static_assert(block_rows % micro_rows == 0);
 
 // ---- where C goes -------------------------------------------------------------------------------------
 // Rows at a fixed stride, with an epilogue whose element (epilogue_row, epilogue_column) is C's (0, 0).
@@ -118,7 +145,7 @@ class BlockOfA {
     return false;
   }
 
-  static constexpr std::int64_t max_runs = max_block_depth / min_run + 2;
+  static constexpr std::int64_t max_runs = max_run_depth / min_run + 2;
 
   bool packed_on_the_way(std::int64_t height) const {
     return access_ != AAccess::packed && height == micro_rows;
@@ -185,9 +212,10 @@ class Multiplication {
         columns_(columns),
         depth_(depth),
         accumulate_(accumulate),
-        packed_b_(reinterpret_cast<T*>(scratch)),
-        packed_a_(scratch + b_capacity<T> * sizeof(T)),
-        block_rows_(rows.size() <= single_block_rows ? rows.size() : block_rows),
+        packed_a_(scratch),
+        packed_b_(reinterpret_cast<T*>(scratch) + a_capacity<T>),
+        blocking_(run_depth),
+        block_rows_(equal_parts(rows.size(), blocking_.block_rows, micro_rows)),
         run_depth_(run_depth) {
     if (!b.in_place() || depth.size() == 0) return;
     read_b_ = rows.size() < rows_to_pack_b ? ReadB::in_place : ReadB::in_place_once;
@@ -195,11 +223,11 @@ class Multiplication {
 
   void run() const {
     if (rows_.size() <= 0 || columns_.size() <= 0) return;
-    const std::int64_t strips = divide_up(columns_.size(), block_columns<T>);
-    const std::int64_t strip_columns = round_up(divide_up(columns_.size(), strips), panel_columns<T>);
+    const std::int64_t strip_columns = equal_parts(
+        columns_.size(), larger(blocking_.b_elements / run_depth_, panel_columns<T>), panel_columns<T>);
     // Deep strips of B spare C the way to memory and back: as deep as the capacity allows.
     const std::int64_t strip_width = smaller(strip_columns, round_up(columns_.size(), lanes<T>));
-    const std::int64_t strip_depth = larger(b_capacity<T> / strip_width / run_depth_, 1) * run_depth_;
+    const std::int64_t strip_depth = larger(blocking_.b_elements / strip_width / run_depth_, 1) * run_depth_;
     for (std::int64_t j0 = columns_.begin; j0 < columns_.end; j0 += strip_columns) {
       const Range strip{j0, smaller(j0 + strip_columns, columns_.end)};
       std::int64_t q0 = depth_.begin;
@@ -242,7 +270,7 @@ class Multiplication {
   }
 
   void multiply_block(BlockOfA<T, A>& block_of_a, Range block, Range strip, Range deep, Range run) const {
-    T* c_rows[single_block_rows];
+    T* c_rows[Blocking<T>::max_block_rows];
     for (std::int64_t i = block.begin; i < block.end; ++i) c_rows[i - block.begin] = c_.row(i);
     block_of_a.prepare(block, run);
     for_each_panel<T>(strip, [&](std::int64_t j, std::int64_t count, std::int64_t width) {
@@ -265,7 +293,7 @@ class Multiplication {
         }
         if (read_b_ == ReadB::in_place_once && width == panel_columns<T>) {
           // A single block leaves the panel in L1, always in the same place.
-          T* const packed = block.size() == rows_.size() ? packed_b_ : const_cast<T*>(args.b);
+          T* const packed = rows_.size() <= block_rows_ ? packed_b_ : const_cast<T*>(args.b);
           args.b = packed;
           if (block.begin == rows_.begin) {
             MicroArgs<T> first = args;
@@ -304,16 +332,22 @@ class Multiplication {
   Range rows_, columns_, depth_;
   bool accumulate_;
   ReadB read_b_ = ReadB::packed;
-  T* packed_b_;
   std::byte* packed_a_;
+  T* packed_b_;
+  Blocking<T> blocking_;
   std::int64_t block_rows_, run_depth_;
 };
-// run_depth, by which the sums over k are grouped, must depend on the whole product alone, not on the
-// rectangle.
+// depth and run_depth, by which the sums over k are grouped, must depend on the whole product alone, not on
+// the thread's rectangle.
 template <class T, class A, class B, class C>
 void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Range depth, bool accumulate,
-              std::byte* scratch, std::int64_t run_depth = block_depth<T>) {
+              std::byte* scratch, std::int64_t run_depth) {
   Multiplication<T, A, B, C>(a, b, c, rows, columns, depth, accumulate, scratch, run_depth).run();
+}
+template <class T, class A, class B, class C>
+void multiply(const A& a, const B& b, const C& c, Range rows, Range columns, Range depth, bool accumulate,
+              std::byte* scratch) {
+  multiply<T>(a, b, c, rows, columns, depth, accumulate, scratch, usual_run_depth<T>(depth.size()));
 }
 
 // ---- the team's division -------------------------------------------------------------------------------

@@ -78,10 +78,10 @@ RAVINE_INLINE void transpose(Vec<T> (&v)[rows]) {
   }
 }
 
-// What a row outside of its image reads.
-inline constexpr std::int64_t max_block_depth = 512;
+// The longest run of a sum over k. (What a row outside of its image reads is as long.)
+inline constexpr std::int64_t max_run_depth = 1024;
 template <class T>
-alignas(64) inline constexpr T zeros[max_block_depth] = {};
+alignas(64) inline constexpr T zeros[max_run_depth] = {};
 
 // to[p * panel_rows + i] = row[i][p] for p < depth. May write up to one transposed block beyond: panels are
 // packed in rising order with that slack behind the last.

@@ -15,8 +15,10 @@ template <class T>
 constexpr std::int64_t tile_columns = 3072 / sizeof(T);
 template <class T>
 constexpr std::size_t operand_bytes = (a_capacity<T> + b_capacity<T>)*sizeof(T);
-static_assert(operand_bytes<float> + tile_rows * tile_columns<float> * sizeof(float) <= scratch_bytes);
-static_assert(operand_bytes<double> + tile_rows * tile_columns<double> * sizeof(double) <= scratch_bytes);
+static_assert(operand_bytes<float> + tile_rows * tile_columns<float> * sizeof(float) <=
+              product_scratch_bytes);
+static_assert(operand_bytes<double> + tile_rows * tile_columns<double> * sizeof(double) <=
+              product_scratch_bytes);
 
 // Rows and columns of C in a dense buffer of their own. While they are computed, what the update will read is
 // on its way from memory: a row of a tensor with every micro-kernel.

@@ -41,9 +41,9 @@ constexpr FloatKernels float_kernels() {
 }  // namespace
 
 extern constexpr KernelTable table{
-    RAVINE_TEXT(RAVINE_ISA), vector_bytes,  scratch_bytes,   float_kernels<float>(),
-    float_kernels<double>(), elementwise,   tile_function,   reduce_kernel,
-    reduce_workspace,        gather_kernel, winograd_filter, winograd_filter_elements,
+    RAVINE_TEXT(RAVINE_ISA), vector_bytes,  product_scratch_bytes, float_kernels<float>(),
+    float_kernels<double>(), elementwise,   tile_function,         reduce_kernel,
+    reduce_workspace,        gather_kernel, winograd_filter,       winograd_filter_elements,
     optimizer_functions,
 };
 

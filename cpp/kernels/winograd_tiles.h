@@ -95,8 +95,8 @@ template <class T, int size, int step, int points, class Transform>
           count, to, layout.point_stride);
       continue;
     }
-    for (std::int64_t c = 0; c < count; c += max_block_depth) {  // as long as `zeros` is
-      const T* pixels[size][size];                               // [column][row]
+    for (std::int64_t c = 0; c < count; c += max_run_depth) {  // as long as `zeros` is
+      const T* pixels[size][size];                             // [column][row]
       bool row_inside[size];
 #pragma GCC unroll 9
       for (int i = 0; i < size; ++i)
@@ -117,7 +117,7 @@ template <class T, int size, int step, int points, class Transform>
 #pragma GCC unroll 9
             for (int i = 0; i < size; ++i) column[i] = load_vector(pixels[j][i] + at_channel);
           },
-          smaller(count - c, max_block_depth), to + c, layout.point_stride);
+          smaller(count - c, max_run_depth), to + c, layout.point_stride);
     }
   }
 }

@@ -4,6 +4,8 @@
 
 #include <sstream>
 
+#include "core/caches.h"
+
 namespace ravine::testing {
 namespace {
 
@@ -119,7 +121,7 @@ void check(const KernelTable& table, const Case& c) {
       for (std::int64_t j = 0; j < c.n; ++j) result[row * c_stride + j] = before[row * c_stride + j];
   });
   const double epsilon = std::numeric_limits<T>::epsilon();
-  expect_close(result, expected, 2 * epsilon, epsilon * (8 + 0.5 * static_cast<double>(c.k)));
+  expect_close(result, expected, 2 * epsilon, epsilon * (8 + static_cast<double>(c.k)));
 }
 
 void check_both(const std::vector<Case>& cases) {
@@ -216,6 +218,34 @@ TEST(Gemm, BatchesAndBroadcast) {
       cases.push_back(c);
     }
   check_both(cases);
+}
+
+// What a thread keeps in its caches decides about blocks and strips, and about no bit.
+TEST(Gemm, SameBitsForOtherCaches) {
+  const Caches here = caches();
+  on_every_isa([&](const KernelTable& table) {
+    GemmArgs args;
+    args.m = 250, args.n = 470, args.k = 1100;
+    const Buffer<float> a = random_buffer<float>(args.m * args.k, 1),
+                        b = random_buffer<float>(args.k * args.n, 2);
+    args.a.data = const_cast<float*>(a.data()), args.a.row_stride = args.k;
+    args.b.data = const_cast<float*>(b.data()), args.b.row_stride = args.n;
+    Buffer<float> expected(args.m * args.n), result(args.m * args.n);
+    args.c.row_stride = args.n;
+    args.c.data = expected.data();
+    run(table, table.of(DType::float32).gemm, args);
+    for (const Caches& other : {Caches{1, 1}, Caches{256 << 10, 1 << 20}, Caches{16 << 20, 512 << 20}}) {
+      set_caches(other);
+      args.c.data = result.data();
+      for (const int threads : {1, 3}) {
+        poison(result.memory());
+        run(table, table.of(DType::float32).gemm, args, threads);
+        EXPECT_EQ(std::memcmp(result.data(), expected.data(), result.memory().size()), 0)
+            << "L2 of " << other.l2_bytes << " bytes, " << threads << " threads";
+      }
+    }
+    set_caches(here);
+  });
 }
 
 TEST(Gemm, EmptyExtents) {
