@@ -96,6 +96,20 @@ Values transpose_product(Graph& to, const Node& node, const Values& inputs, cons
   return to.apply(*product.op, {a, b}, product.attrs);
 }
 
+// The gradient of a maximum of rectified numbers, the maxima's first: a gradient goes to where the maximum is
+// and is scaled there by the sign of the maximum itself, of which there are fewer. The rectified numbers need
+// not be kept then.
+Values scale_before_max_pool_grad(Graph& to, const Node& node, const Values& inputs,
+                                  const std::vector<int>& uses) {
+  if (std::string_view(node.op->name) != "scale_by_positive") return {};
+  const Node& grad = *inputs[1].node;
+  if (std::string_view(grad.op->name) != "max_pool2d_grad" || uses[node.inputs[1].node->id] != 1) return {};
+  const Node& pool = *grad.inputs[1].node;  // grad.inputs are its output's gradient and the indices
+  if (std::string_view(pool.op->name) != "max_pool2d" || pool.inputs[0] != inputs[0]) return {};
+  const Value scaled = to.apply(*node.op, {pool.out(0), grad.inputs[0]}, node.attrs)[0];
+  return to.apply(*grad.op, {scaled, grad.inputs[1]}, grad.attrs);
+}
+
 Values fold_constants(Graph& to, const Node& node, const Values& inputs) {
   const bool computes = node.op->kind == OpKind::compute || node.op->kind == OpKind::tile;
   if (!computes || node.op->random || inputs.empty()) return {};
@@ -122,6 +136,7 @@ Unit simplify(const Unit& unit) {
   return rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
     if (node.op->kind == OpKind::effect) return {};
     if (Values product = transpose_product(to, node, inputs, uses); !product.empty()) return product;
+    if (Values grad = scale_before_max_pool_grad(to, node, inputs, uses); !grad.empty()) return grad;
     if (Values kept = remove_neutral(node, inputs); !kept.empty()) return kept;
     if (Values merged = merge_views(to, node, inputs); !merged.empty()) return merged;
     return fold_constants(to, node, inputs);

@@ -1,4 +1,7 @@
 // What the compiler makes of small graphs: which kernels run, and that the numbers stay right.
+#include <algorithm>
+#include <cmath>
+
 #include "graph/autodiff.h"
 #include "graph_test.h"
 
@@ -142,6 +145,46 @@ TEST(Simplify, RemovesWhatDoesNothingAndFoldsConstants) {
   EXPECT_EQ(kernels_of(*program), Names{"elementwise + add"});
   EXPECT_EQ(run(*program, {array_of({2, 3}, {0, 1, 2, 3, 4, 5})})[0],
             (std::vector<float>{6, 7, 8, 9, 10, 11}));
+}
+
+// The gradient is scaled by the sign of each maximum, not of all that was rectified; where windows overlap
+// and where all of one is negative too.
+TEST(Simplify, RectifiersAreDerivedBehindMaxPooling) {
+  const auto build = [](Graph& graph, double slope) {
+    const Value x = graph.input({DType::float32, {2, 3, 7, 9}});
+    const Value y = slope == 0 ? ops::relu(x) : graph.apply1("leaky_relu", {x}, {{"slope", slope}});
+    const Value pooled = graph.apply1(
+        "max_pool2d", {y}, {{"kernel_size", Dims{3, 2}}, {"stride", Dims{2, 1}}, {"padding", Dims{1, 0}}});
+    const Value loss = ops::sum(pooled * graph.input({DType::float32, pooled.shape()}));
+    return gradients(loss, std::span(&x, 1))[0];
+  };
+  for (const double slope : {0.0, 0.1}) {
+    Graph graph(op_table());
+    const Value gradient = build(graph, slope);
+    const Value before_scaling = gradient.node->inputs[1];
+    ASSERT_EQ(std::string(before_scaling.node->op->name), "max_pool2d_grad");
+    const Value both[] = {gradient, before_scaling};  // which is then wanted as it is
+    const auto plain = compile(graph, both), simplified = compile(graph, std::span(&gradient, 1));
+    EXPECT_EQ(kernels_of(*simplified).back(), "elementwise") << simplified->describe();  // the copy to NCHW
+    Array x(DType::float32, {2, 3, 7, 9}), dy(DType::float32, {2, 3, 4, 8});
+    for (std::int64_t i = 0; i < x.size(); ++i)
+      x.as<float>()[i] = std::floor(3 * std::sin(static_cast<float>(i * i)) - 1);
+    for (std::int64_t i = 0; i < dy.size(); ++i) dy.as<float>()[i] = std::cos(static_cast<float>(i));
+    const std::vector<float> actual = run(*simplified, {x, dy})[0];
+    const std::vector<float> expected = run(*plain, {x, dy})[0];
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      EXPECT_NEAR(actual[i], expected[i], slope == 0 ? 0 : 1e-6) << i;
+    EXPECT_GT(std::count_if(actual.begin(), actual.end(), [](float value) { return value != 0; }), 40);
+    const auto names_scaling = [](const Program& program) {
+      std::vector<std::string> shapes;
+      for (const KernelCall& call : program.calls())
+        if (call.fused.find("scale_by_positive") != std::string::npos) shapes.push_back(call.description);
+      return shapes;
+    };
+    ASSERT_EQ(names_scaling(*simplified).size(), 1u) << simplified->describe();
+    EXPECT_NE(names_scaling(*simplified)[0].find("4, 8"), std::string::npos) << simplified->describe();
+    EXPECT_NE(names_scaling(*plain)[0].find("7, 9"), std::string::npos) << plain->describe();
+  }
 }
 
 TEST(CommonSubexpressions, EqualNodesAreComputedOnce) {
