@@ -23,7 +23,9 @@ class Workload:
     sizes: tuple[int, ...] = ()  # mlp: features of every layer, input first
     batch_norm: bool = False  # mlp: BatchNorm1d before each ReLU
     width: int = 64  # resnet18: channels of the first stage
-    tensors: tuple[int, ...] = ()  # update: elements of each parameter
+    tensors: tuple[
+        int | tuple[int, int], ...
+    ] = ()  # update: elements, or rows and columns, of each parameter
     inference: bool = (
         False  # the forward pass alone, as a trained model serves: BatchNorm's running statistics
     )
@@ -97,11 +99,15 @@ UPDATES = {
 RULES = (
     "SGD", "ASGD", "Rprop", "Lion", "LARS", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "AdaBelief", "Yogi",
     "Adan", "LAMB", "Adagrad", "Adadelta", "RMSprop", "Adafactor", "ScheduleFreeSGD", "ScheduleFreeAdamW",
+    "Muon",
 )  # fmt: skip
+NUMBERS: dict[str, tuple[int, ...]] = {"100k": (100_000,), "100x1k": (1_000,) * 100, "10M": (10_000_000,)}
+# About as many in matrices, for rules that treat these otherwise.
+MATRICES = {"100k": ((316, 316),), "100x1k": ((32, 32),) * 100, "10M": ((1_000, 1_000),) * 10}
 RULE_UPDATES = {
     f"{rule}-{size}": Workload(f"{rule}-{size}", "update", 0, rule, tensors=tensors)
     for rule in RULES
-    for size, tensors in (("100k", (100_000,)), ("100x1k", (1_000,) * 100), ("10M", (10_000_000,)))
+    for size, tensors in (MATRICES if rule == "Muon" else NUMBERS).items()
 }
 SWEEP_WIDTHS = (8, 32, 128, 512, 2048, 4096)
 SWEEP_BATCHES = (1, 8, 32, 128, 1024)

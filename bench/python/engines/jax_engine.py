@@ -190,7 +190,7 @@ OPTAX = {
     "Adamax": "adamax", "NAdam": "nadam", "RAdam": "radam", "AdaBelief": "adabelief", "Yogi": "yogi",
     "Adan": "adan", "LAMB": "lamb", "Adagrad": "adagrad", "Adadelta": "adadelta", "RMSprop": "rmsprop",
     "Adafactor": "adafactor", "ScheduleFreeSGD": "contrib.schedule_free_sgd",
-    "ScheduleFreeAdamW": "contrib.schedule_free_adamw",
+    "ScheduleFreeAdamW": "contrib.schedule_free_adamw", "Muon": "contrib.muon",
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -18,8 +19,12 @@ def modes(workload: Workload | Operation) -> list[str]:
     if workload.is_update and workload.optimizer in ("sgd", "adam"):
         return ["eager", "eager+tcmalloc"]
     if workload.is_update:  # the forms of the rule, where torch has it
+        if not hasattr(torch.optim, workload.optimizer):
+            return []
+        arguments = inspect.signature(getattr(torch.optim, workload.optimizer)).parameters
+        foreach = ["foreach"] if "foreach" in arguments else []
         fused = ["fused"] if workload.optimizer in ("SGD", "Adam", "AdamW", "Adagrad") else []
-        return ["default", "foreach", *fused] if hasattr(torch.optim, workload.optimizer) else []
+        return ["default", *foreach, *fused]
     plain = ["eager", "eager+tcmalloc", "compile"]
     if not workload.is_convolutional:
         return plain
