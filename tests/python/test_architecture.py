@@ -16,7 +16,18 @@ CPP_LAYERS = ("core", "simd", "kernels", "dispatch", "graph", "ops", "optim", "m
 # Python modules from the bottom up; names on one line are on one level and do not import each other.
 PYTHON_LAYERS = (
     ("_core",),
-    ("_dims", "_random", "_trace", "_tensor", "_indexing", "_parameter", "_threads", "_compile", "_plot"),
+    (
+        "_dims",
+        "_numbers",
+        "_random",
+        "_trace",
+        "_tensor",
+        "_indexing",
+        "_parameter",
+        "_threads",
+        "_compile",
+        "_plot",
+    ),
     ("ops", "init"),
     ("nn",),
     ("optim",),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .._numbers import number, whole
 from ._coordinate import block_coordinate, coordinate
 from ._descent import bfgs, cg, gd, lbfgs
 from ._newton import newton, newton_cg
@@ -122,15 +122,19 @@ def minimize(
         )
     if gtol is None:
         gtol = 1e-3 if problem.dtype == np.float32 else 1e-5
+    if callback is not None and not callable(callback):
+        raise TypeError(f"minimize: callback must be a function, got {callback!r}")
     run = Run(
         problem,
         problem.start,
-        gtol=_tolerance("gtol", gtol),
-        ftol=_tolerance("ftol", ftol),
-        max_iterations=_limit(
-            "max_iterations", max(1000, 200 * n) if max_iterations is None else max_iterations
+        gtol=number("minimize", "gtol", gtol),
+        ftol=number("minimize", "ftol", ftol),
+        max_iterations=whole(
+            "minimize", "max_iterations", max(1000, 200 * n) if max_iterations is None else max_iterations
         ),
-        max_evaluations=None if max_evaluations is None else _limit("max_evaluations", max_evaluations),
+        max_evaluations=None
+        if max_evaluations is None
+        else whole("minimize", "max_evaluations", max_evaluations),
         callback=None if callback is None else _callback(callback, problem),
     )
     try:
@@ -154,18 +158,6 @@ def _method(method: str, options: dict[str, Any]) -> Callable[..., None]:
             f"minimize: method {method!r} has no option {', '.join(unknown)}; it has {', '.join(known)}"
         )
     return METHODS[method]
-
-
-def _tolerance(name: str, value: float) -> float:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"minimize: {name} must be a finite number of at least 0, got {value}")
-    return float(value)
-
-
-def _limit(name: str, value: int) -> int:
-    if value < 1:
-        raise ValueError(f"minimize: {name} must be at least 1, got {value}")
-    return int(value)
 
 
 def _callback(callback: Callable[[MinimizeResult], Any], problem: Problem) -> Callable[[Run], Any]:

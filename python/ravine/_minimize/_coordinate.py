@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._numbers import whole
 from ._descent import bfgs, cg, gd, lbfgs
 from ._line_search import make_line_search
 from ._newton import newton, newton_cg
@@ -23,7 +24,7 @@ def coordinate(run: Run, *, order: str = "cyclic", seed: int = 0, c1: float = 1e
         raise ValueError(f"minimize: order must be 'cyclic', 'random' or 'greedy', got {order!r}")
     search = make_line_search("strong-wolfe", c1, c2)
     n = len(run.x)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(whole("minimize", "seed", seed, 0))
     curvature = np.zeros(n)  # along each coordinate, from its last step; 0 where unknown
     unit = np.zeros(n, run.x.dtype)
     while True:
@@ -107,8 +108,7 @@ def block_coordinate(
 ) -> None:
     if inner not in INNER:
         raise ValueError(f"minimize: inner must be one of {', '.join(INNER)}, got {inner!r}")
-    if inner_iterations < 1:
-        raise ValueError(f"minimize: inner_iterations must be at least 1, got {inner_iterations}")
+    inner_iterations = whole("minimize", "inner_iterations", inner_iterations)
     indices = block_indices(run.problem.leaves, blocks)
     while True:
         x, f, g = run.x, run.f, run.g

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _core
+from .._numbers import number, positive, whole
 from ._line_search import LineSearch, make_line_search
 from ._problem import dot, norm, times
 from ._run import Run
@@ -72,8 +73,7 @@ def gd(
     if lr is None:
         descend(run, Direction(), make_line_search(line_search, c1, c2))
         return
-    if not lr > 0:
-        raise ValueError(f"minimize: lr must be above 0, got {lr}")
+    lr = positive("minimize", "lr", lr)
     while True:
         x = run.moved(-lr, run.g)
         f, g = run.evaluate(x)
@@ -142,8 +142,9 @@ def cg(
 ) -> None:
     if beta not in ("FR", "PR+", "HS"):
         raise ValueError(f"minimize: beta must be 'FR', 'PR+' or 'HS', got {beta!r}")
-    if restart is not None and restart < 1:
-        raise ValueError(f"minimize: restart must be at least 1, got {restart}")
+    if restart is not None:
+        restart = whole("minimize", "restart", restart)
+    powell = number("minimize", "powell", powell)
     descend(run, ConjugateDirection(beta, restart, powell), make_line_search(line_search, c1, c2))
 
 
@@ -217,6 +218,5 @@ class LBFGSDirection(QuasiNewton):
 def lbfgs(
     run: Run, *, memory: int = 10, line_search: str = "strong-wolfe", c1: float = 1e-4, c2: float = 0.9
 ) -> None:
-    if memory < 1:
-        raise ValueError(f"minimize: memory must be at least 1, got {memory}")
+    memory = whole("minimize", "memory", memory)
     descend(run, LBFGSDirection(run.problem.dtype, memory), make_line_search(line_search, c1, c2))

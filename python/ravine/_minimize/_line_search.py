@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .._numbers import number
 from ._problem import dot
 from ._run import Run
 
@@ -46,6 +47,7 @@ class LineSearch(NamedTuple):
 def make_line_search(kind: str, c1: float, c2: float) -> LineSearch:
     if kind not in ("strong-wolfe", "armijo"):
         raise ValueError(f"minimize: line_search must be 'strong-wolfe' or 'armijo', got {kind!r}")
+    c1, c2 = number("minimize", "c1", c1), number("minimize", "c2", c2)
     if not 0.0 < c1 < c2 < 1.0:
         raise ValueError(f"minimize: 0 < c1 < c2 < 1 is expected, got c1={c1} and c2={c2}")
     return LineSearch(kind, c1, c2)

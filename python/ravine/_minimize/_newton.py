@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from .. import _core
+from .._numbers import flag, number, positive, whole
 from ._problem import dot, hessian, largest, norm, times
 from ._run import Run
 
@@ -31,11 +32,9 @@ class _Step:
 
 
 def newton(run: Run, *, saddle_free: bool = False, damping: float = 0.0, radius: float | None = None) -> None:
-    if not (math.isfinite(damping) and damping >= 0):
-        raise ValueError(f"minimize: damping must be a finite number of at least 0, got {damping}")
-    if radius is not None and not radius > 0:
-        raise ValueError(f"minimize: radius must be above 0, got {radius}")
-    bound = math.inf if radius is None else radius
+    saddle_free = flag("minimize", "saddle_free", saddle_free)
+    damping = number("minimize", "damping", damping)
+    bound = math.inf if radius is None else positive("minimize", "radius", radius)
     while True:
         H = hessian(run.problem, run.x)
         if not np.isfinite(H).all():
@@ -115,9 +114,10 @@ def _bounded(values: np.ndarray, along: np.ndarray, bound: float) -> tuple[np.nd
 def newton_cg(
     run: Run, *, radius: float = 1.0, max_radius: float = 1e6, max_products: int | None = None
 ) -> None:
+    radius, max_radius = number("minimize", "radius", radius), number("minimize", "max_radius", max_radius)
     if not 0 < radius <= max_radius:
         raise ValueError(f"minimize: 0 < radius <= max_radius is expected, got {radius} and {max_radius}")
-    most = max_products or 2 * len(run.x)
+    most = 2 * len(run.x) if max_products is None else whole("minimize", "max_products", max_products)
     while True:
         expected = None  # as in newton
         for _ in range(MAX_REJECTED):

@@ -54,6 +54,8 @@ class Problem:
     def __init__(self, fn: Callable[..., Any], unknown: Any, args: Sequence[Any]) -> None:
         if not callable(fn):
             raise TypeError(f"minimize: a function is expected, got {type(fn).__name__}")
+        if not isinstance(args, tuple | list):
+            raise TypeError(f"minimize: args must be a tuple of arguments, got {type(args).__name__}")
         self._args = tuple(args)
         self.evaluations = 0
         self.products = 0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._numbers import flag, number, whole
 from ..nn import Module
 from ..nn._norm import _BatchNorm
-from ._options import finite, whole
 
 if TYPE_CHECKING:
     from ._bound import BoundOptimizer
@@ -123,8 +123,8 @@ class EMA(Average):
     def __init__(
         self, decay: float = 0.999, bias_correction: bool = True, start: int = 0, every: int = 1
     ) -> None:
-        self.decay = finite("EMA", "decay", decay, below=1.0)
-        self.bias_correction = bool(bias_correction)
+        self.decay = number("EMA", "decay", decay, below=1.0)
+        self.bias_correction = flag("EMA", "bias_correction", bias_correction)
         super().__init__(start, every)
 
     def _share(self, entered: int) -> float:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .. import ops
+from .._numbers import flag, number, whole
 from .._tensor import Tensor
 from ._optimizer import Limits, Optimizer
-from ._options import Options, Rate, finite, whole
+from ._options import Options, Rate
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing.Unpack needs Python 3.11
@@ -147,15 +148,15 @@ class Muon(Directed):
 
     def _checked(self, name: str, value: Any) -> Any:
         if name == "nesterov":
-            return bool(value)
+            return flag("Muon", name, value)
         if name == "eps":
-            return finite("Muon", name, value)
+            return number("Muon", name, value)
         if name == "ns_steps":
             return whole("Muon", name, value, 1)
         if name == "ns_coefficients":
             if not isinstance(value, tuple | list) or len(value) != 3:
                 raise TypeError(f"Muon: ns_coefficients must be three numbers, got {value!r}")
-            return tuple(finite("Muon", name, item, -math.inf) for item in value)
+            return tuple(number("Muon", name, item, -math.inf) for item in value)
         if name == "adjust_lr_fn":
             if value not in (None, "original", "match_rms_adamw"):
                 raise ValueError(f"Muon: adjust_lr_fn must be 'original' or 'match_rms_adamw', got {value!r}")
@@ -270,8 +271,8 @@ class Adafactor(Directed):
         if name == "eps":
             if not isinstance(value, tuple | list) or len(value) != 2:
                 raise TypeError(f"Adafactor: eps must be a pair of numbers, got {value!r}")
-            least = None if value[0] is None else finite("Adafactor", "eps[0]", value[0])
-            return least, finite("Adafactor", "eps[1]", value[1])
+            least = None if value[0] is None else number("Adafactor", "eps[0]", value[0])
+            return least, number("Adafactor", "eps[1]", value[1])
         value = super()._checked(name, value)
         if name == "beta2_decay" and not callable(value) and value > 0:
             raise ValueError(f"Adafactor: beta2_decay must be at most 0, got {value}")

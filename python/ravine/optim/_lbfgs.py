@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .. import _core, ops
+from .._numbers import flag, number, whole
 from .._parameter import Parameter
 from .._tensor import Tensor
 from .._trace import Trace
 from ._optimizer import Optimizer
-from ._options import Options, Rate, finite, whole
+from ._options import Options, Rate
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # typing.Unpack needs Python 3.11
@@ -95,9 +96,9 @@ class LBFGS(Optimizer):
         if self._complete:
             raise AttributeError(f"LBFGS: {name} holds from construction on")
         if name == "maximize":
-            return bool(value)
+            return flag("LBFGS", name, value)
         if name == "damping":
-            return finite("LBFGS", name, value)
+            return number("LBFGS", name, value)
         return whole("LBFGS", name, value, 1)
 
     def _check_together(self) -> None:

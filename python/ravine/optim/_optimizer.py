@@ -6,8 +6,11 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast
 
+import numpy as np
+
 from .. import _core
-from ._options import OPTIONS, Group, Options, Rate, checked_option, finite
+from .._numbers import flag, number
+from ._options import OPTIONS, Group, Options, Rate, checked_option
 
 if TYPE_CHECKING:
     from ._average import Average
@@ -42,7 +45,7 @@ class ScheduledNumber(NamedTuple):
 
     def at(self, owner: str, step: int) -> float:
         value = self.rate(step)
-        return finite(owner, f"{self.label} in step {step}", value, self.limits.low, self.limits.below)
+        return number(owner, f"{self.label} in step {step}", value, self.limits.low, below=self.limits.below)
 
 
 class Optimizer:
@@ -158,12 +161,19 @@ class Optimizer:
             return tuple(self._number(f"{name}[{i}]", limits[part], item) for i, (part, item) in items)
         if name not in limits or name in self._fixed or any(name in part for part in self._several.values()):
             raise AttributeError(f"{owner} has no hyperparameter {name!r}")
-        return bool(value) if limits[name].flag else self._number(name, limits[name], value)
+        if limits[name].flag:
+            return flag(owner, name, value)
+        return self._number(name, limits[name], value)
 
     def _number(self, label: str, limits: Limits, value: Any) -> Any:
         if callable(value):
             return value
-        return finite(type(self).__name__, label, value, limits.low, limits.below)
+        if hasattr(value, "__iter__") and not isinstance(value, str | np.ndarray):
+            raise TypeError(
+                f"{type(self).__name__}: {label} must be a number, got {type(value).__name__}; parameters "
+                f"are not given to an optimizer, TrainStep and Trainer bind it to a model's"
+            )
+        return number(type(self).__name__, label, value, limits.low, below=limits.below)
 
     def _values(self, group: Group | None) -> dict[str, tuple[str, Any]]:
         """What holds for a group: {the engine's name: (the user's, number or function)}."""
@@ -235,7 +245,7 @@ class Optimizer:
     def lr_at(self, step: int) -> float:
         """The learning rate of a step, from 0. Raises ValueError where it is NaN, infinite or negative."""
         rate = self.lr
-        return finite(type(self).__name__, f"lr in step {step}", rate(step)) if callable(rate) else rate
+        return number(type(self).__name__, f"lr in step {step}", rate(step)) if callable(rate) else rate
 
     @property
     def current_lr(self) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
+from .._numbers import flag, number, positive, whole
 from .._parameter import Parameter
 from ..nn import Module
 
@@ -18,33 +18,6 @@ Rate: TypeAlias = "float | Callable[[int], float]"
 Selection: TypeAlias = (
     "str | Parameter | Module | Iterable[str | Parameter | Module] | Callable[[str, Parameter], bool]"
 )
-
-
-def finite(owner: str, name: str, value: Any, low: float = 0.0, below: float = math.inf) -> float:
-    """`value` as a finite float in [low, below)."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{owner}: {name} must be a number, got {value!r}") from None
-    if not (math.isfinite(number) and low <= number < below):
-        if low == -math.inf:
-            expected = ""
-        elif below == math.inf:
-            expected = f" at least {low:g}"
-        else:
-            expected = f" in [{low:g}, {below:g})"
-        raise ValueError(f"{owner}: {name} must be a finite number{expected}, got {number}")
-    return number
-
-
-def whole(owner: str, name: str, value: Any, low: int) -> int:
-    """`value` as an integer of at least `low`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{owner}: {name} must be an integer, got {value!r}")
-    number = value.__index__()
-    if number < low:
-        raise ValueError(f"{owner}: {name} must be at least {low}, got {number}")
-    return number
 
 
 class Options(TypedDict, total=False):
@@ -82,11 +55,11 @@ def checked_option(owner: Optimizer, name: str, value: Any) -> Any:
     if name == "groups":
         return checked_groups(owner, value)
     if name in ("no_decay", "skip_nonfinite"):
-        return bool(value)
+        return flag(kind, name, value)
     if name == "accumulate":
         return whole(kind, name, value, 1)
     if name == "average":
-        if value is not None and not hasattr(value, "weight"):
+        if value is not None and (isinstance(value, type) or not hasattr(value, "weight")):
             raise TypeError(f"{kind}: average must be one of ravine.optim, such as EMA(), got {value!r}")
         return value
     if value is None:
@@ -95,11 +68,8 @@ def checked_option(owner: Optimizer, name: str, value: Any) -> Any:
         pair = value if isinstance(value, tuple | list) else (value, 0.55)
         if len(pair) != 2:
             raise TypeError(f"{kind}: noise must be a number or a pair (eta, gamma), got {value!r}")
-        return finite(kind, "noise[0]", pair[0]), finite(kind, "noise[1]", pair[1])
-    bound = finite(kind, name, value)
-    if bound == 0:
-        raise ValueError(f"{kind}: {name} must be above 0, got 0")
-    return bound
+        return number(kind, "noise[0]", pair[0]), number(kind, "noise[1]", pair[1])
+    return positive(kind, name, value)
 
 
 class Group:
@@ -176,6 +146,8 @@ groups=(Group('head.*', lr=0.02),))
                     f"{', '.join(parameters)}"
                 )
             chosen |= found
+        if not chosen:
+            raise ValueError(f"a group of parameters selects none: {self!r}")
         return chosen
 
     def _label(self) -> str:

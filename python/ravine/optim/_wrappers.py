@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .._numbers import flag, number, positive, whole
 from ._optimizer import Optimizer
-from ._options import Group, finite, whole
+from ._options import Group
 
 if TYPE_CHECKING:
     from ._lbfgs import CurvatureMemory
@@ -121,7 +122,7 @@ class Lookahead(Wrapper):
     def _checked_own(self, name: str, value: Any) -> Any:
         if name == "k":
             return whole("Lookahead", name, value, 1)
-        alpha = finite("Lookahead", "alpha", value)
+        alpha = number("Lookahead", "alpha", value)
         if not 0 < alpha <= 1:
             raise ValueError(f"Lookahead: alpha must be in (0, 1], got {alpha}")
         return alpha
@@ -167,11 +168,8 @@ class SAM(Wrapper):
 
     def _checked_own(self, name: str, value: Any) -> Any:
         if name == "adaptive":
-            return bool(value)
-        rho = finite("SAM", "rho", value)
-        if rho == 0:
-            raise ValueError("SAM: rho must be above 0, got 0")
-        return rho
+            return flag("SAM", name, value)
+        return positive("SAM", "rho", value)
 
     def _sharpness(self) -> tuple[float, bool]:
         return (-self.rho if self.optimizer.hyper()["maximize"] else self.rho), self.adaptive

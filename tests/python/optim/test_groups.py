@@ -123,6 +123,11 @@ def test_groups_that_come_later_compile_anew() -> None:
             r"selects none: 'none\*'.*matrix",
         ),
         (
+            lambda: optim.SGD(groups=[optim.Group([], lr=0.1)]),
+            ValueError,
+            r"selects none: Group\(\[\], lr=0.1\)",
+        ),
+        (
             lambda: optim.SGD(groups=[optim.Group("*", lr=1.0), optim.Group("vector", lr=2.0)]),
             ValueError,
             r"overlap: vector is in Group\('\*', lr=1.0\) and in Group\('vector', lr=2.0\)",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 
-from ._schedule import Schedule, count, number, positive
+from ..._numbers import number, positive, whole
+from ._schedule import Schedule
 
 
 class CosineRestarts(Schedule):
@@ -31,8 +32,8 @@ class CosineRestarts(Schedule):
 
     def __init__(self, lr: float, cycle: int, mult: int = 1, end: float = 0.0, decay: float = 1.0) -> None:
         self.lr = number("CosineRestarts", "lr", lr)
-        self.cycle = count("CosineRestarts", "cycle", cycle)
-        self.mult = count("CosineRestarts", "mult", mult)
+        self.cycle = whole("CosineRestarts", "cycle", cycle)
+        self.mult = whole("CosineRestarts", "mult", mult)
         self.end = number("CosineRestarts", "end", end)
         self.decay = number("CosineRestarts", "decay", decay)
 
@@ -87,9 +88,9 @@ class Cyclic(Schedule):
             raise ValueError(f"Cyclic: mode must be 'triangular', 'triangular2' or 'exp_range', got {mode!r}")
         self.lr = number("Cyclic", "lr", lr)
         self.max_lr = number("Cyclic", "max_lr", max_lr, low=self.lr)
-        self.step_size_up = count("Cyclic", "step_size_up", step_size_up)
+        self.step_size_up = whole("Cyclic", "step_size_up", step_size_up)
         down = self.step_size_up if step_size_down is None else step_size_down
-        self.step_size_down = count("Cyclic", "step_size_down", down)
+        self.step_size_down = whole("Cyclic", "step_size_down", down)
         self.mode = mode
         self.gamma = number("Cyclic", "gamma", gamma)
 
@@ -140,7 +141,7 @@ class OneCycle(Schedule):
         if anneal not in ("cos", "linear"):
             raise ValueError(f"OneCycle: anneal must be 'cos' or 'linear', got {anneal!r}")
         self.max_lr = number("OneCycle", "max_lr", max_lr)
-        self.steps = count("OneCycle", "steps", steps, low=2)
+        self.steps = whole("OneCycle", "steps", steps, low=2)
         self.pct_start = positive(
             "OneCycle", "pct_start", number("OneCycle", "pct_start", pct_start, high=1.0)
         )

@@ -7,7 +7,8 @@ import itertools
 import math
 from collections.abc import Sequence as Numbers
 
-from ._schedule import Schedule, count, number, positive
+from ..._numbers import number, positive, whole
+from ._schedule import Schedule
 
 
 class Constant(Schedule):
@@ -42,7 +43,7 @@ class StepDecay(Schedule):
 
     def __init__(self, lr: float, step_size: int, gamma: float = 0.1) -> None:
         self.lr = number("StepDecay", "lr", lr)
-        self.step_size = count("StepDecay", "step_size", step_size)
+        self.step_size = whole("StepDecay", "step_size", step_size)
         self.gamma = number("StepDecay", "gamma", gamma)
 
     def _value(self, step: int) -> float:
@@ -103,7 +104,7 @@ class Piecewise(Schedule):
 
 
 def _increasing(owner: str, name: str, steps: Numbers[int]) -> tuple[int, ...]:
-    result = tuple(count(owner, f"{name}[{i}]", step) for i, step in enumerate(steps))
+    result = tuple(whole(owner, f"{name}[{i}]", step) for i, step in enumerate(steps))
     if any(a >= b for a, b in itertools.pairwise(result)):
         raise ValueError(f"{owner}: {name} must increase, got {list(result)}")
     return result
@@ -163,7 +164,7 @@ class Linear(Schedule):
     def __init__(self, start: float, end: float, steps: int) -> None:
         self.start = number("Linear", "start", start)
         self.end = number("Linear", "end", end)
-        self.steps = count("Linear", "steps", steps)
+        self.steps = whole("Linear", "steps", steps)
 
     def _value(self, step: int) -> float:
         assert self.steps is not None
@@ -191,7 +192,7 @@ class Polynomial(Schedule):
 
     def __init__(self, lr: float, steps: int, power: float = 1.0, end: float = 0.0) -> None:
         self.lr = number("Polynomial", "lr", lr)
-        self.steps = count("Polynomial", "steps", steps)
+        self.steps = whole("Polynomial", "steps", steps)
         self.power = positive("Polynomial", "power", power)
         self.end = number("Polynomial", "end", end)
 
@@ -218,7 +219,7 @@ class Cosine(Schedule):
 
     def __init__(self, lr: float, steps: int, end: float = 0.0) -> None:
         self.lr = number("Cosine", "lr", lr)
-        self.steps = count("Cosine", "steps", steps)
+        self.steps = whole("Cosine", "steps", steps)
         self.end = number("Cosine", "end", end)
 
     def _value(self, step: int) -> float:
@@ -308,7 +309,7 @@ class Warmup(Schedule):
         if kind not in ("linear", "exponential", "constant"):
             raise ValueError(f"Warmup: kind must be 'linear', 'exponential' or 'constant', got {kind!r}")
         self.lr = number("Warmup", "lr", lr)
-        self.steps = count("Warmup", "steps", steps)
+        self.steps = whole("Warmup", "steps", steps)
         self.start = number("Warmup", "start", start)
         self.kind = kind
         if kind == "exponential" and (self.start == 0 or self.lr == 0):

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ._schedule import Schedule, as_schedule, count, number
+from ..._numbers import number, whole
+from ._schedule import Schedule, as_schedule
 
 
 class ReduceOnPlateau(Schedule):
@@ -68,10 +69,10 @@ class ReduceOnPlateau(Schedule):
         self.factor = number(owner, "factor", factor, high=1.0)
         if self.factor == 1.0:
             raise ValueError(f"{owner}: factor must be below 1, got {self.factor}")
-        self.patience = count(owner, "patience", patience, low=0)
+        self.patience = whole(owner, "patience", patience, low=0)
         self.threshold = number(owner, "threshold", threshold)
         self.threshold_mode = threshold_mode
-        self.cooldown = count(owner, "cooldown", cooldown, low=0)
+        self.cooldown = whole(owner, "cooldown", cooldown, low=0)
         self.min_lr = number(owner, "min_lr", min_lr)
         self.monitor = monitor
         self._steps = self.lr.steps

@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._numbers import number, whole
 from ..._plot import new_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-def number(owner: str, name: str, value: Any, low: float = 0.0, high: float = math.inf) -> float:
-    """`value` as a finite float in [low, high]."""
-    try:
-        result = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{owner}: {name} must be a number, got {value!r}") from None
-    if not (math.isfinite(result) and low <= result <= high):
-        expected = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
-        raise ValueError(f"{owner}: {name} must be a finite number {expected}, got {result}")
-    return result
-
-
-def positive(owner: str, name: str, value: Any) -> float:
-    result = number(owner, name, value)
-    if result == 0:
-        raise ValueError(f"{owner}: {name} must be above 0, got {result}")
-    return result
-
-
-def count(owner: str, name: str, value: Any, low: int = 1) -> int:
-    """`value` as an integer of at least `low`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{owner}: {name} must be an integer, got {value!r}")
-    result = operator.index(value)
-    if result < low:
-        raise ValueError(f"{owner}: {name} must be an integer of at least {low}, got {result}")
-    return result
 
 
 class Schedule:
@@ -72,7 +43,7 @@ class Schedule:
 
     def __call__(self, step: int) -> float:
         """The rate of a step. Raises ValueError for a step below 0 or beyond the schedule's end."""
-        step = count(type(self).__name__, "step", step, low=0)
+        step = whole(type(self).__name__, "step", step, low=0)
         if self.steps is not None and step >= self.steps:
             raise ValueError(
                 f"{self!r} spans {self.steps} steps, and step {step} (from 0) was asked for: make it longer, "
@@ -94,7 +65,7 @@ class Schedule:
             if self.steps is None:
                 raise ValueError(f"values: {self!r} never ends, so the number of steps is needed: values(n)")
             n = self.steps
-        return np.array([self(step) for step in range(count("values", "n", n, low=0))], np.float64)
+        return np.array([self(step) for step in range(whole("values", "n", n, low=0))], np.float64)
 
     def plot(self, n: int | None = None) -> Figure:
         """Draws the rates of the first n steps (without n of all); `figure.savefig(path)` saves them.
@@ -160,8 +131,6 @@ def as_schedule(owner: str, x: Any) -> Schedule:
 
 def scheduled(optimizer: Any) -> dict[str, Schedule]:
     """The schedules among an optimizer's hyperparameters: "lr", "betas.0", "groups.0.lr"."""
-    while "_inner" in vars(optimizer):
-        optimizer = vars(optimizer)["_inner"]
     while "_inner" in vars(optimizer):  # a wrapper, which has the attributes of the optimizer inside
         optimizer = vars(optimizer)["_inner"]
     values = {name: value for name, value in vars(optimizer).items() if not name.startswith("_")}
@@ -311,7 +280,7 @@ class _Taken(_Composed):
 
     def __init__(self, schedule: Schedule, n: int) -> None:
         super().__init__(schedule)
-        self.steps = count("take", "n", n)
+        self.steps = whole("take", "n", n)
         if schedule.steps is not None and self.steps > schedule.steps:
             raise ValueError(f"take: {schedule!r} spans {schedule.steps} steps, {self.steps} were asked for")
 

@@ -1,0 +1,55 @@
+"""Checks of numbers among arguments: `owner` and `name` say in messages whose and which."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+
+def number(
+    owner: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *, below: float = math.inf
+) -> float:
+    """`value` as a finite float in [low, high] and below `below`; TypeError or ValueError otherwise."""
+    try:
+        if isinstance(value, bool | np.bool_ | str):
+            raise TypeError
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}: {name} must be a number, got {value!r}") from None
+    if not (math.isfinite(result) and low <= result <= high and result < below):
+        if low == -math.inf:
+            expected = ""
+        elif below < math.inf:
+            expected = f" in [{low:g}, {below:g})"
+        else:
+            expected = f" at least {low:g}" if high == math.inf else f" in [{low:g}, {high:g}]"
+        raise ValueError(f"{owner}: {name} must be a finite number{expected}, got {result}")
+    return result
+
+
+def positive(owner: str, name: str, value: Any) -> float:
+    """`value` as a finite float above 0."""
+    result = number(owner, name, value)
+    if result == 0:
+        raise ValueError(f"{owner}: {name} must be above 0, got {result:g}")
+    return result
+
+
+def whole(owner: str, name: str, value: Any, low: int = 1) -> int:
+    """`value` as an integer of at least `low`."""
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+        raise TypeError(f"{owner}: {name} must be an integer, got {value!r}")
+    result = operator.index(value)
+    if result < low:
+        raise ValueError(f"{owner}: {name} must be at least {low}, got {result}")
+    return result
+
+
+def flag(owner: str, name: str, value: Any) -> bool:
+    """`value` where it is a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{owner}: {name} must be True or False, got {value!r}")
+    return bool(value)
