@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ._optimizer import Optimizer
-from ._options import Options, Rate
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack  # typing.Unpack needs Python 3.11
+from ._options import Rate
 
 
 class Adagrad(Optimizer):
@@ -36,25 +31,12 @@ class Adagrad(Optimizer):
 
     rule = "adagrad"
 
-    def __init__(
-        self,
-        lr: Rate = 1e-2,
-        lr_decay: Rate = 0.0,
-        weight_decay: Rate = 0.0,
-        initial_accumulator_value: Rate = 0.0,
-        eps: Rate = 1e-10,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            lr_decay=lr_decay,
-            weight_decay=weight_decay,
-            initial_accumulator_value=initial_accumulator_value,
-            eps=eps,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-2
+    lr_decay: Rate = 0.0
+    weight_decay: Rate = 0.0
+    initial_accumulator_value: Rate = 0.0
+    eps: Rate = 1e-10
+    maximize: bool = False
 
 
 class Adadelta(Optimizer):
@@ -81,16 +63,11 @@ class Adadelta(Optimizer):
 
     rule = "adadelta"
 
-    def __init__(
-        self,
-        lr: Rate = 1.0,
-        rho: Rate = 0.9,
-        eps: Rate = 1e-6,
-        weight_decay: Rate = 0.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(options, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, maximize=maximize)
+    lr: Rate = 1.0
+    rho: Rate = 0.9
+    eps: Rate = 1e-6
+    weight_decay: Rate = 0.0
+    maximize: bool = False
 
 
 class RMSprop(Optimizer):
@@ -121,24 +98,10 @@ class RMSprop(Optimizer):
 
     rule = "rmsprop"
 
-    def __init__(
-        self,
-        lr: Rate = 1e-2,
-        alpha: Rate = 0.99,
-        eps: Rate = 1e-8,
-        weight_decay: Rate = 0.0,
-        momentum: Rate = 0.0,
-        centered: bool = False,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            alpha=alpha,
-            eps=eps,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            centered=centered,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-2
+    alpha: Rate = 0.99
+    eps: Rate = 1e-8
+    weight_decay: Rate = 0.0
+    momentum: Rate = 0.0
+    centered: bool = False
+    maximize: bool = False

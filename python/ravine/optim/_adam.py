@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from ._optimizer import Optimizer
-from ._options import Options, Rate
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack  # typing.Unpack needs Python 3.11
+from ._options import Rate
 
 
 class Adam(Optimizer):
@@ -39,25 +36,12 @@ class Adam(Optimizer):
     _several: ClassVar = {"betas": ("beta1", "beta2")}
     _fixed: ClassVar = {"decoupled_weight_decay": 0.0}
 
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        betas: tuple[Rate, Rate] = (0.9, 0.999),
-        eps: Rate = 1e-8,
-        weight_decay: Rate = 0.0,
-        amsgrad: bool = False,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            amsgrad=amsgrad,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-3
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: Rate = 0.0
+    amsgrad: bool = False
+    maximize: bool = False
 
 
 class AdamW(Adam):
@@ -84,17 +68,7 @@ class AdamW(Adam):
 
     _fixed: ClassVar = {"decoupled_weight_decay": 1.0}
 
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        betas: tuple[Rate, Rate] = (0.9, 0.999),
-        eps: Rate = 1e-8,
-        weight_decay: Rate = 1e-2,
-        amsgrad: bool = False,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(lr, betas, eps, weight_decay, amsgrad, maximize, **options)
+    weight_decay: Rate = 1e-2
 
 
 class Adamax(Optimizer):
@@ -122,16 +96,11 @@ class Adamax(Optimizer):
     rule = "adamax"
     _several: ClassVar = {"betas": ("beta1", "beta2")}
 
-    def __init__(
-        self,
-        lr: Rate = 2e-3,
-        betas: tuple[Rate, Rate] = (0.9, 0.999),
-        eps: Rate = 1e-8,
-        weight_decay: Rate = 0.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(options, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize)
+    lr: Rate = 2e-3
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: Rate = 0.0
+    maximize: bool = False
 
 
 class NAdam(Optimizer):
@@ -162,27 +131,13 @@ class NAdam(Optimizer):
     rule = "nadam"
     _several: ClassVar = {"betas": ("beta1", "beta2")}
 
-    def __init__(
-        self,
-        lr: Rate = 2e-3,
-        betas: tuple[Rate, Rate] = (0.9, 0.999),
-        eps: Rate = 1e-8,
-        weight_decay: Rate = 0.0,
-        momentum_decay: Rate = 4e-3,
-        decoupled_weight_decay: bool = False,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            momentum_decay=momentum_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            maximize=maximize,
-        )
+    lr: Rate = 2e-3
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: Rate = 0.0
+    momentum_decay: Rate = 4e-3
+    decoupled_weight_decay: bool = False
+    maximize: bool = False
 
 
 class RAdam(Optimizer):
@@ -212,25 +167,12 @@ class RAdam(Optimizer):
     rule = "radam"
     _several: ClassVar = {"betas": ("beta1", "beta2")}
 
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        betas: tuple[Rate, Rate] = (0.9, 0.999),
-        eps: Rate = 1e-8,
-        weight_decay: Rate = 0.0,
-        decoupled_weight_decay: bool = False,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            decoupled_weight_decay=decoupled_weight_decay,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-3
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: Rate = 0.0
+    decoupled_weight_decay: bool = False
+    maximize: bool = False
 
 
 class AdaBelief(Optimizer):
@@ -260,27 +202,13 @@ class AdaBelief(Optimizer):
     rule = "adabelief"
     _several: ClassVar = {"betas": ("beta1", "beta2")}
 
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        betas: tuple[Rate, Rate] = (0.9, 0.999),
-        eps: Rate = 1e-16,
-        weight_decay: Rate = 0.0,
-        eps_root: Rate = 1e-16,
-        decoupled_weight_decay: bool = False,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            eps_root=eps_root,
-            decoupled_weight_decay=decoupled_weight_decay,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-3
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Rate = 1e-16
+    weight_decay: Rate = 0.0
+    eps_root: Rate = 1e-16
+    decoupled_weight_decay: bool = False
+    maximize: bool = False
 
 
 class Yogi(Optimizer):
@@ -310,27 +238,13 @@ class Yogi(Optimizer):
     rule = "yogi"
     _several: ClassVar = {"betas": ("beta1", "beta2")}
 
-    def __init__(
-        self,
-        lr: Rate = 1e-2,
-        betas: tuple[Rate, Rate] = (0.9, 0.999),
-        eps: Rate = 1e-3,
-        weight_decay: Rate = 0.0,
-        initial_accumulator_value: Rate = 1e-6,
-        decoupled_weight_decay: bool = False,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            initial_accumulator_value=initial_accumulator_value,
-            decoupled_weight_decay=decoupled_weight_decay,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-2
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Rate = 1e-3
+    weight_decay: Rate = 0.0
+    initial_accumulator_value: Rate = 1e-6
+    decoupled_weight_decay: bool = False
+    maximize: bool = False
 
 
 class Adan(Optimizer):
@@ -360,25 +274,12 @@ class Adan(Optimizer):
     rule = "adan"
     _several: ClassVar = {"betas": ("beta1", "beta2", "beta3")}
 
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        betas: tuple[Rate, Rate, Rate] = (0.98, 0.92, 0.99),
-        eps: Rate = 1e-8,
-        eps_root: Rate = 1e-8,
-        weight_decay: Rate = 0.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            eps_root=eps_root,
-            weight_decay=weight_decay,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-3
+    betas: tuple[Rate, Rate, Rate] = (0.98, 0.92, 0.99)
+    eps: Rate = 1e-8
+    eps_root: Rate = 1e-8
+    weight_decay: Rate = 0.0
+    maximize: bool = False
 
 
 class LAMB(Optimizer):
@@ -406,13 +307,8 @@ class LAMB(Optimizer):
     rule = "lamb"
     _several: ClassVar = {"betas": ("beta1", "beta2")}
 
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        betas: tuple[Rate, Rate] = (0.9, 0.999),
-        eps: Rate = 1e-6,
-        weight_decay: Rate = 0.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(options, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, maximize=maximize)
+    lr: Rate = 1e-3
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Rate = 1e-6
+    weight_decay: Rate = 0.0
+    maximize: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,10 +12,7 @@ from .. import ops
 from .._numbers import flag, number, whole
 from .._tensor import Tensor
 from ._optimizer import Limits, Optimizer
-from ._options import Options, Rate
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack  # typing.Unpack needs Python 3.11
+from ._options import Rate
 
 Shapes = dict[str, tuple[int, ...]]
 State = dict[str, Tensor]
@@ -109,42 +106,17 @@ class Muon(Directed):
     _several: ClassVar = {"adam_betas": ("adam_beta1", "adam_beta2")}
     _adam_eps = 1e-8
 
-    nesterov: bool
-    ns_coefficients: tuple[float, float, float]
-    eps: float
-    ns_steps: int
-    adjust_lr_fn: str | None
-    adam_lr: Rate | None
-
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        weight_decay: Rate = 0.1,
-        momentum: Rate = 0.95,
-        nesterov: bool = True,
-        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
-        eps: float = 1e-7,
-        ns_steps: int = 5,
-        adjust_lr_fn: str | None = None,
-        adam_lr: Rate | None = None,
-        adam_betas: tuple[Rate, Rate] = (0.9, 0.999),
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            weight_decay=weight_decay,
-            momentum=momentum,
-            nesterov=nesterov,
-            ns_coefficients=ns_coefficients,
-            eps=eps,
-            ns_steps=ns_steps,
-            adjust_lr_fn=adjust_lr_fn,
-            adam_lr=adam_lr,
-            adam_betas=adam_betas,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-3
+    weight_decay: Rate = 0.1
+    momentum: Rate = 0.95
+    nesterov: bool = True
+    ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315)
+    eps: float = 1e-7
+    ns_steps: int = 5
+    adjust_lr_fn: str | None = None
+    adam_lr: Rate | None = None
+    adam_betas: tuple[Rate, Rate] = (0.9, 0.999)
+    maximize: bool = False
 
     def _checked(self, name: str, value: Any) -> Any:
         if name == "nesterov":
@@ -245,27 +217,13 @@ class Adafactor(Directed):
         "weight_decay": Limits(0.0, *_POSITIVE),
         "maximize": Limits(0.0, 0.0, 0.0, True),
     }
-    eps: tuple[float | None, float]
 
-    def __init__(
-        self,
-        lr: Rate = 1e-2,
-        beta2_decay: Rate = -0.8,
-        eps: tuple[float | None, float] = (None, 1e-3),
-        d: Rate = 1.0,
-        weight_decay: Rate = 0.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            beta2_decay=beta2_decay,
-            eps=eps,
-            d=d,
-            weight_decay=weight_decay,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-2
+    beta2_decay: Rate = -0.8
+    eps: tuple[float | None, float] = (None, 1e-3)
+    d: Rate = 1.0
+    weight_decay: Rate = 0.0
+    maximize: bool = False
 
     def _checked(self, name: str, value: Any) -> Any:
         if name == "eps":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from .._parameter import Parameter
 from .._tensor import Tensor
 from .._trace import Trace
 from ._optimizer import Optimizer
-from ._options import Options, Rate
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack  # typing.Unpack needs Python 3.11
+from ._options import Rate
 
 # Gradients of the loss of this mini-batch at other parameters.
 GradientsAt = Callable[[Sequence[_core.Value]], "list[_core.Value]"]
@@ -66,27 +63,11 @@ class LBFGS(Optimizer):
     rule = "sgd"
     _fixed: ClassVar[Mapping[str, float]] = {"maximize": 0.0}  # the direction goes up already
 
-    history_size: int
-    damping: float
-    maximize: bool
-
-    def __init__(
-        self,
-        lr: Rate = 1.0,
-        history_size: int = 10,
-        damping: float = 0.0,
-        weight_decay: Rate = 0.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            history_size=history_size,
-            damping=damping,
-            weight_decay=weight_decay,
-            maximize=maximize,
-        )
+    lr: Rate = 1.0
+    history_size: int = 10
+    damping: float = 0.0
+    weight_decay: Rate = 0.0
+    maximize: bool = False
 
     def _checked(self, name: str, value: Any) -> Any:
         if name not in ("history_size", "damping", "maximize"):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from ._optimizer import Optimizer
-from ._options import Options, Rate
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack  # typing.Unpack needs Python 3.11
+from ._options import Rate
 
 
 class SGD(Optimizer):
@@ -38,25 +35,12 @@ class SGD(Optimizer):
 
     rule = "sgd"
 
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        momentum: Rate = 0.0,
-        dampening: Rate = 0.0,
-        weight_decay: Rate = 0.0,
-        nesterov: bool = False,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-3
+    momentum: Rate = 0.0
+    dampening: Rate = 0.0
+    weight_decay: Rate = 0.0
+    nesterov: bool = False
+    maximize: bool = False
 
 
 class ASGD(Optimizer):
@@ -86,19 +70,12 @@ class ASGD(Optimizer):
 
     rule = "asgd"
 
-    def __init__(
-        self,
-        lr: Rate = 1e-2,
-        lambd: Rate = 1e-4,
-        alpha: Rate = 0.75,
-        t0: Rate = 1e6,
-        weight_decay: Rate = 0.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options, lr=lr, lambd=lambd, alpha=alpha, t0=t0, weight_decay=weight_decay, maximize=maximize
-        )
+    lr: Rate = 1e-2
+    lambd: Rate = 1e-4
+    alpha: Rate = 0.75
+    t0: Rate = 1e6
+    weight_decay: Rate = 0.0
+    maximize: bool = False
 
 
 class Rprop(Optimizer):
@@ -125,15 +102,10 @@ class Rprop(Optimizer):
     rule = "rprop"
     _several: ClassVar = {"etas": ("eta_minus", "eta_plus"), "step_sizes": ("step_size_min", "step_size_max")}
 
-    def __init__(
-        self,
-        lr: Rate = 1e-2,
-        etas: tuple[Rate, Rate] = (0.5, 1.2),
-        step_sizes: tuple[Rate, Rate] = (1e-6, 50.0),
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(options, lr=lr, etas=etas, step_sizes=step_sizes, maximize=maximize)
+    lr: Rate = 1e-2
+    etas: tuple[Rate, Rate] = (0.5, 1.2)
+    step_sizes: tuple[Rate, Rate] = (1e-6, 50.0)
+    maximize: bool = False
 
 
 class Lion(Optimizer):
@@ -159,15 +131,10 @@ class Lion(Optimizer):
     rule = "lion"
     _several: ClassVar = {"betas": ("beta1", "beta2")}
 
-    def __init__(
-        self,
-        lr: Rate = 1e-4,
-        betas: tuple[Rate, Rate] = (0.9, 0.99),
-        weight_decay: Rate = 0.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(options, lr=lr, betas=betas, weight_decay=weight_decay, maximize=maximize)
+    lr: Rate = 1e-4
+    betas: tuple[Rate, Rate] = (0.9, 0.99)
+    weight_decay: Rate = 0.0
+    maximize: bool = False
 
 
 class LARS(Optimizer):
@@ -197,24 +164,10 @@ class LARS(Optimizer):
 
     rule = "lars"
 
-    def __init__(
-        self,
-        lr: Rate = 1e-3,
-        momentum: Rate = 0.9,
-        weight_decay: Rate = 0.0,
-        trust_coefficient: Rate = 1e-3,
-        eps: Rate = 0.0,
-        nesterov: bool = False,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            trust_coefficient=trust_coefficient,
-            eps=eps,
-            nesterov=nesterov,
-            maximize=maximize,
-        )
+    lr: Rate = 1e-3
+    momentum: Rate = 0.9
+    weight_decay: Rate = 0.0
+    trust_coefficient: Rate = 1e-3
+    eps: Rate = 0.0
+    nesterov: bool = False
+    maximize: bool = False

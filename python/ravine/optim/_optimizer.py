@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
 from .. import _core
 from .._numbers import flag, number
-from ._options import OPTIONS, Group, Options, Rate, checked_option
+from ._options import Group, Rate, checked_option
 
 if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform  # typing's needs Python 3.11
+
     from ._average import Average
     from ._lbfgs import CurvatureMemory
+else:
+
+    def dataclass_transform(**_):
+        return lambda cls: cls
+
 
 LearningRate: TypeAlias = "float | Callable[[int], float]"
 
@@ -48,7 +56,43 @@ class ScheduledNumber(NamedTuple):
         return number(owner, f"{self.label} in step {step}", value, self.limits.low, below=self.limits.below)
 
 
-class Optimizer:
+class _Option(NamedTuple):
+    default: Any
+    init: bool
+
+
+def option(*, default: Any, init: bool = True, kw_only: Literal[True] = True) -> Any:
+    """A field of `Optimizer`: a keyword argument, or, where `init` is false, an attribute alone."""
+    return _Option(default, init)
+
+
+def _signature_of(cls: type[Optimizer]) -> inspect.Signature:
+    """lr and the rule's numbers, from the annotations of the class and its bases, then the options."""
+    numbers = {
+        name: annotation
+        for base in reversed(cls.__mro__)
+        for name, annotation in vars(base).get("__annotations__", {}).items()
+        if not (name.startswith("_") or name in OPTIONS or annotation.startswith("ClassVar"))
+    }
+    kind = inspect.Parameter
+    positional = [
+        kind(name, kind.POSITIONAL_OR_KEYWORD, default=getattr(cls, name, kind.empty), annotation=annotation)
+        for name, annotation in numbers.items()
+    ]
+    annotations = Optimizer.__annotations__
+    options = [
+        kind(name, kind.KEYWORD_ONLY, default=default, annotation=annotations[name])
+        for name, default in OPTIONS.items()
+    ]
+    return inspect.Signature([*positional, *options])
+
+
+@dataclass_transform(field_specifiers=(option,))
+class _Description:
+    """Classes whose arguments are declared as fields."""
+
+
+class Optimizer(_Description):
     """Base of the optimizers: a rule of the engine and its hyperparameters.
 
     An optimizer holds no state; each `TrainStep` keeps the state of its parameters. Hyperparameters are
@@ -97,30 +141,39 @@ class Optimizer:
     _fixed: ClassVar[Mapping[str, float]] = {}
     """Numbers of the engine that make the class what it is."""
 
+    # Of every optimizer; rules declare their own numbers in the same way, as fields of a dataclass.
     lr: Rate
-    groups: Sequence[Group]
-    no_decay: bool
-    clip_value: float | None
-    clip_norm: float | None
-    clip_global_norm: float | None
-    clip_adaptive: float | None
-    noise: tuple[float, float] | None
-    skip_nonfinite: bool
-    accumulate: int
-    average: Average | None
-    _version: int  # counts changes
-    _last_lr: float | None
-    _complete: bool  # whether every attribute is set
+    groups: Sequence[Group] = option(default=())
+    no_decay: bool = option(default=False)
+    clip_value: float | None = option(default=None)
+    clip_norm: float | None = option(default=None)
+    clip_global_norm: float | None = option(default=None)
+    clip_adaptive: float | None = option(default=None)
+    noise: float | tuple[float, float] | None = option(default=None)
+    skip_nonfinite: bool = option(default=False)
+    accumulate: int = option(default=1)
+    average: Average | None = option(default=None)
 
-    def __init__(self, options: Options, **hyper: Any) -> None:
+    _version: int = option(default=0, init=False)  # counts changes
+    _last_lr: float | None = option(default=None, init=False)
+    _complete: bool = option(default=False, init=False)  # whether every attribute is set
+
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__init__ is Optimizer.__init__:
+            cls.__signature__ = _signature_of(cls)
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        try:
+            given = self.__signature__.bind(*arguments, **named)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}") from None
+        given.apply_defaults()
         fields = self.__dict__
-        fields.update(_version=0, _last_lr=None, _complete=False)
-        unknown = [name for name in options if name not in OPTIONS]
-        if unknown:
-            raise TypeError(f"{type(self).__name__}: unexpected argument {unknown[0]!r}")
-        for name, value in hyper.items():
-            setattr(self, name, value)
-        for name, value in {**OPTIONS, **options}.items():
+        fields.update(PRIVATE)
+        for name, value in given.arguments.items():
             setattr(self, name, value)
         self._check_together()
         fields["_complete"] = True
@@ -235,7 +288,7 @@ class Optimizer:
     def _noise_std(self, step: int) -> float:
         if self.noise is None:
             return 0.0
-        eta, gamma = self.noise
+        eta, gamma = cast("tuple[float, float]", self.noise)  # as it is kept
         return (eta / (1 + step) ** gamma) ** 0.5
 
     def _preconditioner(self) -> CurvatureMemory | None:
@@ -259,3 +312,11 @@ class Optimizer:
             if not name.startswith("_") and not (name in OPTIONS and value == OPTIONS[name])
         ]
         return f"{type(self).__name__}({', '.join(fields)})"
+
+
+# Wrappers hand on what they do not have themselves, so that none of these may stand in the class.
+_declared = {name: value for name, value in vars(Optimizer).items() if isinstance(value, _Option)}
+OPTIONS: dict[str, Any] = {name: value.default for name, value in _declared.items() if value.init}
+PRIVATE: dict[str, Any] = {name: value.default for name, value in _declared.items() if not value.init}
+for _name in _declared:
+    delattr(Optimizer, _name)

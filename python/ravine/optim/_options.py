@@ -4,49 +4,19 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .._numbers import flag, number, positive, whole
 from .._parameter import Parameter
 from ..nn import Module
 
 if TYPE_CHECKING:
-    from ._average import Average
     from ._optimizer import Optimizer
 
 Rate: TypeAlias = "float | Callable[[int], float]"
 Selection: TypeAlias = (
     "str | Parameter | Module | Iterable[str | Parameter | Module] | Callable[[str, Parameter], bool]"
 )
-
-
-class Options(TypedDict, total=False):
-    """Keyword arguments of every optimizer; `Optimizer` explains them."""
-
-    groups: Sequence[Group]
-    no_decay: bool
-    clip_value: float | None
-    clip_norm: float | None
-    clip_global_norm: float | None
-    clip_adaptive: float | None
-    noise: float | tuple[float, float] | None
-    skip_nonfinite: bool
-    accumulate: int
-    average: Average | None
-
-
-OPTIONS: dict[str, Any] = {
-    "groups": (),
-    "no_decay": False,
-    "clip_value": None,
-    "clip_norm": None,
-    "clip_global_norm": None,
-    "clip_adaptive": None,
-    "noise": None,
-    "skip_nonfinite": False,
-    "accumulate": 1,
-    "average": None,
-}
 
 
 def checked_option(owner: Optimizer, name: str, value: Any) -> Any:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from ._optimizer import Optimizer
-from ._options import Options, Rate
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack  # typing.Unpack needs Python 3.11
+from ._options import Rate
 
 
 class ScheduleFreeSGD(Optimizer):
@@ -36,23 +33,11 @@ class ScheduleFreeSGD(Optimizer):
 
     rule = "schedule_free_sgd"
 
-    def __init__(
-        self,
-        lr: Rate = 1.0,
-        beta: Rate = 0.9,
-        weight_decay: Rate = 0.0,
-        weight_lr_power: Rate = 2.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            beta=beta,
-            weight_decay=weight_decay,
-            weight_lr_power=weight_lr_power,
-            maximize=maximize,
-        )
+    lr: Rate = 1.0
+    beta: Rate = 0.9
+    weight_decay: Rate = 0.0
+    weight_lr_power: Rate = 2.0
+    maximize: bool = False
 
 
 class ScheduleFreeAdamW(Optimizer):
@@ -81,22 +66,9 @@ class ScheduleFreeAdamW(Optimizer):
     rule = "schedule_free_adamw"
     _several: ClassVar = {"betas": ("beta1", "beta2")}
 
-    def __init__(
-        self,
-        lr: Rate = 2.5e-3,
-        betas: tuple[Rate, Rate] = (0.9, 0.999),
-        eps: Rate = 1e-8,
-        weight_decay: Rate = 0.0,
-        weight_lr_power: Rate = 2.0,
-        maximize: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(
-            options,
-            lr=lr,
-            betas=betas,
-            eps=eps,
-            weight_decay=weight_decay,
-            weight_lr_power=weight_lr_power,
-            maximize=maximize,
-        )
+    lr: Rate = 2.5e-3
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: Rate = 0.0
+    weight_lr_power: Rate = 2.0
+    maximize: bool = False

@@ -111,13 +111,11 @@ class Lookahead(Wrapper):
     """
 
     _own = ("k", "alpha")
-    k: int
-    alpha: float
 
     def __init__(self, optimizer: Optimizer, k: int = 5, alpha: float = 0.5) -> None:
         super().__init__(optimizer)
-        self.k = k
-        self.alpha = alpha
+        self.k: int = k
+        self.alpha: float = alpha
 
     def _checked_own(self, name: str, value: Any) -> Any:
         if name == "k":
@@ -156,15 +154,13 @@ class SAM(Wrapper):
     """
 
     _own = ("rho", "adaptive")
-    rho: float
-    adaptive: bool
 
     def __init__(self, optimizer: Optimizer, rho: float = 0.05, adaptive: bool = False) -> None:
         super().__init__(optimizer)
         if optimizer._preconditioner() is not None or optimizer._sharpness()[0] != 0:
             raise ValueError(f"SAM: {type(optimizer).__name__} takes gradients at two places itself")
-        self.rho = rho
-        self.adaptive = adaptive
+        self.rho: float = rho
+        self.adaptive: bool = adaptive
 
     def _checked_own(self, name: str, value: Any) -> Any:
         if name == "adaptive":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -270,3 +271,19 @@ def test_same_bits_on_any_number_of_threads(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in RULES if name not in ("LARS", "LAMB", "Adafactor")])
 def test_same_bits_for_one_large_and_many_small_parameters(name: str) -> None:
     np.testing.assert_array_equal(many_steps(name, [20_000]), many_steps(name, [37, 1, 8200, 500, 11_262]))
+
+
+def test_arguments_are_those_declared_and_the_options_of_all() -> None:
+    parameters = inspect.signature(optim.AdamW).parameters
+    assert list(parameters)[:6] == ["lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"]
+    assert parameters["weight_decay"].default == 1e-2
+    assert inspect.signature(optim.Adam).parameters["weight_decay"].default == 0.0
+    keyword_only = {name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert {"groups", "no_decay", "clip_norm", "noise", "accumulate", "average"} < keyword_only
+    optimizer = optim.AdamW(0.1, (0.8, 0.9), clip_norm=2)
+    assert (optimizer.lr, optimizer.betas, optimizer.weight_decay) == (0.1, (0.8, 0.9), 1e-2)
+    assert (optimizer.clip_norm, optimizer.clip_value, optimizer.groups) == (2.0, None, ())
+    with pytest.raises(TypeError, match="AdamW: multiple values for argument 'lr'"):
+        optim.AdamW(0.1, lr=0.1)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="AdamW: too many positional arguments"):
+        optim.AdamW(0.1, (0.8, 0.9), 1e-8, 0.0, False, False, ())  # type: ignore[misc]

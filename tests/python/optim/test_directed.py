@@ -129,7 +129,7 @@ def test_skipping(build: Any) -> None:
         (lambda: optim.Adafactor(eps=1e-3), TypeError, "eps must be a pair"),  # type: ignore[arg-type]
         (lambda: optim.Adafactor(beta2_decay=0.5), ValueError, "beta2_decay must be at most 0"),
         (lambda: optim.Adafactor(d=0.0), ValueError, "d must be a finite number at least 1"),
-        (lambda: optim.Muon(decay=0.5), TypeError, "unexpected argument 'decay'"),  # type: ignore[call-arg]
+        (lambda: optim.Muon(decay=0.5), TypeError, "unexpected keyword argument 'decay'"),  # type: ignore[call-arg]
     ],
 )
 def test_errors(build: Any, error: type[Exception], message: str) -> None:

@@ -159,8 +159,8 @@ def test_errors_when_a_step_begins(optimizer: Any, error: type[Exception], messa
         (lambda: optim.SGD(groups=[optim.Group("*", lr=-1)]), ValueError, "lr must be a finite number"),
         (lambda: optim.SGD(groups=[optim.Group("*", beta=1)]), AttributeError, "no hyperparameter 'beta'"),
         (lambda: optim.SGD(groups=["vector"]), TypeError, "groups must be optim.Group, got str"),  # type: ignore
-        (lambda: optim.SGD(nodecay=True), TypeError, "SGD: unexpected argument 'nodecay'"),  # type: ignore
-        (lambda: optim.Adam(decoupled_weight_decay=True), TypeError, "unexpected argument"),  # type: ignore
+        (lambda: optim.SGD(nodecay=True), TypeError, "SGD: got an unexpected keyword argument 'nodecay'"),  # type: ignore
+        (lambda: optim.Adam(decoupled_weight_decay=True), TypeError, "unexpected keyword argument"),  # type: ignore
         (lambda: optim.Adan(betas=(0.9, 0.9)), TypeError, "betas must be three numbers"),  # type: ignore
         (lambda: optim.Rprop(etas=(0.5, 0.9)), ValueError, r"etas\[1\] must be a finite number at least 1"),
         (lambda: optim.Rprop(step_sizes=(1.0, 0.1)), ValueError, "Rprop: step_size_min = 1 is above"),

@@ -267,7 +267,7 @@ def test_random_losses_are_refused() -> None:
         ({"damping": -1.0}, ValueError, "damping must be a finite number at least 0, got -1"),
         ({"damping": "a"}, TypeError, "damping must be a number, got 'a'"),
         ({"lr": -1.0}, ValueError, "lr must be a finite number at least 0, got -1"),
-        ({"momentum": 0.9}, TypeError, "unexpected argument 'momentum'"),
+        ({"momentum": 0.9}, TypeError, "unexpected keyword argument 'momentum'"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
