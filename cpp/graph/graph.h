@@ -112,6 +112,11 @@ struct Op {
   // after everything that can fail).
   bool (*can_update)(const Node& node) = nullptr;
   void (*lower_update)(Lowering& lowering, const Node& node, const ParameterUpdate& update) = nullptr;
+  // For a sum: whether it adds the rows of a matrix [m, n] to [n], as a bias's gradient does.
+  bool (*sums_rows)(const Node& node) = nullptr;
+  // For a product [m, k] x [k, n]: its kernel, and that of lower_update, can sum the rows of the transpose of
+  // input 0 while it reads it (Lowering::sum_left_to).
+  bool can_sum_rows = false;
   // For a product of input 0 with a filter, input 1, that depends on states alone: its output from the filter
   // in a form that is worth keeping. `scale` [output channels], if there is one, multiplies the filter. An
   // empty list where the node is best as it is; not with a scale. `inputs` are the node's, in the new graph.

@@ -55,6 +55,11 @@ class Lowering {
   void prepare_epilogue(const Node& node);
   // The node was not lowered: the effect that reads it calls Op::lower_update.
   bool left_to_effect(const Node& node) const { return left_to_effect_.contains(&node); }
+  // The sum (Op::sums_rows) that this product computes besides; its memory is there.
+  const Node* sum_left_to(const Node& product) const {
+    const auto place = sums_left_to_products_.find(&product);
+    return place == sums_left_to_products_.end() ? nullptr : place->second;
+  }
   // Memory for an output, dense in the given order.
   View create(Value output, Layout layout = Layout::row_major);
   // The output is another name for (part of) existing memory.
@@ -127,6 +132,7 @@ class Lowering {
   std::map<Value, View, ValueOrder> views_;
   std::map<Value, View, ValueOrder> dense_copies_[2];  // by Layout
   std::set<const Node*> left_to_effect_;
+  std::map<const Node*, const Node*> sums_left_to_products_;  // by product
   std::vector<std::pair<int, int>>
       reuse_hints_;  // (output, input) storages that may be one if the input's life ends there
 };

@@ -71,11 +71,23 @@ MatrixC<T> output_of(const GemmArgs& args, T* c, std::int64_t index) {
 }
 
 template <class T>
+MatrixA<T> left_of(const GemmArgs& args, const T* a, T* row_sums) {
+  return {a, args.a.row_stride, args.a.column_stride, row_sums};
+}
+// Where A is not the left operand, or is not read in blocks.
+template <class T>
+void sum_rows_apart(const GemmArgs& args, const Team& team) {
+  if (args.row_sums == nullptr) return;
+  const MatrixA<T> a = left_of<T>(args, static_cast<const T*>(args.a.data), static_cast<T*>(args.row_sums));
+  a.sum(share_of(args.m, panel_rows, team.rank, team.size), {0, args.k}, false);
+}
+
+template <class T>
 void run_blocked(const GemmArgs& args, const Plan& plan, const Team& team) {
   const Share mine = share<T>(plan.batch, args.m, args.n, team);
   for (std::int64_t index = mine.products.begin; index < mine.products.end; ++index) {
     const Matrices<T> at = matrices_of<T>(args, index);
-    multiply<T>(MatrixA<T>{at.a, args.a.row_stride, args.a.column_stride},
+    multiply<T>(left_of<T>(args, at.a, static_cast<T*>(args.row_sums)),
                 MatrixB<T>{at.b, args.b.row_stride, args.b.column_stride}, output_of(args, at.c, index),
                 mine.rows, mine.columns, Range{0, args.k}, args.accumulate, team.scratch,
                 blocked_run_depth<T>(args));
@@ -86,15 +98,19 @@ template <class T>
 void run_split(const GemmArgs& args, const Plan& plan, const Team& team) {
   const std::int64_t m = args.m, n = args.n;
   T* const partials = static_cast<T*>(args.workspace);  // [splits][batch][m][n]
+  // [splits][m]
+  T* const row_sums = args.row_sums == nullptr ? nullptr : partials + plan.splits * plan.batch * m * n;
   const Share mine = share<T>(plan.splits * plan.batch, m, n, team);
   for (std::int64_t part = mine.products.begin; part < mine.products.end; ++part) {
     const Matrices<T> at = matrices_of<T>(args, part % plan.batch);
-    multiply<T>(MatrixA<T>{at.a, args.a.row_stride, args.a.column_stride},
+    multiply<T>(left_of<T>(args, at.a, row_sums == nullptr ? nullptr : row_sums + part * m),
                 MatrixB<T>{at.b, args.b.row_stride, args.b.column_stride},
                 MatrixC<T>{partials + part * m * n, n}, mine.rows, mine.columns,
                 split_of(args.k, part / plan.batch, plan.splits), false, team.scratch);
   }
   team.barrier();
+  if (row_sums != nullptr && team.rank == 0)
+    add_splits(static_cast<T*>(args.row_sums), row_sums, m, plan.splits, m, false);
   const Pieces rows = pieces_of(plan.batch * m, team);
   for (std::int64_t row = rows.begin; row < rows.end; ++row) {
     const std::int64_t index = row / m;
@@ -140,6 +156,7 @@ struct TransposedC {
 
 template <class T>
 void run_swapped(const GemmArgs& args, const Plan& plan, const Team& team) {
+  sum_rows_apart<T>(args, team);
   const Share mine = share<T>(plan.batch, args.n, args.m, team);
   for (std::int64_t index = mine.products.begin; index < mine.products.end; ++index) {
     const Matrices<T> at = matrices_of<T>(args, index);
@@ -153,6 +170,7 @@ void run_swapped(const GemmArgs& args, const Plan& plan, const Team& team) {
 
 template <class T>
 void run_dot(const GemmArgs& args, const Plan& plan, const Team& team) {
+  sum_rows_apart<T>(args, team);
   const std::int64_t strips = divide_up(args.n, lanes<T>);
   const Pieces pieces = pieces_of(plan.batch * strips, team);
   for (std::int64_t piece = pieces.begin; piece < pieces.end;) {
@@ -198,7 +216,8 @@ template <class T>
 std::size_t gemm_workspace(const GemmArgs& args) {
   const Plan plan = plan_of<T>(args);
   if (plan.method != Method::split && plan.method != Method::swapped) return 0;
-  return static_cast<std::size_t>(plan.splits * plan.batch * args.m * args.n) * sizeof(T);
+  const std::int64_t row_sums = plan.method == Method::split ? args.m : 0;
+  return static_cast<std::size_t>(plan.splits * (plan.batch * args.m * args.n + row_sums)) * sizeof(T);
 }
 template std::size_t gemm_workspace<float>(const GemmArgs&);
 template std::size_t gemm_workspace<double>(const GemmArgs&);

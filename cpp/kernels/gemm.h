@@ -19,6 +19,10 @@ struct GemmArgs {
   std::int64_t batch_extents[max_rank] = {};
   GemmOperand a, b, c;      // c.column_stride is 1
   bool accumulate = false;  // add to what C holds
+  // Of one product (batch_rank 0) with n > 0: [m], the sums of A's rows, made while A is read. If A is the
+  // transposed gradient of a linear layer's output and B its input, C is the weight's gradient and this the
+  // bias's.
+  void* row_sums = nullptr;
   const TileProgram* epilogue =
       nullptr;  // rows are batch * m; runs on blocks of C when complete, before the kernel returns
   void* workspace = nullptr;  // shared by the team, workspace_bytes(args) large

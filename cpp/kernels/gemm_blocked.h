@@ -316,6 +316,9 @@ class Multiplication {
         else look_ahead(args, args.b, 0);
         block_of_a.multiply(args, i, smaller(micro_rows, block.end - i), vectors, first_panel);
       }
+      if constexpr (requires { a_.row_sums; }) {
+        if (a_.row_sums != nullptr && j == 0) a_.sum(block, run, run.begin > depth_.begin);
+      }
     });
   }
 

@@ -152,11 +152,40 @@ enum class AAccess { adjacent, by_rows, packed };
 // Shortest run, but for the first and last, that a source read by rows has.
 inline constexpr std::int64_t min_run = 8;
 
+// to[i] = (to[i] +) a[i * row_stride] + a[i * row_stride + column_stride] + ... of `depth` numbers, for rows
+// i. Four chains of additions, so that none waits for the one before.
+template <class T>
+void sum_rows(T* to, const T* a, std::int64_t row_stride, std::int64_t column_stride, std::int64_t rows,
+              std::int64_t depth, bool accumulate) {
+  constexpr int chains = 4;
+  const auto sum_panel = [&](T* sums, const T* from, std::int64_t stride, int height) RAVINE_INLINE_LAMBDA {
+    T chain[chains][panel_rows] = {};
+    std::int64_t p = 0;
+    for (; p + chains <= depth; p += chains)
+#pragma GCC unroll 4
+      for (int c = 0; c < chains; ++c)
+        for (int i = 0; i < height; ++i) chain[c][i] += from[i * stride + (p + c) * column_stride];
+    for (; p < depth; ++p)
+      for (int i = 0; i < height; ++i) chain[p % chains][i] += from[i * stride + p * column_stride];
+    for (int i = 0; i < height; ++i) {
+      const T sum = (chain[0][i] + chain[1][i]) + (chain[2][i] + chain[3][i]);
+      sums[i] = accumulate ? sums[i] + sum : sum;
+    }
+  };
+  for (std::int64_t i = 0; i < rows; i += panel_rows) {
+    const T* const from = a + i * row_stride;
+    const int height = static_cast<int>(smaller(panel_rows, rows - i));
+    if (height == panel_rows && row_stride == 1) sum_panel(to + i, from, 1, panel_rows);
+    else sum_panel(to + i, from, row_stride, height);
+  }
+}
+
 // A [m, k] in memory.
 template <class T>
 struct MatrixA {
   const T* data;
   std::int64_t row_stride, column_stride;
+  T* row_sums = nullptr;  // [m], if they are wanted
 
   AAccess access() const {
     if (column_stride == 1) return AAccess::by_rows;
@@ -164,6 +193,10 @@ struct MatrixA {
   }
   std::int64_t step() const { return column_stride; }
   const T* at(std::int64_t i, std::int64_t p) const { return data + i * row_stride + p * column_stride; }
+  void sum(Range rows, Range depth, bool accumulate) const {
+    sum_rows(row_sums + rows.begin, at(rows.begin, depth.begin), row_stride, column_stride, rows.size(),
+             depth.size(), accumulate);
+  }
 
   std::int64_t point(const T** to, std::int64_t* run_depths, std::int64_t first_row, int rows,
                      Range depth) const {

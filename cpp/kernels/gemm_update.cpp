@@ -60,7 +60,8 @@ template <class T>
 void gemm_update(const GemmUpdateArgs& args, const Team& team) {
   if (args.fault != nullptr && args.fault->code != 0) return;
   const GemmArgs& product = args.product;
-  const MatrixA<T> a{static_cast<const T*>(product.a.data), product.a.row_stride, product.a.column_stride};
+  const MatrixA<T> a{static_cast<const T*>(product.a.data), product.a.row_stride, product.a.column_stride,
+                     static_cast<T*>(product.row_sums)};
   const MatrixB<T> b{static_cast<const T*>(product.b.data), product.b.row_stride, product.b.column_stride};
   T* const gradient = reinterpret_cast<T*>(team.scratch + operand_bytes<T>);
 

@@ -116,6 +116,15 @@ void set_matrices(kernels::GemmArgs& args, const View& a, const View& b) {
   args.b.column_stride = b.strides.back();
 }
 
+// The sum that the product takes over, if there is one; what to say of it.
+template <class Args>
+const char* sum_rows(Lowering& lowering, const Node& node, Call<Args>& call, kernels::GemmArgs& product) {
+  const Node* const sum = lowering.sum_left_to(node);
+  if (sum == nullptr) return "";
+  call.write(product.row_sums, lowering.view(sum->out()));
+  return ", row sums";
+}
+
 void lower_matmul(Lowering& lowering, const Node& node) {
   const View a = lowering.view(node.inputs[0]), b = lowering.view(node.inputs[1]);
   const Shape a_batch = batch_of(a.shape), b_batch = batch_of(b.shape);
@@ -148,7 +157,7 @@ void lower_matmul(Lowering& lowering, const Node& node) {
     set_batch(args, full, a, b, c_rows);
   }
   call.workspace(args.workspace, lowering.floats(node).gemm_workspace(args));
-  call.describe(str(a.shape, " x ", b.shape));
+  call.describe(str(a.shape, " x ", b.shape, sum_rows(lowering, node, call, args)));
   const double m = static_cast<double>(batch * rows), n = static_cast<double>(columns),
                k = static_cast<double>(depth);
   call.cost(2 * m * n * k,
@@ -180,7 +189,7 @@ void lower_update(Lowering& lowering, const Node& node, const ParameterUpdate& u
   call.args.update = update.update;
   call.args.step = update.step;
   call.args.fault = lowering.fault();
-  call.describe(str(a.shape, " x ", b.shape, "  + ", update.rule));
+  call.describe(str(a.shape, " x ", b.shape, sum_rows(lowering, node, call, product), "  + ", update.rule));
   const double elements = static_cast<double>(numel(update.parameter.shape));
   call.cost(2 * elements * static_cast<double>(product.k) + update.flops,
             6 * elements * static_cast<double>(size_of(a.dtype)));
@@ -196,6 +205,7 @@ const Op matmul_op{.name = "matmul",
                    .lower = lower_matmul,
                    .epilogue_axis = columns_axis,
                    .can_update = can_update,
-                   .lower_update = lower_update};
+                   .lower_update = lower_update,
+                   .can_sum_rows = true};
 
 }  // namespace ravine

@@ -54,7 +54,9 @@ class Operand:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
-        return array if dtype is None else array.astype(dtype, copy=False)
+        if copy is False and dtype is not None and array.dtype != dtype:
+            raise ValueError(f"{self!r} is no {np.dtype(dtype)} array: a view of its numbers cannot be one")
+        return array.astype(array.dtype if dtype is None else dtype, copy=bool(copy))
 
     def __float__(self) -> float:
         return float(self.numpy().item())

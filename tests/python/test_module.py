@@ -333,3 +333,15 @@ def test_output_memory_is_the_callers() -> None:
     first[...] = 7
     second = net(x)
     assert (x == 0).all() and (second == 0).all() and first.base is None
+
+
+def test_numpy_copies_a_parameter_unless_a_view_will_do() -> None:
+    weight = nn.Linear(2, 3).weight
+    copied, view = np.array(weight), np.asarray(weight)
+    before = copied.copy()
+    weight.data = np.zeros((3, 2))
+    np.testing.assert_array_equal(copied, before)
+    np.testing.assert_array_equal(view, 0)
+    assert np.array(weight, dtype="float64").dtype == np.float64
+    with pytest.raises(ValueError, match="no float64 array"):
+        weight.__array__(np.dtype("float64"), copy=False)

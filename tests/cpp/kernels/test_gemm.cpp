@@ -89,6 +89,9 @@ void check(const KernelTable& table, const Case& c) {
   args.c.row_stride = c_stride;
   args.c.column_stride = 1;
   args.accumulate = c.accumulate;
+  const bool with_row_sums = c.batch.empty() && c.n > 0 && !c.accumulate;
+  Buffer<T> row_sums(with_row_sums ? c.m : 0);
+  if (with_row_sums) args.row_sums = row_sums.data();
   const TileProgram epilogue = bias_relu<T>(table, batch * c.m, c.n, bias.data(), result.data(), c_stride);
   if (c.epilogue) args.epilogue = &epilogue;
 
@@ -115,13 +118,18 @@ void check(const KernelTable& table, const Case& c) {
   const std::size_t bytes = kernels.gemm_workspace(args);
   Buffer<std::uint8_t> workspace(static_cast<std::int64_t>(bytes));
   args.workspace = workspace.data();
-  run_same_bits(table, kernels.gemm, args, {result.memory()}, {workspace.memory()}, [&] {
+  run_same_bits(table, kernels.gemm, args, {result.memory(), row_sums.memory()}, {workspace.memory()}, [&] {
     if (!c.accumulate) return;
     for (std::int64_t row = 0; row < batch * c.m; ++row)
       for (std::int64_t j = 0; j < c.n; ++j) result[row * c_stride + j] = before[row * c_stride + j];
   });
   const double epsilon = std::numeric_limits<T>::epsilon();
   expect_close(result, expected, 2 * epsilon, epsilon * (8 + static_cast<double>(c.k)));
+  std::vector<double> sums(row_sums.size(), 0);
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    for (std::int64_t p = 0; p < c.k; ++p)
+      sums[i] += a[static_cast<std::int64_t>(i) * a_strides.row + p * a_strides.column];
+  expect_close(row_sums, sums, 2 * epsilon, epsilon * (8 + static_cast<double>(c.k)), "sums of A's rows");
 }
 
 void check_both(const std::vector<Case>& cases) {

@@ -50,6 +50,8 @@ void check(const KernelTable& table, Extents extents, bool a_transposed, bool b_
   Buffer<T> gradient(m * n), expected[3] = {copy_of(parameter), copy_of(mean), copy_of(square)};
   GemmArgs whole = product;
   whole.c = {gradient.data(), n, 1};
+  Buffer<T> expected_sums(m), sums(m);
+  whole.row_sums = expected_sums.data();
   const auto& kernels = table.of(dtype_of<T>);
   Buffer<std::uint8_t> workspace(static_cast<std::int64_t>(kernels.gemm_workspace(whole)));
   whole.workspace = workspace.data();
@@ -64,6 +66,7 @@ void check(const KernelTable& table, Extents extents, bool a_transposed, bool b_
   Buffer<T> results[3] = {Buffer<T>(m * n), Buffer<T>(m * n), Buffer<T>(m * n)};
   GemmUpdateArgs args;
   args.product = product;
+  args.product.row_sums = sums.data();
   args.segment.parameter = results[0].data();
   args.segment.slots[0] = results[1].data();
   args.segment.slots[1] = results[2].data();
@@ -71,7 +74,7 @@ void check(const KernelTable& table, Extents extents, bool a_transposed, bool b_
   args.update = update;
   args.step = &step;
   run_same_bits(table, kernels.gemm_update, args,
-                {results[0].memory(), results[1].memory(), results[2].memory()}, {}, [&] {
+                {results[0].memory(), results[1].memory(), results[2].memory(), sums.memory()}, {}, [&] {
                   std::copy(parameter.begin(), parameter.end(), results[0].begin());
                   std::copy(mean.begin(), mean.end(), results[1].begin());
                   std::copy(square.begin(), square.end(), results[2].begin());
@@ -81,6 +84,7 @@ void check(const KernelTable& table, Extents extents, bool a_transposed, bool b_
     for (std::int64_t at = 0; at < m * n; ++at)
       ASSERT_NEAR(results[i][at], expected[i][at], tolerance * (1 + std::abs(expected[i][at])))
           << "tensor " << i << ", element " << at;
+  expect_close(sums, expected_sums, 0, static_cast<double>(k) * std::numeric_limits<T>::epsilon(), "sums");
 }
 
 TEST(GemmUpdate, AsTheProductAndThenTheUpdate) {

@@ -1,4 +1,4 @@
-"""A large weight is updated inside the product that computes its gradient."""
+"""A large weight is updated inside the product that computes its gradient; its bias is summed there."""
 
 from __future__ import annotations
 
@@ -89,3 +89,46 @@ def test_a_weight_whose_gradient_reads_another_weight_waits() -> None:
     gradient = 2 / 512**2 * (512 * 0.01 * 0.02) * 512
     np.testing.assert_allclose(np.array(model.a), 0.01 - gradient * 0.02, rtol=1e-5)
     np.testing.assert_allclose(np.array(model.b), 0.02 - gradient * 0.01, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("batch", "width"), [(1, 30), (33, 1), (40, 70), (3000, 20)])
+def test_bias_gradients_are_summed_by_the_product(batch: int, width: int) -> None:
+    rv.seed(1)
+    model = nn.Sequential(nn.Linear(20, width), nn.Tanh(), nn.Linear(width, 5)).to("float64")
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(batch, 20)), generator.integers(0, 5, batch)
+    step = rv.TrainStep(model, nn.CrossEntropyLoss(), optim.SGD(lr=1.0))
+    before = {name: np.array(parameter) for name, parameter in model.named_parameters()}
+    step(x, y)
+    program = step.programs()[0].describe()
+    assert program.count("row sums") == 2
+    # By hand, from the outputs backwards.
+    hidden = np.tanh(x @ before["0.weight"].T + before["0.bias"])
+    logits = hidden @ before["2.weight"].T + before["2.bias"]
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    d_logits = (probabilities - np.eye(5)[y]) / batch
+    d_hidden = (d_logits @ before["2.weight"]) * (1 - hidden**2)
+    after = dict(model.named_parameters())
+    for name, gradient in {"2.bias": d_logits.sum(axis=0), "0.bias": d_hidden.sum(axis=0)}.items():
+        np.testing.assert_allclose(before[name] - np.array(after[name]), gradient, rtol=1e-9, atol=1e-15)
+
+
+def test_biases_of_a_group_that_is_updated_first() -> None:
+    """The sums come with the products of the weights, which another group updates later."""
+
+    def trained_biases(order: int) -> list[np.ndarray]:
+        rv.seed(2)
+        model = nn.Sequential(nn.Linear(20, WIDTH), nn.ReLU(), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 5))
+        named = dict(model.named_parameters())
+        biases = [parameter for name, parameter in named.items() if name.endswith("bias")]
+        weights = [parameter for name, parameter in named.items() if name.endswith("weight")]
+        groups = [optim.Group(biases, lr=0.1), optim.Group(weights, lr=0.05)][::order]
+        step = rv.TrainStep(model, nn.CrossEntropyLoss(), optim.SGD(lr=0.1, groups=groups))
+        generator = np.random.default_rng(0)
+        for _ in range(3):
+            step(generator.normal(size=(33, 20)).astype(np.float32), generator.integers(0, 5, 33))
+        return [np.array(parameter) for parameter in model.parameters()]
+
+    for a, b in zip(trained_biases(1), trained_biases(-1), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
