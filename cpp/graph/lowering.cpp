@@ -91,8 +91,8 @@ int Lowering::add_call(const char* kernel, std::shared_ptr<void> args, const voi
 
 void Lowering::bind(int call, const void** field, const View& view, bool write) {
   Storage& storage = program_.storages_[static_cast<std::size_t>(view.storage)];
-  if (storage.first_call < 0) storage.first_call = call;
-  storage.last_call = call;
+  storage.first_call = storage.first_call < 0 ? call : std::min(storage.first_call, call);
+  storage.last_call = std::max(storage.last_call, call);
   KernelCall& owner = program_.calls_[static_cast<std::size_t>(call)];
   (write ? owner.writes : owner.reads).push_back(view.storage);
   bindings_.push_back({field, view.storage, view.offset * static_cast<std::int64_t>(size_of(view.dtype))});
@@ -169,6 +169,37 @@ View Lowering::bind_output(int call, const kernels::TileProgram*& field, const N
   program_.calls_[static_cast<std::size_t>(call)].fused = expression.to_string();
   field = program.get();
   return block;
+}
+
+// ---- statistics
+// ------------------------------------------------------------------------------------------------
+
+const Lowering::Gatherer* Lowering::gatherer_of(Value values) const {
+  const auto place = gatherers_.find(values.node);
+  if (place == gatherers_.end() || *place->second.field != nullptr ||
+      values.shape() != values.node->outputs[0].shape || values.dtype() != values.node->input_dtype(0))
+    return nullptr;
+  const View& own = view(values);
+  return is_channels_last(own.shape, own.strides) ? &place->second : nullptr;
+}
+
+GatheredStatistics Lowering::gather_moments(Value values) {
+  const Gatherer* gatherer = gatherer_of(values);
+  if (gatherer == nullptr) return {};
+  const View& own = view(values);
+  auto statistics = std::make_shared<kernels::ColumnStatistics>();
+  statistics->columns = own.shape[1];
+  statistics->pieces = gatherer->pieces;
+  *gatherer->field = statistics.get();
+  using Access = Call<kernels::ColumnStatistics>;
+  const View partials =
+      temporary(DType::float64, Shape{kernels::partials_of(gatherer->pieces, own.shape[1])});
+  bind(gatherer->call, Access::address_of(statistics->values), own, /*write=*/false);
+  bind(gatherer->call, Access::address_of(statistics->partials), partials, /*write=*/true);
+  std::string& fused = program_.calls_[static_cast<std::size_t>(gatherer->call)].fused;
+  fused += fused.empty() ? "moments" : ", moments";
+  program_.statistics_.push_back(std::move(statistics));
+  return {partials, gatherer->pieces};
 }
 
 void Lowering::copy(const View& from, const View& to) {

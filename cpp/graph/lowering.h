@@ -39,6 +39,12 @@ struct ParameterUpdate {
   const char* rule = "";
 };
 
+// Statistics of columns that an earlier call gathers: its partial sums.
+struct GatheredStatistics {
+  View partials;
+  std::int64_t pieces = 0;  // 0: no call gathers them
+};
+
 class Lowering {
  public:
   Lowering(Program& program, const kernels::KernelTable& kernels);
@@ -89,6 +95,10 @@ class Lowering {
   void keep(const Array& array) { program_.kept_.push_back(array); }
   void target(std::shared_ptr<EffectTarget> target) { program_.targets_.push_back(std::move(target)); }
 
+  // Lets the call that computes `values`, where it can (Call::gathers), gather their moments over the axes
+  // other than 1 as well.
+  GatheredStatistics gather_moments(Value values);
+
   // An array outside the program.
   View external(const Array& array);
 
@@ -112,6 +122,14 @@ class Lowering {
     }
   };
 
+  // A call that can gather statistics of a node's outputs of this shape.
+  struct Gatherer {
+    int call;
+    const kernels::ColumnStatistics** field;
+    std::int64_t pieces;
+  };
+
+  const Gatherer* gatherer_of(Value values) const;
   // Operand i of a node's epilogue, from node.inputs, as its kernel addresses it.
   View epilogue_operand(const Node& node, std::size_t i, Layout layout);
   int add_storage(const Storage& storage);
@@ -133,6 +151,7 @@ class Lowering {
   std::map<Value, View, ValueOrder> dense_copies_[2];  // by Layout
   std::set<const Node*> left_to_effect_;
   std::map<const Node*, const Node*> sums_left_to_products_;  // by product
+  std::map<const Node*, Gatherer> gatherers_;
   std::vector<std::pair<int, int>>
       reuse_hints_;  // (output, input) storages that may be one if the input's life ends there
 };
@@ -163,6 +182,10 @@ class Call {
   void describe(std::string text) { lowering_.describe(index_, std::move(text)); }
   // Floating-point operations and bytes moved: what the choice of one or all threads rests on.
   void cost(double flops, double bytes) { lowering_.set_cost(index_, flops, bytes); }
+  // The kernel can gather statistics of the node's images while it computes them, in so many pieces.
+  void gathers(const kernels::ColumnStatistics*& field, const Node& node, std::int64_t pieces) {
+    if (pieces > 0) lowering_.gatherers_.insert({&node, {index_, &field, pieces}});
+  }
   // What the optimizer's rule writes, into the segment of an update.
   void update(kernels::ParameterSegment& segment, const ParameterUpdate& update) {
     segment.size = numel(update.parameter.shape);

@@ -97,6 +97,7 @@ class Program {
   std::vector<Array> written_;  // states that calls write
   std::vector<std::shared_ptr<Derived>> derived_;
   std::vector<std::shared_ptr<kernels::TileProgram>> epilogues_;
+  std::vector<std::shared_ptr<kernels::ColumnStatistics>> statistics_;
   SharedBytes arena_;
   std::int64_t arena_bytes_ = 0;
   std::size_t scratch_bytes_ = 0;

@@ -42,6 +42,17 @@ template void conv_forward<float>(const ConvForwardArgs&, const Team&);
 template void conv_forward<double>(const ConvForwardArgs&, const Team&);
 
 template <class T>
+std::int64_t conv_forward_pieces(const ConvForwardArgs& args) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (is_winograd(args.algorithm)) return winograd_forward_pieces(args);
+    if (has_few_channels(args.shape)) return few_channels_forward_pieces(args);
+  }
+  return 0;
+}
+template std::int64_t conv_forward_pieces<float>(const ConvForwardArgs&);
+template std::int64_t conv_forward_pieces<double>(const ConvForwardArgs&);
+
+template <class T>
 std::size_t conv_forward_workspace(const ConvForwardArgs& args) {
   if constexpr (std::is_same_v<T, float>)
     if (is_winograd(args.algorithm)) return winograd_forward_workspace(args);

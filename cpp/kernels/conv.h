@@ -2,6 +2,7 @@
 // groups], dense.
 #pragma once
 
+#include "kernels/norm.h"
 #include "kernels/tile.h"
 
 namespace ravine::kernels {
@@ -31,7 +32,8 @@ struct ConvForwardArgs {
   const TileProgram* epilogue = nullptr;  // [batch * out_height * out_width, out_channels]
   void* workspace = nullptr;
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
-  bool filter_is_transformed = false;  // it is the output of winograd_filter for this algorithm
+  bool filter_is_transformed = false;            // it is the output of winograd_filter for this algorithm
+  const ColumnStatistics* statistics = nullptr;  // of the epilogue's rows and columns
 };
 
 // A filter as Winograd's products read it, for many forward convolutions with the same one.

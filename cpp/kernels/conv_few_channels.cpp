@@ -6,6 +6,7 @@
 #include "kernels/elementwise.h"
 #include "kernels/gemm_pack.h"
 #include "kernels/scratch.h"
+#include "kernels/statistics.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 namespace {
@@ -260,7 +261,13 @@ void few_channels_forward(const ConvForwardArgs& args, const Team& team) {
     if (args.epilogue != nullptr)
       run_epilogue(*args.epilogue, output, s.out_channels, first, rows.size() * s.out_width, 0,
                    s.out_channels);
+    gather_statistics<T>(args.statistics, piece, 0, {first, first + rows.size() * s.out_width},
+                         {0, s.out_channels});
   }
+}
+
+std::int64_t few_channels_forward_pieces(const ConvForwardArgs& args) {
+  return args.shape.out_width > 0 ? args.shape.batch * Plan(args.shape).bands : 0;
 }
 
 void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team) {

@@ -10,6 +10,7 @@ bool has_few_channels(const ConvShape& s);
 
 void few_channels_forward(const ConvForwardArgs& args, const Team& team);
 void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team);
+std::int64_t few_channels_forward_pieces(const ConvForwardArgs& args);
 std::size_t few_channels_grad_filter_workspace(const ConvGradFilterArgs& args);
 
 }  // namespace ravine::kernels::RAVINE_ISA

@@ -6,6 +6,7 @@
 
 #include "core/team.h"
 #include "kernels/gemm_micro.h"
+#include "kernels/vector_loop.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
@@ -14,8 +15,6 @@ struct Range {
   std::int64_t size() const { return end - begin; }
 };
 
-RAVINE_INLINE constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
-RAVINE_INLINE constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 RAVINE_INLINE constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 RAVINE_INLINE constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
 

@@ -2,18 +2,13 @@
 // summed in T inside a piece and combined over the pieces in double, in the order of the rows.
 #include "kernels/norm.h"
 
+#include "kernels/column_sums.h"
 #include "kernels/table.h"
-#include "kernels/vector_loop.h"
-#include "simd/vec.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
 namespace {
 
-constexpr std::int64_t piece_rows = 128;
-constexpr std::int64_t max_block =
-    512;                       // columns that one thread sums side by side, its sums stay in the L1 cache
-constexpr int group_rows = 8;  // rows that are read together between two updates of the sums
 constexpr std::int64_t combine_columns = 64;
 
 // A narrow matrix is read as a wider one: `fold` rows side by side make a row of `width` columns, and rows
@@ -70,32 +65,6 @@ RAVINE_INLINE void for_each_run(const Block& block, std::int64_t columns, Body b
   }
 }
 
-template <int K>
-struct Rows {
-  static constexpr int count = K;
-};
-
-template <class Body>
-RAVINE_INLINE void for_each_row_group(std::int64_t begin, std::int64_t end, Body body) {
-  std::int64_t row = begin;
-  for (; row + group_rows <= end; row += group_rows) body(row, Rows<group_rows>{});
-  for (; row < end; ++row) body(row, Rows<1>{});
-}
-
-template <class T, int K>
-RAVINE_INLINE Vec<T> sum_pairwise(Vec<T> (&terms)[K]) {
-#pragma GCC unroll 8
-  for (int step = 1; step < K; step *= 2)
-#pragma GCC unroll 8
-    for (int k = 0; k < K; k += 2 * step) terms[k] += terms[k + step];
-  return terms[0];
-}
-
-template <class T>
-RAVINE_INLINE void set_zero(T* values, std::int64_t count) {
-  for_each_vector<T>(count, [&](std::int64_t i, auto n) { store(values + i, Vec<T>{}, n); });
-}
-
 // body(first, count): the columns that this thread combines.
 template <class Body>
 RAVINE_INLINE void for_each_column_range(std::int64_t columns, const Team& team, Body body) {
@@ -115,10 +84,7 @@ std::size_t column_moments_workspace(const ColumnMomentsArgs& args) {
 template std::size_t column_moments_workspace<float>(const ColumnMomentsArgs&);
 template std::size_t column_moments_workspace<double>(const ColumnMomentsArgs&);
 
-// Inside a piece the sums are of x - shift, with the piece's first row as the shift: a value of the sample
-// itself, so that sum(x - shift)^2 exceeds the sum of squared deviations by no more than the number of rows,
-// whatever the mean. Pieces are combined by Chan, Golub, LeVeque, "Updating formulae and a pairwise
-// algorithm" (1979).
+// Pieces are combined by Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm" (1979).
 template <class T>
 void column_moments(const ColumnMomentsArgs& args, const Team& team) {
   const ColumnPlan plan = plan_columns(args.rows, args.columns);
@@ -126,35 +92,8 @@ void column_moments(const ColumnMomentsArgs& args, const Team& team) {
 
   for_each_block(plan, args.workspace, team, [&](const Block& block) {
     alignas(64) T shift[max_block], sums[max_block], squares[max_block];
-    set_zero(sums, block.count);
-    set_zero(squares, block.count);
-    const auto set_shift = [&](std::int64_t row, auto group) {
-      constexpr int K = decltype(group)::count;
-      const T* x = input + row * plan.width + block.first;
-      for_each_vector<T>(block.count, [&](std::int64_t i, auto n) {
-        Vec<T> values[K];
-#pragma GCC unroll 8
-        for (int k = 0; k < K; ++k) values[k] = load(x + k * plan.width + i, n);
-        store(shift + i, sum_pairwise<T>(values) * splat(T(1) / K), n);
-      });
-    };
-    if (block.end - block.begin < group_rows) set_shift(block.begin, Rows<1>{});
-    else set_shift(block.begin, Rows<group_rows>{});
-    for_each_row_group(block.begin, block.end, [&](std::int64_t row, auto group) {
-      constexpr int K = decltype(group)::count;
-      const T* x = input + row * plan.width + block.first;
-      for_each_vector<T>(block.count, [&](std::int64_t i, auto n) {
-        const Vec<T> s = load(shift + i, n);
-        Vec<T> deviations[K], squared[K];
-#pragma GCC unroll 8
-        for (int k = 0; k < K; ++k) {
-          deviations[k] = load(x + k * plan.width + i, n) - s;
-          squared[k] = deviations[k] * deviations[k];
-        }
-        store(sums + i, load(sums + i, n) + sum_pairwise<T>(deviations), n);
-        store(squares + i, load(squares + i, n) + sum_pairwise<T>(squared), n);
-      });
-    });
+    sum_deviations(input + block.begin * plan.width + block.first, plan.width, block.end - block.begin,
+                   block.count, shift, sums, squares);
     const double count = static_cast<double>(block.end - block.begin);
     const double share = 1 / count;
     double* deviations = block.partial + plan.width;
@@ -231,24 +170,9 @@ void column_grad_sums(const ColumnGradSumsArgs& args, const Team& team) {
     for_each_run(block, args.columns, [&](std::int64_t i, std::int64_t column, std::int64_t n) {
       for (std::int64_t k = 0; k < n; ++k) means[i + k] = mean[column + k];
     });
-    set_zero(sums, block.count);
-    set_zero(products, block.count);
-    for_each_row_group(block.begin, block.end, [&](std::int64_t row, auto group) {
-      constexpr int K = decltype(group)::count;
-      const T* x = input + row * plan.width + block.first;
-      const T* dy = grad_output + row * plan.width + block.first;
-      for_each_vector<T>(block.count, [&](std::int64_t i, auto n) {
-        const Vec<T> m = load(means + i, n);
-        Vec<T> grads[K], weighted[K];
-#pragma GCC unroll 8
-        for (int k = 0; k < K; ++k) {
-          grads[k] = load(dy + k * plan.width + i, n);
-          weighted[k] = grads[k] * (load(x + k * plan.width + i, n) - m);
-        }
-        store(sums + i, load(sums + i, n) + sum_pairwise<T>(grads), n);
-        store(products + i, load(products + i, n) + sum_pairwise<T>(weighted), n);
-      });
-    });
+    const std::int64_t start = block.begin * plan.width + block.first;
+    sum_gradients(input + start, grad_output + start, means, plan.width, block.end - block.begin, block.count,
+                  sums, products);
     for (std::int64_t i = 0; i < block.count; ++i) {
       block.partial[i] = static_cast<double>(sums[i]);
       block.partial[plan.width + i] = static_cast<double>(products[i]);

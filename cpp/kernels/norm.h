@@ -28,6 +28,25 @@ struct ColumnGradSumsArgs {
   void* workspace = nullptr;
 };
 
+// The moments of a result's columns, gathered by the kernel that computes it while each block is in the
+// cache. The kernel cuts its rows into pieces by shape alone; combining the pieces is a call of its own.
+struct ColumnStatistics {
+  std::int64_t columns = 0, pieces = 0;
+  const void* values = nullptr;  // dense [rows, columns]: the kernel's result, or an output of its epilogue
+  // [pieces][2][columns]: means and sums of squared deviations; then the number of rows of each piece.
+  double* partials = nullptr;
+};
+constexpr std::int64_t partials_of(std::int64_t pieces, std::int64_t columns) {
+  return pieces * (2 * columns + 1);
+}
+
+struct CombineMomentsArgs {
+  std::int64_t columns = 0, pieces = 0;
+  const double* partials = nullptr;
+  void* mean = nullptr;      // [columns]; NaN where there are no rows
+  void* variance = nullptr;  // [columns]
+};
+
 // LayerNorm over dense rows: y = (x - mean) rstd gamma + beta; gamma and beta [columns] or null; keeps mean
 // and rstd [rows].
 struct LayerNormArgs {

@@ -18,6 +18,11 @@ RAVINE_FLOAT_KERNELS(RAVINE_DECLARE_KERNEL)
   std::size_t name##_workspace(const Args& args);
 RAVINE_WORKSPACE_KERNELS(RAVINE_DECLARE_WORKSPACE)
 #undef RAVINE_DECLARE_WORKSPACE
+#define RAVINE_DECLARE_PIECES(name, Args) \
+  template <class T>                      \
+  std::int64_t name##_pieces(const Args& args);
+RAVINE_GATHERING_KERNELS(RAVINE_DECLARE_PIECES)
+#undef RAVINE_DECLARE_PIECES
 Kernel<ReduceArgs> reduce_kernel(Reduction reduction, DType dtype);
 std::size_t reduce_workspace(Reduction reduction, DType dtype, const ReduceArgs& args);
 Kernel<GatherArgs> gather_kernel(DType dtype);
@@ -32,6 +37,9 @@ constexpr FloatKernels float_kernels() {
 #undef RAVINE_SET
 #define RAVINE_SET(name, Args) kernels.name##_workspace = name##_workspace<T>;
   RAVINE_WORKSPACE_KERNELS(RAVINE_SET)
+#undef RAVINE_SET
+#define RAVINE_SET(name, Args) kernels.name##_pieces = name##_pieces<T>;
+  RAVINE_GATHERING_KERNELS(RAVINE_SET)
 #undef RAVINE_SET
   return kernels;
 }

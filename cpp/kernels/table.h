@@ -24,6 +24,11 @@ using Kernel = void (*)(const Args& args, const Team& team);
 template <class Args>
 using WorkspaceBytes = std::size_t (*)(const Args& args);
 
+// Into how many pieces a kernel cuts its rows where it gathers statistics; 0: it does not for these
+// arguments.
+template <class Args>
+using StatisticsPieces = std::int64_t (*)(const Args& args);
+
 // The kernels of one floating dtype. X(member, Args)
 #define RAVINE_FLOAT_KERNELS(X)               \
   X(gemm, GemmArgs)                           \
@@ -37,6 +42,7 @@ using WorkspaceBytes = std::size_t (*)(const Args& args);
   X(cross_entropy_grad, CrossEntropyGradArgs) \
   X(column_moments, ColumnMomentsArgs)        \
   X(column_grad_sums, ColumnGradSumsArgs)     \
+  X(combine_moments, CombineMomentsArgs)      \
   X(layer_norm, LayerNormArgs)                \
   X(layer_norm_grad, LayerNormGradArgs)       \
   X(max_pool, MaxPoolArgs)                    \
@@ -59,12 +65,18 @@ using WorkspaceBytes = std::size_t (*)(const Args& args);
   X(gradient_norm, GradientNormArgs)      \
   X(optimizer_step, OptimizerArgs)
 
+// Those that gather statistics of their result's columns.
+#define RAVINE_GATHERING_KERNELS(X) X(conv_forward, ConvForwardArgs)
+
 struct FloatKernels {
 #define RAVINE_MEMBER(name, Args) Kernel<Args> name;
   RAVINE_FLOAT_KERNELS(RAVINE_MEMBER)
 #undef RAVINE_MEMBER
 #define RAVINE_MEMBER(name, Args) WorkspaceBytes<Args> name##_workspace;
   RAVINE_WORKSPACE_KERNELS(RAVINE_MEMBER)
+#undef RAVINE_MEMBER
+#define RAVINE_MEMBER(name, Args) StatisticsPieces<Args> name##_pieces;
+  RAVINE_GATHERING_KERNELS(RAVINE_MEMBER)
 #undef RAVINE_MEMBER
 };
 

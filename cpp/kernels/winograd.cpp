@@ -10,6 +10,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/scratch.h"
+#include "kernels/statistics.h"
 #include "kernels/winograd_product.h"
 #include "kernels/winograd_tiles.h"
 
@@ -37,6 +38,7 @@ struct Problem {
   const T* scale;    // of the filter, for each of its output channels, or null
   T* output;
   const TileProgram* epilogue;
+  const ColumnStatistics* statistics;
   T* workspace;
 };
 
@@ -65,6 +67,7 @@ Problem problem_of(const ConvForwardArgs& args) {
           nullptr,
           static_cast<T*>(args.output),
           args.epilogue,
+          args.statistics,
           static_cast<T*>(args.workspace)};
 }
 template <class F>
@@ -94,6 +97,7 @@ Problem problem_of(const ConvGradInputArgs& args) {
           nullptr,
           static_cast<T*>(args.grad_input),
           args.epilogue,
+          nullptr,
           static_cast<T*>(args.workspace)};
 }
 // A convolution of no images that has the filter.
@@ -362,14 +366,19 @@ void transform_products(const Problem& p, const Plan<F>& plan, const T* products
   }
 }
 
-// Runs the epilogue where a block's outputs are complete.
+// Runs the epilogue where a block's outputs are complete; a block is a piece of the statistics.
 template <class F>
-void complete(const Problem& p, const Plan<F>& plan, Range tiles, Range columns) {
-  if (p.epilogue == nullptr || tiles.size() <= 0) return;
+void complete(const Problem& p, const Plan<F>& plan, std::int64_t block, Range tiles, Range columns) {
+  if (p.epilogue == nullptr && p.statistics == nullptr) return;
+  std::int64_t gathered = 0;  // rows
   const auto run = [&](std::int64_t first, std::int64_t last) {
-    run_epilogue(*p.epilogue, p.output + first * p.out_channels + columns.begin, p.out_channels, first,
-                 last - first, columns.begin, columns.size());
+    if (p.epilogue != nullptr)
+      run_epilogue(*p.epilogue, p.output + first * p.out_channels + columns.begin, p.out_channels, first,
+                   last - first, columns.begin, columns.size());
+    gather_statistics<T>(p.statistics, block, gathered, {first, last}, columns);
+    gathered += last - first;
   };
+  if (tiles.size() <= 0) return gather_statistics<T>(p.statistics, block, 0, {0, 0}, columns);
   const TilePosition begin(p.images, tiles.begin), last(p.images, tiles.end - 1);
   const std::int64_t dilation_y = p.images.dilation_y, dilation_x = p.images.dilation_x;
   if (plan.row_parts == 1 && dilation_y == 1) {  // whole rows of tiles: their outputs follow each other
@@ -405,8 +414,9 @@ void complete(const Problem& p, const Plan<F>& plan, Range tiles, Range columns)
 
 // The columns of one block of them, which belong to one group, for the tiles of one block.
 template <class F>
-void run_columns(const Problem& p, const Plan<F>& plan, const T* pixels, const T* filter, Range tiles,
+void run_columns(const Problem& p, const Plan<F>& plan, const T* pixels, const T* filter, std::int64_t block,
                  std::int64_t column_block, T* scratch) {
+  const Range tiles = plan.tiles_of(p.images, block);
   const std::int64_t group = column_block / plan.column_blocks, in_group = column_block % plan.column_blocks;
   const Range columns{in_group * plan.block_columns,
                       smaller((in_group + 1) * plan.block_columns, plan.columns)};
@@ -428,7 +438,7 @@ void run_columns(const Problem& p, const Plan<F>& plan, const T* pixels, const T
   }
   const Range of_output{group * plan.columns + columns.begin, group * plan.columns + columns.end};
   transform_products<F>(p, plan, scratch, tiles, of_output);
-  complete<F>(p, plan, tiles, of_output);
+  complete<F>(p, plan, block, tiles, of_output);
 }
 
 // ---- the kernel
@@ -455,7 +465,7 @@ void convolve(const Problem& p, const Team& team) {
       const Range tiles = plan.tiles_of(p.images, block);
       transform_pixels<F>(p, plan, tiles, scratch);
       for (std::int64_t column_block = 0; column_block < column_blocks; ++column_block)
-        run_columns<F>(p, plan, scratch, filter, tiles, column_block, scratch + plan.pixel_elements());
+        run_columns<F>(p, plan, scratch, filter, block, column_block, scratch + plan.pixel_elements());
     }
     return;
   }
@@ -478,8 +488,8 @@ void convolve(const Problem& p, const Team& team) {
     const Pieces tasks = pieces_of(blocks * column_blocks, team);
     for (std::int64_t task = tasks.begin; task < tasks.end; ++task) {
       const std::int64_t block = task % blocks;
-      run_columns<F>(p, plan, buffer + block * plan.pixel_elements(), filter,
-                     plan.tiles_of(p.images, first + block), task / blocks, scratch);
+      run_columns<F>(p, plan, buffer + block * plan.pixel_elements(), filter, first + block, task / blocks,
+                     scratch);
     }
   }
 }
@@ -525,6 +535,10 @@ std::int64_t winograd_filter_elements(const WinogradFilterArgs& args) {
 
 void winograd_forward(const ConvForwardArgs& args, const Team& team) { run(args, team); }
 void winograd_grad_input(const ConvGradInputArgs& args, const Team& team) { run(args, team); }
+std::int64_t winograd_forward_pieces(const ConvForwardArgs& args) {
+  return choose(args, args.algorithm, args.shape.kernel_h, args.shape.stride_h,
+                []<class F>(F, const Problem& p) { return Plan<F>(p).blocks; });
+}
 std::size_t winograd_forward_workspace(const ConvForwardArgs& args) { return workspace(args); }
 std::size_t winograd_grad_input_workspace(const ConvGradInputArgs& args) { return workspace(args); }
 

@@ -185,6 +185,7 @@ void lower_conv2d(Lowering& lowering, const Node& node) {
                              Layout::channels_last);
   call.write(args.output, y);
   call.workspace(args.workspace, kernels.conv_forward_workspace(args));
+  call.gathers(args.statistics, node, kernels.conv_forward_pieces(args));
   describe(call, images.shape, filters.shape, outputs, images.dtype);
 }
 

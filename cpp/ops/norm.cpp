@@ -79,6 +79,17 @@ void lower_column_moments(Lowering& lowering, const Node& node) {
   const View x = lowering.dense(node.inputs[0], Layout::channels_last);
   const View mean = lowering.create(node.out(0)), variance = lowering.create(node.out(1));
   const auto& kernels = lowering.floats(node);
+  if (const GatheredStatistics gathered = lowering.gather_moments(node.inputs[0]); gathered.pieces > 0) {
+    auto call = lowering.call("combine_moments", kernels.combine_moments);
+    call.args.columns = x.shape[1];
+    call.args.pieces = gathered.pieces;
+    call.read(call.args.partials, gathered.partials);
+    call.write(call.args.mean, mean);
+    call.write(call.args.variance, variance);
+    call.describe(str(gathered.pieces, " pieces -> mean and variance ", mean.shape));
+    call.cost(8.0 * static_cast<double>(gathered.pieces * x.shape[1]), 0);
+    return;
+  }
   auto call = lowering.call("column_moments", kernels.column_moments);
   auto& args = call.args;
   args.rows = row_count(x.shape);
