@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +33,37 @@ class _Step:
         self.accepted = self.ratio > 1e-4
 
 
+def _trust_region(
+    run: Run,
+    radius: float,
+    propose: Callable[[float], tuple[np.ndarray, float, bool]],
+    why: str,
+    max_radius: float = math.inf,
+) -> float:
+    """One iteration: shorter steps until one is accepted. Returns the next radius.
+
+    `propose` gives the step for a radius, by how much the function should fall, and whether the radius made
+    the step shorter.
+    """
+    expected = None  # of the first step, where it was no shorter than it should be
+    for _ in range(MAX_REJECTED):
+        p, promised, at_edge = propose(radius)
+        if expected is None:
+            expected = math.inf if at_edge else promised
+        step = _Step(run, p, promised)
+        if step.ratio < 0.25:
+            radius = 0.25 * norm(p)
+        elif step.ratio > 0.75 and at_edge:
+            radius = min(2.0 * radius, max_radius)
+        if step.accepted:
+            run.accept(step.x, step.f, step.g)
+            return radius
+        if promised <= run.rounding() or np.array_equal(step.x, run.x):
+            break
+    assert expected is not None
+    raise run.give_up(expected, why)
+
+
 def newton(run: Run, *, saddle_free: bool = False, damping: float = 0.0, radius: float | None = None) -> None:
     saddle_free = flag("minimize", "saddle_free", saddle_free)
     damping = number("minimize", "damping", damping)
@@ -46,28 +79,24 @@ def newton(run: Run, *, saddle_free: bool = False, damping: float = 0.0, radius:
         # Those that rounding alone keeps from 0 tell nothing of how far to go.
         values[np.abs(values) <= len(g) * np.finfo(np.float64).eps * np.abs(values).max()] = 0.0
         values = (np.abs(values) if saddle_free else values) + damping
-        along = times(vectors.T, g)
-        expected = None  # of the first trial, where it was no shorter than it should be
-        for _ in range(MAX_REJECTED):
-            if math.isinf(bound) and not values.min() > 0:
-                bound = max(1.0, norm(run.x))
-            q, at_edge = _bounded(values, along, bound)
-            promised = -dot(along, q) - 0.5 * dot(q, values * q)
-            if expected is None:
-                expected = math.inf if at_edge else promised
-            step = _Step(run, times(vectors, q), promised)
-            if step.ratio < 0.25:
-                bound = 0.25 * norm(q)
-            elif step.ratio > 0.75 and at_edge:
-                bound = 2.0 * bound
-            if step.accepted:
-                run.accept(step.x, step.f, step.g)
-                break
-            if np.array_equal(step.x, run.x):
-                raise run.give_up(expected, "no damped Newton step reduces the function")
-        else:
-            assert expected is not None
-            raise run.give_up(expected, "no damped Newton step reduces the function")
+        if math.isinf(bound) and not values.min() > 0:
+            bound = max(1.0, norm(run.x))
+        model = _Model(values, vectors, times(vectors.T, g))
+        bound = _trust_region(run, bound, model.minimum, "no damped Newton step reduces the function")
+
+
+class _Model(NamedTuple):
+    """The function's quadratic model, by the eigenvalues and eigenvectors of its Hessian."""
+
+    values: np.ndarray
+    vectors: np.ndarray
+    along: np.ndarray  # the gradient in their basis
+
+    def minimum(self, radius: float) -> tuple[np.ndarray, float, bool]:
+        """The lowest point within a radius, how much lower it is, and whether it lies at the edge."""
+        q, at_edge = _bounded(self.values, self.along, radius)
+        promised = -dot(self.along, q) - 0.5 * dot(q, self.values * q)
+        return times(self.vectors, q), promised, at_edge
 
 
 def _full_step(run: Run, H: np.ndarray, g: np.ndarray) -> bool:
@@ -118,37 +147,29 @@ def newton_cg(
     if not 0 < radius <= max_radius:
         raise ValueError(f"minimize: 0 < radius <= max_radius is expected, got {radius} and {max_radius}")
     most = 2 * len(run.x) if max_products is None else whole("minimize", "max_products", max_products)
+
+    def propose(radius: float) -> tuple[np.ndarray, float, bool]:
+        size = norm(run.g)
+        p, promised, at_edge = _steihaug(run, radius, most, min(0.5, math.sqrt(size)))
+        if promised <= run.rounding() and not at_edge:  # is there no more to gain, or did it end too early?
+            p, promised, at_edge = _steihaug(run, radius, most, 1e-8)
+        return p, promised, at_edge
+
+    why = "no step within the trust region reduces the function"
     while True:
-        expected = None  # as in newton
-        for _ in range(MAX_REJECTED):
-            p, promised, at_edge = _steihaug(run, radius, most)
-            if expected is None:
-                expected = math.inf if at_edge else promised
-            step = _Step(run, p, promised)
-            if step.ratio < 0.25:
-                radius = 0.25 * min(radius, norm(p))
-            elif step.ratio > 0.75 and at_edge:
-                radius = min(2.0 * radius, max_radius)
-            if step.accepted:
-                run.accept(step.x, step.f, step.g)
-                break
-            if promised <= run.rounding() or not np.any(step.x != run.x):
-                raise run.give_up(expected, "no step within the trust region reduces the function")
-        else:
-            assert expected is not None
-            raise run.give_up(expected, "no step within the trust region reduces the function")
+        radius = _trust_region(run, radius, propose, why, max_radius)
 
 
-def _steihaug(run: Run, radius: float, most: int) -> tuple[np.ndarray, float, bool]:
+def _steihaug(run: Run, radius: float, most: int, residual: float) -> tuple[np.ndarray, float, bool]:
     """The model's minimum within the radius by conjugate gradients (Steihaug 1983), the decrease, whether at
     the edge.
 
-    They end where the residual is small beside the gradient (Dembo and Steihaug 1983), where the curvature is
-    not positive, or at the edge.
+    They end where the residual is at most that share of the gradient (which Dembo and Steihaug 1983 let fall
+    with the gradient), where the curvature is not positive, or at the edge.
     """
     g = run.g.astype(np.float64)
     size = norm(g)
-    enough = min(0.5, math.sqrt(size)) * size
+    enough = residual * size
     p, Hp = np.zeros_like(g), np.zeros_like(g)
     r, d = g, -g
     rr = size * size

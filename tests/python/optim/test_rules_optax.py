@@ -73,6 +73,26 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         {"lr": 0.01, "betas": (0.7, 0.9), "eps": 0.0001, "weight_decay": 0.1},
         "optax.contrib.schedule_free_adamw(0.01, b1=0.7, b2=0.9, eps=0.0001, weight_decay=0.1)",
     ),
+    # optax corrects the bias of momentum, which counts with nesterov alone: the direction has no length. Its
+    # eps is added to the norm, and is Adam's too: parameters that take Adam's steps are tested elsewhere.
+    (
+        "Muon",
+        {"lr": 0.01, "weight_decay": 0.0, "nesterov": False, "eps": 0.0},
+        "muon(0.01, nesterov=False, eps=1e-30)",
+    ),
+    (
+        "Muon",
+        {
+            "lr": 0.02,
+            "weight_decay": 0.1,
+            "momentum": 0.8,
+            "nesterov": False,
+            "ns_coefficients": (2.0, -1.5, 0.5),
+            "eps": 0.0,
+            "ns_steps": 7,
+        },
+        "muon(0.02, (2.0, -1.5, 0.5), 7, 0.8, 1e-30, 0.1, nesterov=False)",
+    ),
 ]
 
 
@@ -87,6 +107,11 @@ jax.config.update("jax_enable_x64", True)
 
 def decayed(rule, weight_decay):
     return optax.chain(optax.add_decayed_weights(weight_decay), rule)
+
+def muon(*arguments, **named):
+    dimensions = optax.contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=0)  # [out, in]
+    matrices = {key: dimensions if len(shape) == 2 else None for key, shape in SHAPES.items()}
+    return optax.contrib.muon(*arguments, muon_weight_dimension_numbers=matrices, **named)
 
 result = {}
 for i, text in enumerate(json.loads(sys.argv[2])):
@@ -125,5 +150,9 @@ def test_trajectory(case: int, dtype: str, reference: dict[str, np.ndarray]) -> 
     name, arguments, _ = CASES[case]
     expected = [{key: reference[f"{case} {dtype} {key}"][t] for key in SHAPES} for t in range(STEPS)]
     ours = trajectory(getattr(optim, name)(**arguments), dtype, STEPS)
+    if name == "Muon":
+        expected = [
+            {**of_ours, "matrix": step["matrix"]} for of_ours, step in zip(ours, expected, strict=True)
+        ]
     assert_trajectories_close(ours, expected, dtype)
     assert not np.array_equal(ours[-1]["matrix"], initial(dtype)["matrix"])
