@@ -6,6 +6,27 @@ namespace ravine::kernels::RAVINE_ISA {
 
 namespace {
 
+// The running means m of the gradient and v of its square, in slots 0 and 1.
+template <class T, template <class> class Mean>
+struct Moments {
+  Mean<T> mean;
+  WeightedMean<T> mean_square;
+
+  template <class Hyper>
+  RAVINE_INLINE explicit Moments(const Hyper& hyper) : mean(hyper.beta1), mean_square(hyper.beta2) {}
+
+  struct Pair {
+    Vec<T> m, v;
+  };
+  template <class State>
+  RAVINE_INLINE Pair operator()(Vec<T> g, State state) const {
+    const Pair moments{mean(state.get(0), g), mean_square(state.get(1), g * g)};
+    state.set(0, moments.m);
+    state.set(1, moments.v);
+    return moments;
+  }
+};
+
 // m = lerp(m, g, 1 - beta1);  v = beta2 v + (1 - beta2) g^2;
 // p -= lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps), with the maximum of all v in place of v
 // for amsgrad
@@ -13,15 +34,13 @@ template <class T>
 struct Adam {
   using Hyper = AdamHyper;
   WeightDecay<T> weight_decay;
-  RunningMean<T> mean;
-  WeightedMean<T> mean_square;
+  Moments<T, RunningMean> moments;
   Vec<T> eps, step_size, root_scale;
   bool amsgrad;
 
   RAVINE_INLINE Adam(const Hyper& hyper, const ParameterSegment&)
       : weight_decay(hyper.weight_decay, hyper.lr, hyper.decoupled != 0),
-        mean(hyper.beta1),
-        mean_square(hyper.beta2),
+        moments(hyper),
         eps(splat_of<T>(hyper.eps)),
         step_size(splat_of<T>(hyper.lr / hyper.bias_correction1)),
         root_scale(splat_of<T>(1 / __builtin_sqrt(hyper.bias_correction2))),
@@ -30,10 +49,7 @@ struct Adam {
   template <class State>
   RAVINE_INLINE Vec<T> operator()(Vec<T> p, Vec<T> g, State state) const {
     weight_decay(p, g);
-    const Vec<T> m = mean(state.get(0), g);
-    state.set(0, m);
-    Vec<T> v = mean_square(state.get(1), g * g);
-    state.set(1, v);
+    auto [m, v] = moments(g, state);
     if (amsgrad) {
       v = maximum(state.get(2), v);
       state.set(2, v);
@@ -72,14 +88,12 @@ template <class T>
 struct Nadam {
   using Hyper = NadamHyper;
   WeightDecay<T> weight_decay;
-  RunningMean<T> mean;
-  WeightedMean<T> mean_square;
+  Moments<T, RunningMean> moments;
   Vec<T> gradient_step, average_step, correction, eps;
 
   RAVINE_INLINE Nadam(const Hyper& hyper, const ParameterSegment&)
       : weight_decay(hyper.weight_decay, hyper.lr, hyper.decoupled != 0),
-        mean(hyper.beta1),
-        mean_square(hyper.beta2),
+        moments(hyper),
         gradient_step(splat_of<T>(hyper.lr * hyper.gradient_share)),
         average_step(splat_of<T>(hyper.lr * hyper.average_share)),
         correction(splat_of<T>(hyper.bias_correction2)),
@@ -88,9 +102,7 @@ struct Nadam {
   template <class State>
   RAVINE_INLINE Vec<T> operator()(Vec<T> p, Vec<T> g, State state) const {
     weight_decay(p, g);
-    const Vec<T> m = mean(state.get(0), g), v = mean_square(state.get(1), g * g);
-    state.set(0, m);
-    state.set(1, v);
+    const auto [m, v] = moments(g, state);
     const Vec<T> divisor = square_root<T>(v / correction) + eps;
     return p - gradient_step * g / divisor - average_step * m / divisor;
   }
@@ -102,15 +114,13 @@ template <class T>
 struct Radam {
   using Hyper = RadamHyper;
   WeightDecay<T> weight_decay;
-  RunningMean<T> mean;
-  WeightedMean<T> mean_square;
+  Moments<T, RunningMean> moments;
   Vec<T> step_size, scale, eps;
   bool adaptive;
 
   RAVINE_INLINE Radam(const Hyper& hyper, const ParameterSegment&)
       : weight_decay(hyper.weight_decay, hyper.lr, hyper.decoupled != 0),
-        mean(hyper.beta1),
-        mean_square(hyper.beta2),
+        moments(hyper),
         step_size(splat_of<T>(hyper.lr / hyper.bias_correction1)),
         scale(splat_of<T>(__builtin_sqrt(hyper.bias_correction2) * hyper.rectification)),
         eps(splat_of<T>(hyper.eps)),
@@ -119,9 +129,7 @@ struct Radam {
   template <class State>
   RAVINE_INLINE Vec<T> operator()(Vec<T> p, Vec<T> g, State state) const {
     weight_decay(p, g);
-    const Vec<T> m = mean(state.get(0), g), v = mean_square(state.get(1), g * g);
-    state.set(0, m);
-    state.set(1, v);
+    const auto [m, v] = moments(g, state);
     Vec<T> step = step_size * m;
     if (adaptive) step = step * scale / (square_root<T>(v) + eps);
     return p - step;
@@ -232,12 +240,11 @@ struct Adan {
 template <class T>
 struct Lamb {
   using Hyper = LambHyper;
-  WeightedMean<T> mean, mean_square;
+  Moments<T, WeightedMean> moments;
   Vec<T> step_size, correction1, correction2, eps, weight_decay;
 
   RAVINE_INLINE Lamb(const Hyper& hyper, const ParameterSegment& segment)
-      : mean(hyper.beta1),
-        mean_square(hyper.beta2),
+      : moments(hyper),
         step_size(splat_of<T>(hyper.lr * trust_ratio(segment))),
         correction1(splat_of<T>(hyper.bias_correction1)),
         correction2(splat_of<T>(hyper.bias_correction2)),
@@ -255,9 +262,7 @@ struct Lamb {
   // Moves the moments; the update then finds them moved.
   template <class State>
   RAVINE_INLINE void measure(Vec<T> p, Vec<T> g, State state, SumOfSquares<T>* sums) const {
-    const Vec<T> m = mean(state.get(0), g), v = mean_square(state.get(1), g * g);
-    state.set(0, m);
-    state.set(1, v);
+    const auto [m, v] = moments(g, state);
     sums[0].add(p);
     sums[1].add(direction(p, m, v));
   }
