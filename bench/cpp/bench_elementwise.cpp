@@ -80,14 +80,13 @@ void binary(benchmark::State& state) {
   chain.output(chain.step(op, {x, y}));
   chain.time(state, 2, 1);
 }
-// As rv.ops.dropout: uniform, compared, and the scaled input or zero.
+// As rv.ops.dropout: the scaled input where a uniform number exceeds p, or zero.
 void dropout(benchmark::State& state) {
   Chain chain(1, state.range(1));
-  const std::int16_t x = chain.dense(), p = chain.scalar(), scale = chain.scalar(), zero = chain.scalar();
+  const std::int16_t x = chain.dense(), p = chain.scalar(), scale = chain.scalar();
   const std::int16_t drawn = chain.step(TileOp::uniform, {});
-  const std::int16_t kept = chain.step(TileOp::greater_equal, {drawn, p}, 0, DType::float32, DType::boolean);
-  const std::int16_t scaled = chain.step(TileOp::mul, {x, scale});
-  chain.output(chain.step(TileOp::where, {kept, scaled, zero}));
+  const std::int16_t kept = chain.step(TileOp::sub, {drawn, p}), scaled = chain.step(TileOp::mul, {x, scale});
+  chain.output(chain.step(TileOp::scale_by_positive, {kept, scaled}));
   chain.time(state, 1, 1);
 }
 void uniform(benchmark::State& state) {

@@ -1,8 +1,11 @@
 // LayerNorm over the rows of dense [rows, columns]. A row belongs to one thread, so nothing depends on the
-// team.
+// team. Forward, as many short rows are taken at once as a vector has lanes: their sums become lanes of one
+// vector, and none waits for another's.
 #include "kernels/norm.h"
 #include "kernels/table.h"
 #include "kernels/vector_loop.h"
+#include "simd/math.h"
+#include "simd/rows.h"
 #include "simd/vec.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -52,6 +55,85 @@ RAVINE_INLINE Vec<T> valid_lanes(Vec<T> v, std::int64_t n) {
   return v;
 }
 
+// ---- short rows: blocks of at most one row a lane
+// ------------------------------------------------------------------
+
+constexpr std::int64_t longest_short_row = 256;  // a block stays in L1
+
+// Lane r is the sum over row r of what term(r, i, n) has in its lanes.
+template <class T, class Rows, class Term>
+RAVINE_INLINE Vec<T> sums_of_rows(Rows rows, std::int64_t columns, Term term) {
+  Vec<T> sums[lanes<T>] = {};
+  for (std::int64_t r = 0; r < rows; ++r) {
+    Vec<T> even{}, odd{};
+    std::int64_t i = 0;
+    for (; i + 2 * lanes<T> <= columns; i += 2 * lanes<T>) {
+      even += term(r, i, All{});
+      odd += term(r, i + lanes<T>, All{});
+    }
+    if (i + lanes<T> <= columns) {
+      even += term(r, i, All{});
+      i += lanes<T>;
+    }
+    if (i < columns) odd += term(r, i, columns - i);
+    sums[r] = even + odd;
+  }
+  return reduce_rows<T>(sums, [](Vec<T> a, Vec<T> b) RAVINE_INLINE_LAMBDA { return a + b; });
+}
+
+// A number for each row of a block, to be read row by row.
+template <class T>
+struct OfRows {
+  explicit OfRows(Vec<T> values) { store(numbers, values); }
+  RAVINE_INLINE Vec<T> operator[](std::int64_t row) const { return splat(numbers[row]); }
+  alignas(64) T numbers[64 / sizeof(T)] = {};  // of any vector
+};
+
+// `rows` is std::int64_t, or a constant for a whole block.
+template <class T, class Rows>
+RAVINE_INLINE void layer_norm_block(const LayerNormArgs& args, std::int64_t first, Rows rows) {
+  const std::int64_t columns = args.columns;
+  const T* const x = static_cast<const T*>(args.input) + first * columns;
+  T* const y = static_cast<T*>(args.output) + first * columns;
+  const T* const gamma = static_cast<const T*>(args.gamma);
+  const T* const beta = static_cast<const T*>(args.beta);
+  const Vec<T> count = splat(static_cast<T>(columns));
+  const auto at = [&](std::int64_t r, std::int64_t i, auto n)
+                      RAVINE_INLINE_LAMBDA { return load(x + r * columns + i, n); };
+  const Vec<T> center = sums_of_rows<T>(rows, columns, at) / count;
+  const OfRows<T> centers(center);
+  const auto deviation = [&](std::int64_t r, std::int64_t i, auto n)
+                             RAVINE_INLINE_LAMBDA { return valid_lanes<T>(at(r, i, n) - centers[r], n); };
+  const Vec<T> error = sums_of_rows<T>(rows, columns, deviation) / count;  // of the center as the mean
+  const Vec<T> squares =
+      sums_of_rows<T>(rows, columns, [&](std::int64_t r, std::int64_t i, auto n) RAVINE_INLINE_LAMBDA {
+        const Vec<T> d = deviation(r, i, n);
+        return d * d;
+      });
+  const Vec<T> mean = center + error;
+  const Vec<T> variance = maximum(squares / count - error * error, Vec<T>{});
+  const Vec<T> rstd = T(1) / square_root<T>(variance + static_cast<T>(args.eps));
+  store(static_cast<T*>(args.mean) + first, mean, static_cast<std::int64_t>(rows));
+  store(static_cast<T*>(args.rstd) + first, rstd, static_cast<std::int64_t>(rows));
+  const OfRows<T> means(mean), rstds(rstd);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for_each_vector<T>(columns, [&](std::int64_t i, auto n) RAVINE_INLINE_LAMBDA {
+      Vec<T> value = (at(r, i, n) - means[r]) * rstds[r];
+      if (gamma != nullptr) value *= load(gamma + i, n);
+      if (beta != nullptr) value += load(beta + i, n);
+      store(y + r * columns + i, value, n);
+    });
+}
+
+// block(first, rows) for rows [begin, end), whole blocks with a constant.
+template <class T, class Block>
+RAVINE_INLINE void for_each_block(std::int64_t begin, std::int64_t end, Block block) {
+  constexpr std::integral_constant<std::int64_t, lanes<T>> whole{};
+  std::int64_t row = begin;
+  for (; row + whole <= end; row += whole) block(row, whole);
+  if (row < end) block(row, end - row);
+}
+
 constexpr std::int64_t grad_piece_rows(std::int64_t rows) {
   const std::int64_t even = (rows + 31) / 32;
   return even < 4 ? 4 : even > 64 ? 64 : even;
@@ -64,6 +146,12 @@ void layer_norm(const LayerNormArgs& args, const Team& team) {
   const std::int64_t columns = args.columns;
   const T* gamma = static_cast<const T*>(args.gamma);
   const T* beta = static_cast<const T*>(args.beta);
+  if (columns <= longest_short_row) {
+    const Pieces blocks = pieces_of(ceil_div(args.rows, lanes<T>), team);
+    for_each_block<T>(blocks.begin * lanes<T>, smaller(blocks.end * lanes<T>, args.rows),
+                      [&](std::int64_t first, auto rows) { layer_norm_block<T>(args, first, rows); });
+    return;
+  }
   const Pieces mine = pieces_of(args.rows, team);
   for (std::int64_t row = mine.begin; row < mine.end; ++row) {
     const T* x = static_cast<const T*>(args.input) + row * columns;

@@ -7,6 +7,7 @@
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 #include "kernels/tile_copy.h"
+#include "kernels/vector_loop.h"
 #include "simd/rows.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -398,47 +399,95 @@ struct Extremum {
   std::int64_t index;
 };
 
+// The first place of a value that a chunk holds; NaN is found as itself.
+template <class T>
+RAVINE_INLINE std::int64_t position_of(T value, const T* chunk, std::int64_t n) {
+  constexpr int L = lanes<T>;
+  const Vec<T> wanted = splat<T>(value);
+  std::int64_t i = 0;
+  for (; i + L <= n; i += L) {
+    const Vec<T> x = load<T>(chunk + i);
+    if (any((x == wanted) | ((wanted != wanted) & (x != x)))) break;
+  }
+  while (i < n - 1 && !(chunk[i] == value || (value != value && chunk[i] != chunk[i]))) ++i;
+  return i;
+}
+
 template <class Op, class T>
 Extremum<T> find_in_row(const T* row, std::int64_t stride, std::int64_t begin, std::int64_t end) {
   Extremum<T> best{Op::template identity<T>(), begin};
   for_chunks(row, stride, begin, end, [&](const T* chunk, std::int64_t first, std::int64_t n) {
     const T value = reduce_chunk<Op, T>(chunk, n);
     if (first > begin && !replaces<Op, T>(value, best.value)) return;
-    std::int64_t i = 0;
-    while (i < n - 1 && !(chunk[i] == value || (value != value && chunk[i] != chunk[i]))) ++i;
-    best = {value, first + i};
+    best = {value, first + position_of(value, chunk, n)};
   });
   return best;
 }
 
-// Rows below each other, one vector of columns at a time; bytes are compared as int32, as many as there are
-// indices.
+// What find_in_columns compares: bytes as int32, as many as there are indices.
+template <class T>
+using Compared = std::conditional_t<sizeof(T) == 1, std::int32_t, T>;
+
+// For `vectors` vectors of columns at once, as a comparison waits for the one before; `count` is All, or the
+// number of columns in the only vector.
+template <class Op, class T, int vectors, class Count>
+RAVINE_INLINE void find_in_vectors(std::int64_t* to, const T* x, std::int64_t stride, std::int64_t rows,
+                                   Count count) {
+  using Wide = Compared<T>;
+  using Index = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
+  constexpr int L = lanes<Wide>;
+  std::int64_t n = L;
+  if constexpr (!std::is_same_v<Count, All>) n = count;
+  const auto at = [&](std::int64_t row, int v) RAVINE_INLINE_LAMBDA {
+    const T* const from = x + row * stride + v * L;
+    if constexpr (sizeof(T) == 1) {
+      VecN<T, L> bytes{};
+      std::memcpy(&bytes, from, static_cast<std::size_t>(n));
+      return convert<Wide>(bytes);
+    } else {
+      return load<T>(from, count);
+    }
+  };
+  Vec<Wide> best[vectors];
+  Vec<Index> index[vectors] = {};
+#pragma GCC unroll 4
+  for (int v = 0; v < vectors; ++v) best[v] = at(0, v);
+  for (std::int64_t row = 1; row < rows; ++row) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      const Vec<Wide> value = at(row, v);
+      const auto better = Op::before(value, best[v]) | ((value != value) & (best[v] == best[v]));
+      best[v] = better ? value : best[v];
+      index[v] = better ? splat<Index>(static_cast<Index>(row)) : index[v];
+    }
+  }
+  for (int v = 0; v < vectors; ++v)
+    for (std::int64_t i = 0; i < n; ++i) to[v * L + i] = index[v][i];
+}
+
+// Rows below each other.
 template <class Op, class T>
 void find_in_columns(std::int64_t* to, const T* x, std::int64_t stride, std::int64_t rows,
                      std::int64_t columns) {
-  using Wide = std::conditional_t<sizeof(T) == 1, std::int32_t, T>;
-  using Index = std::conditional_t<sizeof(T) == 8, std::int64_t, std::int32_t>;
-  constexpr int L = lanes<Wide>;
-  for (std::int64_t c = 0; c < columns; c += L) {
-    const std::int64_t n = smaller(L, columns - c);
-    const auto at = [&](std::int64_t row) RAVINE_INLINE_LAMBDA {
-      if constexpr (sizeof(T) == 1) {
-        VecN<T, L> bytes{};
-        std::memcpy(&bytes, x + row * stride + c, static_cast<std::size_t>(n));
-        return convert<Wide>(bytes);
-      } else {
-        return n == L ? load<T>(x + row * stride + c) : load<T>(x + row * stride + c, n);
-      }
-    };
-    Vec<Wide> best = at(0);
-    Vec<Index> index{};
-    for (std::int64_t row = 1; row < rows; ++row) {
-      const Vec<Wide> value = at(row);
-      const auto better = Op::before(value, best) | ((value != value) & (best == best));
-      best = better ? value : best;
-      index = better ? splat<Index>(static_cast<Index>(row)) : index;
-    }
-    for (std::int64_t i = 0; i < n; ++i) to[c + i] = index[i];
+  constexpr std::int64_t L = lanes<Compared<T>>;
+  std::int64_t c = 0;
+  for (; c + 4 * L <= columns; c += 4 * L) find_in_vectors<Op, T, 4>(to + c, x + c, stride, rows, All{});
+  for (; c + L <= columns; c += L) find_in_vectors<Op, T, 1>(to + c, x + c, stride, rows, All{});
+  if (c < columns) find_in_vectors<Op, T, 1>(to + c, x + c, stride, rows, columns - c);
+}
+
+// Short rows: some are turned into columns, which give as many results at once.
+constexpr std::int64_t longest_turned_row = 96;
+
+template <class Op, class T>
+void find_in_short_rows(std::int64_t* to, const T* x, std::int64_t stride, std::int64_t rows,
+                        std::int64_t columns) {
+  constexpr std::int64_t block = 4 * lanes<Compared<T>>;
+  alignas(64) T turned[longest_turned_row * block];
+  for (std::int64_t row = 0; row < rows; row += block) {
+    const std::int64_t n = smaller(block, rows - row);
+    copy_block(turned, block, 1, x + row * stride, 1, stride, columns, n, sizeof(T));
+    find_in_columns<Op, T>(to + row, turned, block, columns, n);
   }
 }
 
@@ -461,6 +510,9 @@ void arg_reduce(const ReduceArgs& args, const Team& team) {
     }
     return;
   }
+  if (plan.inner == 1 && plan.reduced_stride == 1 && plan.reduced <= longest_turned_row)  // so one segment
+    return find_in_short_rows<Op, T>(output + units.begin, input + units.begin * plan.outer_stride,
+                                     plan.outer_stride, units.end - units.begin, plan.reduced);
   auto* partials = static_cast<Extremum<T>*>(args.workspace);  // [results, segments]
   for (std::int64_t unit = units.begin; unit < units.end; ++unit) {
     const std::int64_t segment = unit % plan.segments, result = unit / plan.segments;

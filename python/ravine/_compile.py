@@ -60,8 +60,9 @@ def set_conv_precision(precision: str) -> None:
 
     "fast" allows Winograd's minimal filtering (Lavin and Gray, CVPR 2016) for float32 convolutions 3x3 (with
     stride 1 or 2) and 5x5, where that is faster: it saves up to three multiplications in four, and its
-    largest error is up to 3e-6 of the largest output where that of the plain sum is about 3e-7. "exact" computes every
-    convolution as the sum over its window. Results do not depend on the number of threads with either.
+    largest error is up to 3e-6 of the largest output where that of the plain sum is about 3e-7. "exact"
+    computes every convolution as the sum over its window. Results do not depend on the number of threads with
+    either.
 
     Raises:
         ValueError: for another value.

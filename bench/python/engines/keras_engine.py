@@ -14,7 +14,9 @@ from ..workloads import Workload
 
 
 def modes(workload: Workload) -> list[str]:
-    return [] if workload.is_update else ["train_on_batch"]
+    if workload.is_update:
+        return []
+    return ["tf.function"] if workload.inference else ["train_on_batch"]
 
 
 def version() -> str:

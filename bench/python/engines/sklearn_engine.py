@@ -11,7 +11,9 @@ from ..workloads import Workload
 
 def modes(workload: Workload) -> list[str]:
     """It has neither BatchNorm nor convolutions."""
-    return ["partial_fit"] if workload.net == "mlp" and not workload.batch_norm else []
+    if workload.net != "mlp" or workload.batch_norm:
+        return []
+    return ["predict_proba"] if workload.inference else ["partial_fit"]
 
 
 def version() -> str:

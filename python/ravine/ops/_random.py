@@ -50,11 +50,13 @@ def _check_probability(p: float, op: str) -> None:
 
 
 def _drop(x: Operand, p: float, mask_shape: Sequence[int]) -> Tensor:
-    zero = np.zeros((), x.dtype)
     if p == 1.0:
-        return apply("mul", x, zero)
-    kept = apply("greater_equal", _uniform(mask_shape, x.dtype), p)
-    return apply("where", kept, x * (1.0 / (1.0 - p)), zero)
+        return apply("mul", x, np.zeros((), x.dtype))
+    # u >= p, by a sign: for numbers of this dtype it means u > (the one below p). Booleans are bytes and cost
+    # more.
+    below = np.nextafter(np.asarray(p, x.dtype), np.asarray(-1, x.dtype))
+    kept = apply("sub", _uniform(mask_shape, x.dtype), below)
+    return apply("scale_by_positive", kept, x * (1.0 / (1.0 - p)), slope=0.0)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
