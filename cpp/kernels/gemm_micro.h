@@ -60,8 +60,8 @@ struct MicroArgs {
 };
 
 // How far ahead rows of B are asked for that are read in place: far apart, the hardware does not foresee
-// them.
-inline constexpr std::int64_t rows_ahead = 32;
+// them. Into L2, as rows at a power of two from each other meet in a few lines of L1.
+inline constexpr std::int64_t rows_ahead = 64;
 
 // sums[i][v] += the products of one p.
 template <class T, Packs packs, int rows, int vectors, class Element>
@@ -73,7 +73,7 @@ RAVINE_INLINE void multiply_add_row(Vec<T> (&sums)[rows][vectors], const T* b, s
     b_row[v] = load(b + v * lanes<T>);
     if constexpr (packs == Packs::b) {
       store(packed + v * lanes<T>, b_row[v]);
-      __builtin_prefetch(b + rows_ahead * b_step + v * lanes<T>);
+      __builtin_prefetch(b + rows_ahead * b_step + v * lanes<T>, 0, 2);
     }
   }
 #pragma GCC unroll 8
@@ -92,7 +92,7 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sums[i][v] = Vec<T>{};
 
-  // C is needed at the end of the sum; by then it is in L1, to be written if not to be read.
+      // C is needed at the end of the sum; by then it is in L1, to be written if not to be read.
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
