@@ -19,10 +19,10 @@ struct ParameterSegment {
 };
 
 // ---- the rules' numbers --------------------------------------------------------------------------
-// They are read when the step runs: the caller may change them between runs without recompiling. Flags are 0
-// or
-// 1. Gradients come with their sign and scale applied (OptimizerStep). weight_decay is added to the gradient
-// unless `decoupled`. `first_step` is 1 where the slots hold nothing yet. bias_correction is 1 - beta^t.
+// They are read when the step runs: the caller may change them between runs without recompiling. Flags are
+// 0 or 1. Gradients come with their sign and scale applied (OptimizerStep). weight_decay is added to the
+// gradient unless `decoupled`. `first_step` is 1 where the slots hold nothing yet. bias_correction is
+// 1 - beta^t.
 
 // Slots {momentum_buffer, or none: no momentum}.
 struct SgdHyper {

@@ -31,6 +31,8 @@ CurvaturePairs<T>::CurvaturePairs(std::size_t most) : most_(most) {
 
 template <class T>
 bool CurvaturePairs<T>::add(std::span<const T> s, std::span<const T> y) {
+  check<ValueError>(pairs_.empty() || s.size() == pairs_.back().s.size(), "curvature pairs: got ", s.size(),
+                    " numbers, expected ", pairs_.empty() ? 0 : pairs_.back().s.size());
   const double sy = inner<T>(s, y), yy = inner<T>(y, y);
   if (!(sy > std::numeric_limits<double>::epsilon() * yy)) return false;
   Pair pair;

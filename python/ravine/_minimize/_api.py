@@ -91,8 +91,7 @@ def minimize(
 
     Raises:
         TypeError, ValueError: arguments that do not fit, a function that is no floating scalar, that is not
-        finite
-            at the start, or that draws random numbers. A model is as it was then.
+            finite at the start, or that draws random numbers. A model is as it was then.
 
     Sources: Nocedal and Wright, Numerical Optimization, 2006; Moré and Thuente 1994,
     https://doi.org/10.1145/192115.192132; Liu and Nocedal 1989, https://doi.org/10.1007/BF01589116; Dauphin

@@ -2,8 +2,8 @@
 
 φ(a) is the function at a step of length a. Sufficient decrease (Armijo): φ(a) ≤ φ(0) + c1 · a · φ'(0). The
 strong Wolfe conditions add |φ'(a)| ≤ c2 · |φ'(0)|. Near a minimum, where rounding hides the decrease of φ,
-the slope alone
-decides: (2 · c1 - 1) · φ'(0) ≥ φ'(a) (the approximate Wolfe condition, Hager and Zhang 2005).
+the slope alone decides:
+(2 · c1 - 1) · φ'(0) ≥ φ'(a) (the approximate Wolfe condition, Hager and Zhang 2005).
 """
 
 from __future__ import annotations

@@ -70,6 +70,9 @@ TEST(CurvaturePairs, RefuseNoRoomAndOtherLengths) {
   CurvaturePairs<double> pairs(2);
   const std::vector<double> x{1, 2};
   ASSERT_TRUE(pairs.add(x, x));
+  const std::vector<double> longer{1, 2, 3};
+  EXPECT_THROW(pairs.add(longer, longer), ValueError);
+  EXPECT_THROW(pairs.add(x, longer), ValueError);
   std::vector<double> d(3);
   EXPECT_THROW(pairs.direction(std::vector<double>(3), d), ValueError);
 }
