@@ -242,9 +242,31 @@ RAVINE_INLINE auto replaces(V x, V best) {
   else return ~(x <= best) & (best == best);
 }
 
+// The pixels that are pooled: as they lie in memory, or what BatchNorm and ReLU make of them.
+template <class T, class L>
+struct PlainPixels {
+  explicit PlainPixels(const MaxPoolArgs&) {}
+  template <class Count>
+  RAVINE_INLINE typename L::Value get(const T* from, std::int64_t, Count n) const {
+    return L::get(from, n);
+  }
+};
+template <class T, class L>
+struct NormalizedPixels {
+  const T *scale, *shift;
+  explicit NormalizedPixels(const MaxPoolArgs& args)
+      : scale(static_cast<const T*>(args.scale)), shift(static_cast<const T*>(args.shift)) {}
+  template <class Count>
+  RAVINE_INLINE typename L::Value get(const T* from, std::int64_t channel, Count n) const {
+    const typename L::Value x = L::get(from, n) * L::get(scale + channel, n) + L::get(shift + channel, n);
+    return x < T(0) ? typename L::Value{} : x;  // a NaN stays
+  }
+};
+
 // `side` of square windows where the compiler shall know it, or 0.
-template <class T, class L, int side>
+template <class T, class L, class Pixels, int side>
 void max_pool_tiles(const MaxPoolArgs& args, const Tiles& tiles, const Team& team) {
+  const Pixels pixels(args);
   const PoolShape s = args.shape;
   const std::int64_t window_h = side > 0 ? side : tiles.height, window_w = side > 0 ? side : tiles.width;
   for_each_tile(
@@ -254,13 +276,13 @@ void max_pool_tiles(const MaxPoolArgs& args, const Tiles& tiles, const Team& tea
         const std::int64_t pixel = ((image * s.out_height + oh) * s.out_width + ow) * s.channels;
         const std::int64_t first = oh * window_h * s.width + ow * window_w;
         L::for_each(begin, end, [&](std::int64_t c, auto n) {
-          typename L::Value best = L::get(input + first * s.channels + c, n);
+          typename L::Value best = pixels.get(input + first * s.channels + c, c, n);
           typename L::Numbers where = L::every_number(first);
           for (std::int64_t h = 0; h < window_h; ++h)
             for (std::int64_t w = 0; w < window_w; ++w) {
               if (h == 0 && w == 0) continue;
               const std::int64_t index = first + h * s.width + w;
-              const typename L::Value x = L::get(input + index * s.channels + c, n);
+              const typename L::Value x = pixels.get(input + index * s.channels + c, c, n);
               const auto wins = replaces(x, best);
               best = wins ? x : best;
               where = wins ? L::every_number(index) : where;
@@ -290,8 +312,9 @@ void max_pool_grad_tiles(const MaxPoolGradArgs& args, const Tiles& tiles, const 
       });
 }
 
-template <class T, class L>
+template <class T, class L, class Pixels>
 void max_pool_rows(const MaxPoolArgs& args, const Team& team) {
+  const Pixels pixels(args);
   const PoolShape s =
       args.shape;  // a copy: stores into images could change the original, for all the compiler knows
   const Axis row_axis = rows_of(s), column_axis = columns_of(s);
@@ -309,7 +332,7 @@ void max_pool_rows(const MaxPoolArgs& args, const Team& team) {
             // Starting with the first element itself, an image of -inf has a maximum that lies in it.
             const std::int64_t first = empty ? -1 : rows.first * s.width + columns.first;
             typename L::Value best =
-                empty ? L::every(-__builtin_inf()) : L::get(input + first * s.channels + c, n);
+                empty ? L::every(-__builtin_inf()) : pixels.get(input + first * s.channels + c, c, n);
             typename L::Numbers where = L::every_number(first);
             const T* row = input + first * s.channels + c;
             for (std::int64_t kh = 0; kh < rows.count; ++kh, row += row_step) {
@@ -317,7 +340,7 @@ void max_pool_rows(const MaxPoolArgs& args, const Team& team) {
               std::int64_t index = first + kh * rows.dilation * s.width;
               for (std::int64_t kw = 0; kw < columns.count;
                    ++kw, from += column_step, index += columns.dilation) {
-                const typename L::Value x = L::get(from, n);
+                const typename L::Value x = pixels.get(from, c, n);
                 const auto wins = replaces(x, best);
                 best = wins ? x : best;
                 where = wins ? L::every_number(index) : where;
@@ -328,6 +351,15 @@ void max_pool_rows(const MaxPoolArgs& args, const Team& team) {
           });
         }
       });
+}
+
+template <class T, class L, class Pixels>
+void max_pool_of(const MaxPoolArgs& args, const Team& team) {
+  const Tiles tiles = tiles_of(args.shape);
+  if (tiles.apply && tiles.height == 2 && tiles.width == 2)
+    max_pool_tiles<T, L, Pixels, 2>(args, tiles, team);
+  else if (tiles.apply) max_pool_tiles<T, L, Pixels, 0>(args, tiles, team);
+  else max_pool_rows<T, L, Pixels>(args, team);
 }
 
 template <class T, class L>
@@ -438,12 +470,10 @@ void avg_pool_grad_rows(const AvgPoolGradArgs& args, const Team& team) {
 
 template <class T>
 void max_pool(const MaxPoolArgs& args, const Team& team) {
-  const Tiles tiles = tiles_of(args.shape);
   with_lanes<T>(args.shape, [&](auto l) {
     using L = decltype(l);
-    if (tiles.apply && tiles.height == 2 && tiles.width == 2) max_pool_tiles<T, L, 2>(args, tiles, team);
-    else if (tiles.apply) max_pool_tiles<T, L, 0>(args, tiles, team);
-    else max_pool_rows<T, L>(args, team);
+    if (args.scale != nullptr) max_pool_of<T, L, NormalizedPixels<T, L>>(args, team);
+    else max_pool_of<T, L, PlainPixels<T, L>>(args, team);
   });
 }
 template void max_pool<float>(const MaxPoolArgs&, const Team&);

@@ -22,6 +22,9 @@ struct MaxPoolArgs {
   void* output = nullptr;
   std::int64_t* indices =
       nullptr;  // [N, out_h, out_w, C]: h * width + w of the maximum (first of equals; a NaN wins); or null
+  // [channels] both or null: the images are relu(input scale + shift), as BatchNorm and ReLU make them.
+  const void* scale = nullptr;
+  const void* shift = nullptr;
 };
 
 // grad_input = sum over windows whose maximum lies there; overlapping windows add in a fixed order.

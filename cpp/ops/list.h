@@ -37,7 +37,7 @@ namespace ravine {
 #define RAVINE_CONV_OP_LIST(X) X(conv2d) X(conv2d_grad_input) X(conv2d_grad_filter)
 
 #define RAVINE_POOL_OP_LIST(X)                                                                                \
-  X(max_pool2d) X(max_pool2d_grad) X(avg_pool2d) X(avg_pool2d_grad) X(adaptive_avg_pool2d)                    \
+  X(max_pool2d) X(normalized_max_pool2d) X(max_pool2d_grad) X(avg_pool2d) X(avg_pool2d_grad) X(adaptive_avg_pool2d)                    \
   X(adaptive_avg_pool2d_grad)
 
 #define RAVINE_NORM_OP_LIST(X)                                                                                \

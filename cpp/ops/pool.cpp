@@ -48,8 +48,7 @@ void check_windows_meet_image(const Node& node, const Window& window, std::int64
   }
 }
 
-void infer_max_pool(Node& node) {
-  expect_inputs(node, 1);
+void infer_maxima(Node& node) {
   expect_floating(node, 0);
   node.attrs.check_known(node.op->name, {"kernel_size", "stride", "padding", "dilation"});
   const Shape& images = node.input_shape(0);
@@ -58,6 +57,22 @@ void infer_max_pool(Node& node) {
   check_windows_meet_image(node, windows.h, images[2]);
   check_windows_meet_image(node, windows.w, images[3]);
   node.outputs = {{node.input_dtype(0), outputs}, {DType::int64, outputs}};
+}
+
+void infer_max_pool(Node& node) {
+  expect_inputs(node, 1);
+  infer_maxima(node);
+}
+
+// (images, scale [1, C, 1, 1], shift [1, C, 1, 1]) -> those of relu(images scale + shift)
+void infer_normalized_max_pool(Node& node) {
+  expect_inputs(node, 3);
+  expect_one_dtype(node);
+  infer_maxima(node);
+  const Shape columns{1, node.input_shape(0)[1], 1, 1};
+  for (const int i : {1, 2})
+    check<ValueError>(node.input_shape(i) == columns, node.op->name, ": scale and shift have shapes ",
+                      node.input_shape(1), " and ", node.input_shape(2), ", expected ", columns);
 }
 
 void expect_gradient(const Node& node, const Shape& expected) {
@@ -147,6 +162,11 @@ Values gradient_max_pool(const Node& node, std::span<const Value> cotangents) {
   return node.graph->apply("max_pool2d_grad", {cotangents[0], node.out(1)}, with_input_shape(node));
 }
 
+Values decompose_normalized_max_pool(const Node& node) {
+  const Value normalized = node.graph->apply1("multiply_add", node.inputs);
+  return node.graph->apply("max_pool2d", {ops::relu(normalized)}, node.attrs);
+}
+
 // Linear in the output's gradient, and the transpose of it: takes from the images where the maxima were.
 Values gradient_max_pool_grad(const Node& node, std::span<const Value> cotangents) {
   const Shape& images = node.outputs[0].shape;
@@ -217,9 +237,18 @@ void lower_max_pool(Lowering& lowering, const Node& node) {
   const View images = lowering.dense(node.inputs[0], Layout::channels_last);
   const View outputs = lowering.create(node.out(0), Layout::channels_last);
   const View indices = lowering.create(node.out(1), Layout::channels_last);
-  auto call = lowering.call("max_pool2d", lowering.floats(node).max_pool);
+  View scale, shift;
+  if (node.n_inputs() == 3) {
+    scale = lowering.dense(node.inputs[1]);
+    shift = lowering.dense(node.inputs[2]);
+  }
+  auto call = lowering.call(node.op->name, lowering.floats(node).max_pool);
   call.args.shape = pool_shape(node, images.shape, outputs.shape);
   call.read(call.args.input, images);
+  if (node.n_inputs() == 3) {
+    call.read(call.args.scale, scale);
+    call.read(call.args.shift, shift);
+  }
   call.write(call.args.output, outputs);
   call.write(call.args.indices, indices);
   describe(call, images.shape, outputs.shape, images.dtype);
@@ -261,6 +290,10 @@ void lower_avg_pool_grad(Lowering& lowering, const Node& node) {
 
 const Op max_pool2d_op{
     .name = "max_pool2d", .infer = infer_max_pool, .gradient = gradient_max_pool, .lower = lower_max_pool};
+const Op normalized_max_pool2d_op{.name = "normalized_max_pool2d",
+                                  .infer = infer_normalized_max_pool,
+                                  .decompose = decompose_normalized_max_pool,
+                                  .lower = lower_max_pool};
 const Op max_pool2d_grad_op{.name = "max_pool2d_grad",
                             .infer = infer_max_pool_grad,
                             .gradient = gradient_max_pool_grad,

@@ -187,6 +187,41 @@ TEST(Simplify, RectifiersAreDerivedBehindMaxPooling) {
   }
 }
 
+TEST(Fuse, MaxPoolingTakesBatchNormsLastStepIn) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {2, 3, 6, 9}});
+  const Value gamma = graph.input({DType::float32, {3}}), beta = graph.input({DType::float32, {3}});
+  const Value y = ops::relu(graph.apply("batch_norm", {x, gamma, beta})[0]);
+  const Values pooled = graph.apply("max_pool2d", {y}, {{"kernel_size", Dims{2, 2}}});
+  const Value loss = ops::sum(pooled[0] * graph.input({DType::float32, pooled[0].shape()}));
+  const Value inputs[] = {x, gamma, beta};
+  Values wanted = gradients(loss, inputs);
+  wanted.push_back(pooled[0]);
+  const auto within = compile(graph, wanted);
+  wanted.push_back(y);  // what is wanted is computed by itself
+  const auto apart = compile(graph, wanted);
+  const auto pools_of = [](const Program& program) {
+    std::vector<std::string> names;
+    for (const KernelCall& call : program.calls())
+      if (call.kernel.find("max_pool2d") != std::string::npos) names.push_back(call.kernel);
+    return names;
+  };
+  EXPECT_EQ(pools_of(*within), (std::vector<std::string>{"normalized_max_pool2d", "max_pool2d_grad"}));
+  EXPECT_EQ(pools_of(*apart), (std::vector<std::string>{"max_pool2d", "max_pool2d_grad"}));
+
+  Array images(DType::float32, x.shape()), dy(DType::float32, pooled[0].shape());
+  for (std::int64_t i = 0; i < images.size(); ++i)
+    images.as<float>()[i] = std::sin(static_cast<float>(i * i));
+  for (std::int64_t i = 0; i < dy.size(); ++i) dy.as<float>()[i] = std::cos(static_cast<float>(i));
+  const std::vector<Array> values = {images, array_of({3}, {1.5f, -0.5f, 2}),
+                                     array_of({3}, {0.1f, 0.2f, -0.3f}), dy};
+  const auto actual = run(*within, values), expected = run(*apart, values);
+  for (std::size_t output = 0; output < actual.size(); ++output)
+    for (std::size_t i = 0; i < actual[output].size(); ++i)
+      EXPECT_NEAR(actual[output][i], expected[output][i], 1e-6) << output << ", " << i;
+  EXPECT_GT(std::count_if(actual[0].begin(), actual[0].end(), [](float value) { return value != 0; }), 100);
+}
+
 TEST(CommonSubexpressions, EqualNodesAreComputedOnce) {
   Graph graph(op_table());
   const Value x = graph.input({DType::float32, {3, 3}});

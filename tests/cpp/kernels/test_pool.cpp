@@ -102,6 +102,29 @@ double divisor(const PoolShape& s, std::int64_t output, std::int64_t taps) {
                              (std::min(left + s.kernel_w, s.width + s.pad_w) - left));
 }
 
+// Pixels that the kernel normalises and rectifies itself are pooled as if they had lain in memory so. Scales
+// are powers of two, so that a fused multiplication rounds no differently.
+template <class T>
+void check_normalized(const KernelTable& table, const PoolShape& s, const Buffer<T>& x) {
+  const auto max_pool = table.of(dtype_of<T>).max_pool;
+  const std::int64_t outputs = out_pixels(s) * s.channels, inputs = pixels(s) * s.channels;
+  Buffer<T> scale(s.channels), normalized(inputs);
+  const Buffer<T> shift = random_buffer<T>(s.channels, 7);
+  for (std::int64_t c = 0; c < s.channels; ++c) scale[c] = c % 3 == 0 ? T(1) : c % 3 == 1 ? T(-2) : T(0.5);
+  for (std::int64_t i = 0; i < inputs; ++i) {
+    const T value = x[i] * scale[i % s.channels] + shift[i % s.channels];
+    normalized[i] = value < 0 ? T(0) : value;
+  }
+  Buffer<T> y(outputs), expected(outputs);
+  Buffer<std::int64_t> where(outputs), expected_where(outputs);
+  run_same_bits(table, max_pool, MaxPoolArgs{s, normalized.data(), expected.data(), expected_where.data()},
+                {expected.memory(), expected_where.memory()});
+  run_same_bits(table, max_pool, MaxPoolArgs{s, x.data(), y.data(), where.data(), scale.data(), shift.data()},
+                {y.memory(), where.memory()});
+  expect_close(y, Doubles(expected.begin(), expected.end()), 0, 0, "maximum of normalised pixels");
+  expect_close(where, Doubles(expected_where.begin(), expected_where.end()), 0, 0, "their index");
+}
+
 template <class T>
 void check_max_pool(const PoolShape& s, const Buffer<T>& x) {
   SCOPED_TRACE(text(s));
@@ -132,6 +155,7 @@ void check_max_pool(const PoolShape& s, const Buffer<T>& x) {
     run_same_bits(table, kernels.max_pool, MaxPoolArgs{s, x.data(), y_alone.data(), nullptr},
                   {y_alone.memory()});
     expect_close(y_alone, maxima, 0, 0, "maximum without indices");
+    check_normalized<T>(table, s, x);
     run_same_bits(table, kernels.max_pool_grad,
                   MaxPoolGradArgs{s, dy.data(), where.data(), grad_input.data()}, {grad_input.memory()});
     const double tolerance = sizeof(T) == 4 ? 1e-6 : 1e-15;
