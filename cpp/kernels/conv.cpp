@@ -34,7 +34,7 @@ void conv_forward(const ConvForwardArgs& args, const Team& team) {
       multiply<T>(patches, filter, output, mine.rows, mine.columns, Range{0, patch_size}, false,
                   team.scratch);
     };
-    if (pointwise) run(MatrixA<T>{input, s.channels, 1});
+    if (pointwise) run(StreamedA<T>{{input, s.channels, 1}, positions, patch_size});
     else run(PatchesA<T>{patches_of(s, input)});
   }
 }

@@ -28,7 +28,8 @@ void grad_input_of_class(const ConvGradInputArgs& args, const PhaseTaps& y, cons
         static_cast<const T*>(args.filter) + group * out_channels * s.kernel_h * s.kernel_w * channels;
     T* const grad_input = static_cast<T*>(args.grad_input) + group * channels;
     if (is_pointwise(s)) {
-      multiply<T>(MatrixA<T>{grad_output, s.out_channels, 1}, MatrixB<T>{filter, channels, 1},
+      multiply<T>(StreamedA<T>{{grad_output, s.out_channels, 1}, s.batch * y.pixels * x.pixels, depth},
+                  MatrixB<T>{filter, channels, 1},
                   MatrixC<T>{grad_input, s.channels, epilogue, 0, group * channels}, mine.rows, mine.columns,
                   Range{0, depth}, false, team.scratch);
       continue;

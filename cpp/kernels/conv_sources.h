@@ -52,9 +52,12 @@ struct PatchPosition {
     y = position_y * patches.y_step + patches.y_first;
     x = position_x * patches.x_step + patches.x_first;
   }
-  void advance(const Patches<T>& patches) {
-    x += patches.x_step;
-    if (++position_x < patches.positions_x) return;
+  void advance(const Patches<T>& patches) { advance_row(patches, 1); }
+  // By positions of the same row.
+  void advance_row(const Patches<T>& patches, std::int64_t count) {
+    x += count * patches.x_step;
+    position_x += count;
+    if (position_x < patches.positions_x) return;
     position_x = 0;
     x = patches.x_first;
     y += patches.y_step;
@@ -158,6 +161,22 @@ struct PanelPositions {
   }
 };
 
+// A with adjacent elements in its rows, of so many bytes that it comes from memory: touched in order before
+// it is read in that of the micro-kernel, which the hardware does not foresee.
+template <class T>
+struct StreamedA : MatrixA<T> {
+  std::int64_t rows, depth;
+
+  std::int64_t point(const T** to, std::int64_t* run_depths, std::int64_t first_row, int n_rows,
+                     Range range) const {
+    constexpr std::int64_t cache_line = 64 / sizeof(T), cached = (8 << 20) / sizeof(T);
+    for (std::int64_t i = first_row; rows * depth > cached && i < first_row + n_rows; ++i)
+      for (std::int64_t p = range.begin; p < range.end; p += cache_line)
+        asm volatile("" ::"r"(*this->at(i, p)));
+    return MatrixA<T>::point(to, run_depths, first_row, n_rows, range);
+  }
+};
+
 // A [positions, patch].
 template <class T>
 struct PatchesA {
@@ -232,30 +251,75 @@ struct PatchesB {
 
   // The run's elements at every position of `depth`, to rows `width` apart of which `room` elements may be
   // written.
-  [[gnu::noinline]] void copy_run(T* to, const PatchRun& run, std::int64_t width, std::int64_t room,
-                                  Range depth) const {
+  void copy_run(T* to, const PatchRun& run, std::int64_t width, std::int64_t room, Range depth) const {
+    switch (run.size / lanes<T>) {
+      case 0:
+        return copy_run_of<0>(to, run, width, room, depth);
+      case 1:
+        return copy_run_of<1>(to, run, width, room, depth);
+      case 2:
+        return copy_run_of<2>(to, run, width, room, depth);
+      default:
+        return copy_run_of<3>(to, run, width, room, depth);
+    }
+  }
+  static_assert(micro_vectors <= 3);
+
+  // A row of positions at a time: between its ends, where the run lies inside of the image, there is nothing
+  // to test.
+  template <int whole>
+  [[gnu::noinline]] void copy_run_of(T* to, const PatchRun& run, std::int64_t width, std::int64_t room,
+                                     Range depth) const {
     constexpr int n = lanes<T>;
     const std::int64_t dy = run.tap_y * patches.tap_y_step, dx = run.tap_x * patches.tap_x_step;
-    const auto height = static_cast<std::uint64_t>(patches.height);
+    const std::int64_t x_step = patches.x_step, pixel_step = x_step * patches.image_channels;
     const std::int64_t last_x = patches.width - run.taps;
-    const std::int64_t whole = run.size / n * n, tail = run.size - whole,
-                       tail_room = smaller(room - whole, n);
+    const std::int64_t tail = run.size - whole * n, tail_room = smaller(room - whole * n, n);
+    // Pixels that lie apart come slowly from memory: those of a later row are asked for.
+    constexpr std::int64_t positions_ahead = 48;
+    const bool asks = x_step > 1;
+    const std::int64_t ahead = divide_up(positions_ahead, larger(patches.positions_x, 1)) * patches.y_step *
+                               patches.width * patches.image_channels;
+    const auto copy = [&](const T* from) RAVINE_INLINE_LAMBDA {
+#pragma GCC unroll 3
+      for (int v = 0; v < whole; ++v) store(to + v * n, load(from + v * n));
+      if (tail > 0) store(to + whole * n, load(from + whole * n, tail), tail_room);
+      to += width;
+    };
     T buffer[max_merged_run];
     PatchPosition<T> at(patches, depth.begin);
-    for (std::int64_t p = depth.begin; p < depth.end; ++p, to += width, at.advance(patches)) {
+    for (std::int64_t p = depth.begin; p < depth.end;) {
+      const std::int64_t count = smaller(patches.positions_x - at.position_x, depth.end - p);
       const std::int64_t y = at.y + dy, x = at.x + dx;
-      const T* from = zeros<T>;
-      if (static_cast<std::uint64_t>(y) < height) {
-        const T* const inside = at.image + (y * patches.width + x) * patches.image_channels + run.channel;
-        if (x >= 0 && x <= last_x) {
-          from = inside;
-        } else if (run.taps > 1) {
-          put_together(patches, run, inside, x, buffer);
-          from = buffer;
+      const T* from = at.image + (y * patches.width + x) * patches.image_channels + run.channel;
+      const bool outside = y < 0 || y >= patches.height;
+      // Positions of this row whose run is inside.
+      const std::int64_t begin = outside ? count : x >= 0 ? 0 : smaller(divide_up(-x, x_step), count);
+      const std::int64_t end =
+          outside || x > last_x ? begin : larger(smaller((last_x - x) / x_step + 1, count), begin);
+      const auto copy_border = [&](std::int64_t first, std::int64_t last) RAVINE_INLINE_LAMBDA {
+        for (std::int64_t k = first; k < last; ++k) {
+          if (outside || run.taps == 1) {
+            copy(zeros<T>);
+          } else {
+            put_together(patches, run, from + k * pixel_step, x + k * x_step, buffer);
+            copy(buffer);
+          }
         }
+      };
+      copy_border(0, begin);
+      from += begin * pixel_step;
+      for (std::int64_t k = begin; k < end; ++k, from += pixel_step) {
+        if (asks) {
+#pragma GCC unroll 3
+          for (int v = 0; v < whole; ++v) __builtin_prefetch(from + ahead + v * n);
+        }
+        copy(from);
       }
-      for (std::int64_t e = 0; e < whole; e += n) store(to + e, load(from + e));
-      if (tail > 0) store(to + whole, load(from + whole, tail), tail_room);
+      from -= end * pixel_step;
+      copy_border(end, count);
+      p += count;
+      at.advance_row(patches, count);
     }
   }
 };

@@ -83,6 +83,12 @@ void depthwise_forward(const ConvForwardArgs& args, const Team& team) {
       tile.weight_y_step = s.kernel_w * s.channels;
       tile.weight_x_step = tile.output_step = tile.channels = s.channels;
       tile.taps_y = larger(taps_y.size(), 0);
+      tile.row_step = s.width * s.channels;
+      if (const std::int64_t last = first_y + (taps_y.end - 1) * s.dilation_h;
+          comes_from_memory<T>(s) && last + s.stride_h < s.height) {
+        tile.ahead = ((taps_y.end - 1 - taps_y.begin) * s.dilation_h + 1) * tile.row_step;
+        tile.ahead_rows = s.stride_h;
+      }
       for_each_run(
           s.out_width, s.kernel_w, -s.pad_w, s.stride_w, s.dilation_w, s.width,
           [&](Range positions, Range taps_x) {
@@ -149,6 +155,10 @@ void depthwise_grad_input(const ConvGradInputArgs& args, const Team& team) {
         for_each_run(1, taps_y.taps, first_y, 1, taps_y.output_step, s.out_height,
                      [&](Range, Range taps) { rows = taps; });
         tile.taps_y = rows.size();
+        tile.row_step = tile.ahead = s.out_width * s.channels;
+        if (comes_from_memory<T>(s) && y % s.stride_h == 0 &&
+            first_y + rows.begin * taps_y.output_step + 1 < s.out_height)
+          tile.ahead_rows = 1;
         for_each_run(taps_x.pixels, taps_x.taps, taps_x.output_first, 1, taps_x.output_step, s.out_width,
                      [&](Range positions, Range taps) {
                        const std::int64_t out_y = first_y + rows.begin * taps_y.output_step;
@@ -193,7 +203,7 @@ template void depthwise_grad_input<double>(const ConvGradInputArgs&, const Team&
 
 namespace {
 // Lines of output are cut into so many parts, each summed on its own; by shape only.
-std::int64_t line_parts(const ConvShape& s) { return larger(smaller(s.batch * s.out_height, 64), 1); }
+std::int64_t line_parts(const ConvShape& s) { return larger(smaller(s.batch * s.out_height / 4, 64), 1); }
 
 // One row of the kernel on one line of outputs, up to three taps at a time where they are all inside.
 template <class T, class OutputsOf>
@@ -234,6 +244,32 @@ void add_row_of_taps(const ConvShape& s, const T* row, const T* grad, T* sums, O
     kx += taps;
   }
 }
+
+// One line of outputs, of a kernel 3x3 of which `taps_y` rows are inside, the first on `row`.
+template <class T>
+void add_line_3x3(const ConvShape& s, const T* row, const T* grad, int taps_y, bool goes_on, T* sums) {
+  DepthwiseGradRow<T> line;
+  line.pixel = row - s.pad_w * s.channels;
+  line.pixel_step = s.stride_w * s.channels;
+  line.tap_y_step = s.dilation_h * s.width * s.channels;
+  line.tap_x_step = s.dilation_w * s.channels;
+  line.grad = grad;
+  line.positions = s.out_width;
+  line.x = -s.pad_w;
+  line.x_step = s.stride_w;
+  line.tap_x = s.dilation_w;
+  line.width = s.width;
+  const std::int64_t begin = smaller(divide_up(s.pad_w, s.stride_w), s.out_width);
+  const std::int64_t last = s.width - 1 + s.pad_w - 2 * s.dilation_w;  // position * stride of the last inside
+  line.inside = {begin, last < 0 ? begin : larger(smaller(last / s.stride_w + 1, s.out_width), begin)};
+  line.sums = sums;
+  line.channels = s.channels;
+  line.pixel_ahead = goes_on ? taps_y * line.tap_y_step : 0;
+  line.grad_ahead = goes_on ? s.out_width * s.channels : 0;
+  if (taps_y == 3) depthwise_grad_row<T, 3>(line);
+  else if (taps_y == 2) depthwise_grad_row<T, 2>(line);
+  else depthwise_grad_row<T, 1>(line);
+}
 }  // namespace
 
 std::int64_t depthwise_grad_filter_elements(const ConvShape& s) {
@@ -255,6 +291,16 @@ void depthwise_grad_filter(const ConvGradFilterArgs& args, const Team& team) {
       const std::int64_t sample = line / s.out_height, first_y = line % s.out_height * s.stride_h - s.pad_h;
       const Range taps_y = taps_inside(first_y, s.kernel_h, s.dilation_h, s.height);
       const T* const grad = static_cast<const T*>(args.grad_output) + line * s.out_width * s.out_channels;
+      if (multiplier == 1 && s.kernel_h == 3 && s.kernel_w == 3) {
+        if (taps_y.size() > 0) {
+          const T* const row =
+              static_cast<const T*>(args.input) +
+              (sample * s.height + first_y + taps_y.begin * s.dilation_h) * s.width * s.channels;
+          add_line_3x3(s, row, grad, static_cast<int>(taps_y.size()), line + 1 < lines.end,
+                       sum + taps_y.begin * 3 * s.channels);
+        }
+        continue;
+      }
       for (std::int64_t ky = taps_y.begin; ky < taps_y.end; ++ky) {
         const std::int64_t y = first_y + ky * s.dilation_h;
         const T* const row =

@@ -2,12 +2,20 @@
 // for all channels, a vector of channels at a time.
 #pragma once
 
+#include "kernels/conv.h"
 #include "kernels/gemm_pack.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
 // Positions of a tile: independent sums that hide the latency of a multiply-add.
 inline constexpr int depthwise_positions = 8;
+
+// An image that fits no L2 is asked for ahead of its use.
+template <class T>
+RAVINE_INLINE bool comes_from_memory(const ConvShape& s) {
+  constexpr std::int64_t enough = 4 << 20;
+  return s.batch * s.height * s.width * s.channels * static_cast<std::int64_t>(sizeof(T)) > enough;
+}
 
 // output[position] = the sum over the taps of pixel[position + tap] * weights[tap]. All taps are inside of
 // the image. Steps in elements.
@@ -21,6 +29,8 @@ struct DepthwiseTile {
   T* output;
   std::int64_t output_step;
   std::int64_t channels;
+  // What the next line of outputs reads first is asked for: so many rows from pixel + ahead on.
+  std::int64_t ahead = 0, ahead_rows = 0, row_step = 0;
 };
 
 template <class T, int positions>
@@ -31,6 +41,10 @@ template <class T, int positions>
     Vec<T> sums[positions];
 #pragma GCC unroll 8
     for (int i = 0; i < positions; ++i) sums[i] = Vec<T>{};
+    for (std::int64_t row = 0; row < tile.ahead_rows; ++row) {
+      const T* const ahead = tile.pixel + tile.ahead + row * tile.row_step + c;
+      for (std::int64_t e = 0; e < positions * pixel_step; e += tile.channels) __builtin_prefetch(ahead + e);
+    }
     for (std::int64_t ty = 0; ty < tile.taps_y; ++ty) {
       const T* pixel = tile.pixel + ty * tile.tap_y_step + c;
       const T* weights = tile.weights + ty * tile.weight_y_step + c;
@@ -150,6 +164,75 @@ template <class T, int taps>
         c, [](const T* from) RAVINE_INLINE_LAMBDA { return load(from); },
         [](T* to, Vec<T> value) RAVINE_INLINE_LAMBDA { store(to, value); });
   if (const std::int64_t rest = tile.channels - c; rest > 0)
+    run(
+        c, [rest](const T* from) RAVINE_INLINE_LAMBDA { return load(from, rest); },
+        [rest](T* to, Vec<T> value) RAVINE_INLINE_LAMBDA { store(to, value, rest); });
+}
+
+// sums[tap_y][tap_x] += pixel * grad over a row of positions, for three taps a row; of which some may lie
+// outside of the image at the row's ends.
+template <class T>
+struct DepthwiseGradRow {
+  const T* pixel;  // of position 0 and the first tap, inside or not
+  std::int64_t pixel_step, tap_y_step, tap_x_step;
+  const T* grad;
+  std::int64_t positions;
+  Range inside;               // positions whose taps are all inside
+  std::int64_t x, x_step;     // where tap 0 of position 0 falls, and from position to position
+  std::int64_t tap_x, width;  // columns from tap to tap, and of the image
+  T* sums;
+  std::int64_t channels;
+  std::int64_t pixel_ahead, grad_ahead;  // from what is read to what the next line will
+};
+
+template <class T, int taps_y>
+[[gnu::noinline]] void depthwise_grad_row(const DepthwiseGradRow<T>& row) {
+  constexpr int n = lanes<T>;
+  const auto run = [&](std::int64_t c, auto load_vector, auto store_vector) RAVINE_INLINE_LAMBDA {
+    Vec<T> sums[taps_y][3];
+#pragma GCC unroll 3
+    for (int ty = 0; ty < taps_y; ++ty)
+#pragma GCC unroll 3
+      for (int tx = 0; tx < 3; ++tx) sums[ty][tx] = load_vector(row.sums + (ty * 3 + tx) * row.channels + c);
+    const auto add_at_border = [&](std::int64_t first, std::int64_t last) RAVINE_INLINE_LAMBDA {
+      for (std::int64_t i = first; i < last; ++i) {
+        const Vec<T> value = load_vector(row.grad + i * row.channels + c);
+        const T* const pixel = row.pixel + i * row.pixel_step + c;
+#pragma GCC unroll 3
+        for (int tx = 0; tx < 3; ++tx) {
+          const std::int64_t x = row.x + i * row.x_step + tx * row.tap_x;
+          if (x < 0 || x >= row.width) continue;
+#pragma GCC unroll 3
+          for (int ty = 0; ty < taps_y; ++ty)
+            sums[ty][tx] += load_vector(pixel + ty * row.tap_y_step + tx * row.tap_x_step) * value;
+        }
+      }
+    };
+    add_at_border(0, row.inside.begin);
+    const T* pixel = row.pixel + row.inside.begin * row.pixel_step + c;
+    const T* grad = row.grad + row.inside.begin * row.channels + c;
+    for (std::int64_t i = row.inside.size(); i > 0; --i, pixel += row.pixel_step, grad += row.channels) {
+      __builtin_prefetch(pixel + row.pixel_ahead);
+      __builtin_prefetch(grad + row.grad_ahead);
+      const Vec<T> value = load_vector(grad);
+#pragma GCC unroll 3
+      for (int ty = 0; ty < taps_y; ++ty)
+#pragma GCC unroll 3
+        for (int tx = 0; tx < 3; ++tx)
+          sums[ty][tx] += load_vector(pixel + ty * row.tap_y_step + tx * row.tap_x_step) * value;
+    }
+    add_at_border(row.inside.end, row.positions);
+#pragma GCC unroll 3
+    for (int ty = 0; ty < taps_y; ++ty)
+#pragma GCC unroll 3
+      for (int tx = 0; tx < 3; ++tx) store_vector(row.sums + (ty * 3 + tx) * row.channels + c, sums[ty][tx]);
+  };
+  std::int64_t c = 0;
+  for (; c + n <= row.channels; c += n)
+    run(
+        c, [](const T* from) RAVINE_INLINE_LAMBDA { return load(from); },
+        [](T* to, Vec<T> value) RAVINE_INLINE_LAMBDA { store(to, value); });
+  if (const std::int64_t rest = row.channels - c; rest > 0)
     run(
         c, [rest](const T* from) RAVINE_INLINE_LAMBDA { return load(from, rest); },
         [rest](T* to, Vec<T> value) RAVINE_INLINE_LAMBDA { store(to, value, rest); });
