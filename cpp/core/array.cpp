@@ -3,30 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <new>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 #include "core/error.h"
 
 namespace ravine {
-
-SharedBytes allocate_bytes(std::size_t bytes) {
-  // Large memory in huge pages: a matrix's rows then share the few pages that the processor keeps
-  // translations of, and its first use faults once in 2 MiB.
-  constexpr std::size_t huge_page = std::size_t{2} << 20;
-  const std::size_t unit = bytes >= 2 * huge_page ? huge_page : 64;
-  const std::size_t rounded = std::max<std::size_t>(64, (bytes + unit - 1) / unit * unit);
-  const std::align_val_t alignment{unit};
-  auto* memory = static_cast<std::byte*>(::operator new[](rounded, alignment));
-#if defined(__linux__)
-  if (unit == huge_page) ::madvise(memory, rounded, MADV_HUGEPAGE);  // advice: a refusal changes nothing
-#endif
-  std::memset(memory, 0, rounded);
-  return SharedBytes(memory, [alignment](std::byte* pointer) { ::operator delete[](pointer, alignment); });
-}
 
 Array::Array(DType dtype, const Shape& shape, Layout layout)
     : dtype_(dtype),

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "core/dtype.h"
+#include "core/memory.h"
 #include "core/shape.h"
 
 namespace ravine {
@@ -14,10 +15,6 @@ namespace ravine {
 // Order of a dense tensor's elements in memory: last axis fastest, or the channel axis 1 fastest (NHWC;
 // filters [out, kernel_h, kernel_w, in]). The shape is always the logical one, [N, C, H, W].
 enum class Layout : std::uint8_t { row_major, channels_last };
-
-// 64-byte aligned memory that is zero at first. Size 0 is legal.
-using SharedBytes = std::shared_ptr<std::byte[]>;
-SharedBytes allocate_bytes(std::size_t bytes);
 
 // Tells whether memory may have changed since it was looked at last. Programs and everything else of Ravine
 // that writes into an array records it; so must who writes through Array::data. While somebody holds a

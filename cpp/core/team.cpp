@@ -10,7 +10,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <mutex>
-#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -22,6 +21,7 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/memory.h"
 
 namespace ravine {
 namespace {
@@ -77,23 +77,21 @@ class FlushDenormals {
 // A thread's workspace grows and stays.
 class Scratch {
  public:
-  ~Scratch() { release(); }
   std::byte* reserve(std::size_t bytes) {
     if (bytes > size_) {
       release();
-      data_ = static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64}));
+      data_ = reserve_bytes(bytes);
       size_ = bytes;
     }
-    return data_;
+    return data_.get();
   }
 
  private:
   void release() {
-    ::operator delete (data_, std::align_val_t{64});
     data_ = nullptr;
     size_ = 0;
   }
-  std::byte* data_ = nullptr;
+  SharedBytes data_;
   std::size_t size_ = 0;
 };
 
