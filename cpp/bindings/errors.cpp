@@ -14,8 +14,6 @@ void bind_errors(py::module_&) {
       py::set_error(PyExc_TypeError, error.what());
     } catch (const KeyError& error) {
       py::set_error(PyExc_KeyError, error.what());
-    } catch (const IndexError& error) {
-      py::set_error(PyExc_IndexError, error.what());
     } catch (const FileNotFoundError& error) {
       py::set_error(PyExc_FileNotFoundError, error.what());
     } catch (const FloatingPointError& error) {

@@ -19,9 +19,6 @@ struct TypeError : Error {
 struct KeyError : Error {
   using Error::Error;
 };
-struct IndexError : Error {
-  using Error::Error;
-};
 struct FileNotFoundError : Error {
   using Error::Error;
 };

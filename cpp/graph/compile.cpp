@@ -45,6 +45,7 @@ class ProgramCompiler {
     lower_nodes();
     lower_outputs();
     lower_effects();
+    check_reads();
     share_memory_in_place();
     plan();
     resolve();
@@ -232,6 +233,21 @@ class ProgramCompiler {
   }
 
   Storage& storage_of(int index) { return program_->storages_[static_cast<std::size_t>(index)]; }
+
+  // Memory of the arena holds what an earlier run left: a call may read only what was written before it, or
+  // what it writes itself (an epilogue reads its kernel's result).
+  void check_reads() {
+    std::vector<bool> written(program_->storages_.size(), false);
+    for (const KernelCall& call : program_->calls_) {
+      for (const int storage : call.writes) written[static_cast<std::size_t>(storage)] = true;
+      for (const int index : call.reads) {
+        const Storage& storage = storage_of(index);
+        const bool known = storage.kind != Storage::Kind::arena || storage.bytes == 0;
+        check<RuntimeError>(known || written[static_cast<std::size_t>(index)], "lowering: '", call.kernel,
+                            "' (", call.description, ") reads memory that nothing has written");
+      }
+    }
+  }
 
   // ---- memory
   // --------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/team.h"
 #include "graph/autodiff.h"
+#include "graph/lowering.h"
 #include "graph_test.h"
 
 namespace ravine::testing {
@@ -43,6 +44,25 @@ TEST(Program, AFaultRaisesAndChangesNothing) {
     EXPECT_NE(std::string(error.what()).find("3"), std::string::npos) << error.what();
   }
   EXPECT_EQ(state.as<float>()[0], 6);
+}
+
+TEST(Program, ReadingMemoryThatNothingWroteIsRefused) {
+  const Op careless{.name = "careless",
+                    .infer = [](Node& node) { node.outputs = {node.input_type(0)}; },
+                    .lower =
+                        [](Lowering& lowering, const Node& node) {
+                          const View nothing = lowering.temporary(DType::float32, node.input_shape(0));
+                          lowering.copy(nothing, lowering.create(node.out()));
+                        }};
+  Graph graph(op_table());
+  const Value output = graph.apply(careless, {graph.input({DType::float32, {3}})})[0];
+  try {
+    compile(graph, std::span(&output, 1));
+    FAIL() << "expected RuntimeError";
+  } catch (const RuntimeError& error) {
+    EXPECT_NE(std::string(error.what()).find("reads memory that nothing has written"), std::string::npos)
+        << error.what();
+  }
 }
 
 TEST(Program, SameBitsOnAnyNumberOfThreads) {
