@@ -73,18 +73,12 @@ R softplus_of(R x) {
 
 #define RAVINE_REFERENCE(f) [](double x) { return f(x); }, [](long double x) { return f(x); }
 const Function functions[] = {
-    {TileOp::exp, RAVINE_REFERENCE(std::exp), 1},
-    {TileOp::expm1, RAVINE_REFERENCE(std::expm1), 2},
-    {TileOp::log, RAVINE_REFERENCE(std::log), 1},
-    {TileOp::log1p, RAVINE_REFERENCE(std::log1p), 1},
-    {TileOp::tanh, RAVINE_REFERENCE(std::tanh), 1.5},
-    {TileOp::sigmoid, RAVINE_REFERENCE(sigmoid_of), 2},
-    {TileOp::softplus, RAVINE_REFERENCE(softplus_of), 2},
-    {TileOp::erf, RAVINE_REFERENCE(std::erf), 1.5},
-    {TileOp::sin, RAVINE_REFERENCE(std::sin), 2},
-    {TileOp::cos, RAVINE_REFERENCE(std::cos), 2},
-    {TileOp::atan, RAVINE_REFERENCE(std::atan), 2},
-    {TileOp::sqrt, RAVINE_REFERENCE(std::sqrt), 0.5},
+    {TileOp::exp, RAVINE_REFERENCE(std::exp), 1},          {TileOp::expm1, RAVINE_REFERENCE(std::expm1), 2},
+    {TileOp::log, RAVINE_REFERENCE(std::log), 1},          {TileOp::log1p, RAVINE_REFERENCE(std::log1p), 1},
+    {TileOp::tanh, RAVINE_REFERENCE(std::tanh), 1.5},      {TileOp::sigmoid, RAVINE_REFERENCE(sigmoid_of), 2},
+    {TileOp::softplus, RAVINE_REFERENCE(softplus_of), 2},  {TileOp::erf, RAVINE_REFERENCE(std::erf), 1.5},
+    {TileOp::sin, RAVINE_REFERENCE(std::sin), 2},          {TileOp::cos, RAVINE_REFERENCE(std::cos), 2},
+    {TileOp::atan, RAVINE_REFERENCE(std::atan), 2},        {TileOp::sqrt, RAVINE_REFERENCE(std::sqrt), 0.5},
     {TileOp::rsqrt, RAVINE_REFERENCE(1 / std::sqrt), 1.5},
 };
 #undef RAVINE_REFERENCE
