@@ -16,7 +16,7 @@ struct Known {
       return bytes == 0 ? usual : static_cast<std::int64_t>(bytes);
     };
     l2_bytes = or_usual(cpu.l2_bytes, std::int64_t{1} << 20);
-    l3_bytes = or_usual(cpu.l3_bytes / static_cast<std::size_t>(cpu.physical_cores), std::int64_t{2} << 20);
+    l3_bytes = or_usual(cpu.l3_bytes / static_cast<std::size_t>(cpu.l3_sharers), std::int64_t{2} << 20);
   }
 };
 

@@ -41,9 +41,47 @@ double cgroup_quota() {
   return 0;
 }
 
-std::size_t cache_bytes(int name) {
+[[maybe_unused]] std::size_t cache_bytes(int name) {
   const long bytes = sysconf(name);
   return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+}
+
+// How many CPUs a kernel's list ("0-3,8,10-11") names.
+int count_cpus(const std::string& list) {
+  std::istringstream ranges(list);
+  int count = 0;
+  for (std::string range; std::getline(ranges, range, ',');) {
+    int first = 0, last = 0;
+    char dash = 0;
+    std::istringstream numbers(range);
+    if (!(numbers >> first)) continue;
+    count += numbers >> dash >> last ? last - first + 1 : 1;
+  }
+  return count;
+}
+
+// sysconf may tell the size of all the caches of a level together, and not who shares one.
+void read_caches(CpuInfo& info) {
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+  info.l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE);
+  info.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE);
+  info.l3_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE);
+#endif
+  for (int index = 0;; ++index) {
+    const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
+    const std::string level = read_line(folder + "level");
+    if (level.empty()) return;
+    std::istringstream size(read_line(folder + "size"));  // "32768K"
+    std::size_t kilobytes = 0;
+    if (read_line(folder + "type") == "Instruction" || !(size >> kilobytes) || kilobytes == 0) continue;
+    const std::size_t bytes = kilobytes << 10;
+    if (level == "1") info.l1_bytes = bytes;
+    if (level == "2") info.l2_bytes = bytes;
+    if (level == "3") {
+      info.l3_bytes = bytes;
+      info.l3_sharers = std::max(1, count_cpus(read_line(folder + "shared_cpu_list")));
+    }
+  }
 }
 
 CpuInfo read_cpu_info() {
@@ -61,11 +99,7 @@ CpuInfo read_cpu_info() {
     cores.insert(siblings.empty() ? "cpu" + std::to_string(cpu) : siblings);
   }
   info.physical_cores = std::max<int>(1, static_cast<int>(cores.size()));
-#ifdef _SC_LEVEL1_DCACHE_SIZE
-  info.l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE);
-  info.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE);
-  info.l3_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE);
-#endif
+  read_caches(info);
   return info;
 }
 
