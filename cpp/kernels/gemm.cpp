@@ -40,9 +40,10 @@ Plan plan_of(const GemmArgs& args) {
 template <class T>
 std::int64_t blocked_run_depth(const GemmArgs& args) {
   constexpr std::int64_t large = std::int64_t{8} << 20, size = sizeof(T);
-  if (args.b.column_stride != 1 || args.n * args.k * size < large || args.m > 192)
+  constexpr std::int64_t few_rows = 64, one_block = Blocking<T>::max_block_rows;
+  if (args.b.column_stride != 1 || args.n * args.k * size < large || args.m > one_block)
     return usual_run_depth<T>(args.k);
-  return equal_parts(args.k, (args.m <= 64 ? 512 : 1280) / size, 16);
+  return equal_parts(args.k, (args.m <= few_rows ? 512 : 1280) / size, 16);
 }
 
 // The matrices of one element of the batch.

@@ -292,7 +292,7 @@ class Multiplication {
           args.b_step = b_.step();
         }
         if (read_b_ == ReadB::in_place_once && width == panel_columns<T>) {
-          // A single block leaves the panel in L1, always in the same place.
+          // A single block packs every panel in the same place, which stays in L1 or L2.
           T* const packed = rows_.size() <= block_rows_ ? packed_b_ : const_cast<T*>(args.b);
           args.b = packed;
           if (block.begin == rows_.begin) {

@@ -92,11 +92,11 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sums[i][v] = Vec<T>{};
 
-      // C is needed at the end of the sum; by then it is in L1, to be written if not to be read.
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) __builtin_prefetch(args.c_rows[i] + args.column + v * lanes<T>, 1);
+  // By the end of the sum C is in L1, to be written if not to be read.
 
   const std::int64_t b_step = args.b_step;
   const T* b = args.b;
