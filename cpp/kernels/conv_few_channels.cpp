@@ -13,7 +13,7 @@ namespace {
 
 using T = float;
 constexpr std::int64_t n_lanes = lanes<T>;
-constexpr std::int64_t max_channels = 4, max_elements = 512;
+constexpr std::int64_t max_elements = 512;
 constexpr std::int64_t scratch_elements = scratch_bytes / sizeof(T);
 
 // Positions (forward) or elements of a patch (gradient) of a tile in registers, by its vectors of
@@ -215,7 +215,7 @@ std::int64_t gradient_splits(const ConvShape& s, const Plan& plan) {
 }  // namespace
 
 bool has_few_channels(const ConvShape& s) {
-  if (s.channels < 1 || s.channels > max_channels || s.groups != 1) return false;
+  if (s.channels < 1 || s.channels > max_few_channels || s.groups != 1) return false;
   const Plan plan(s);
   return plan.elements <= max_elements &&
          plan.band_elements(s) + plan.elements * plan.padded_out_channels <= scratch_elements;

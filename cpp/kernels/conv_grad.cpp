@@ -60,8 +60,10 @@ std::int64_t filter_splits(const ConvShape& s) {
 template <class T>
 void conv_grad_input(const ConvGradInputArgs& args, const Team& team) {
   const ConvShape& s = args.shape;
-  if constexpr (std::is_same_v<T, float>)
+  if constexpr (std::is_same_v<T, float>) {
     if (is_winograd(args.algorithm)) return winograd_grad_input(args, team);
+    if (has_few_channels_to_grad(s)) return few_channels_grad_input(args, team);
+  }
   if (is_depthwise(s)) {
     depthwise_grad_input<T>(args, team);
   } else {

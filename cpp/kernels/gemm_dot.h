@@ -9,11 +9,12 @@ namespace ravine::kernels::RAVINE_ISA {
 
 inline constexpr std::int64_t max_dot_rows = 8;
 
-// Lane i: the sum of v[i]'s lanes, added in pairs.
-template <class T>
-RAVINE_INLINE Vec<T> sum_each(Vec<T> (&v)[lanes<T>]) {
+// Lane i: the sum of v[i]'s lanes, added in pairs. Of fewer vectors than lanes, n, a power of two, lanes i + n,
+// i + 2 n, ... have parts of it.
+template <class T, int n>
+RAVINE_INLINE Vec<T> sum_each(Vec<T> (&v)[n]) {
 #pragma GCC unroll 8
-  for (int count = lanes<T> / 2; count > 0; count /= 2) {
+  for (int count = n / 2; count > 0; count /= 2) {
     // In place: v[i] is read before it is written, and v[i + count] is not needed again.
 #pragma GCC unroll 16
     for (int i = 0; i < count; ++i) {

@@ -98,8 +98,12 @@ double direct_cycles(ConvPass pass, const ConvShape& s, double lanes) {
   const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
   const double taps = static_cast<double>(s.kernel_h * s.kernel_w);
   constexpr std::int64_t few_channels = 4;  // for which there are kernels that never pack patches
-  if (pass != ConvPass::grad_input && s.channels <= few_channels && s.groups == 1)
-    return positions * (taps * static_cast<double>(s.channels) / 1.8 + 1) * vectors(s.out_channels, lanes);
+  if (s.channels <= few_channels && s.groups == 1) {
+    const double in = static_cast<double>(s.channels);
+    if (pass == ConvPass::grad_input)
+      return positions * taps * (in / 1.8 + 0.5) * vectors(s.out_channels, lanes);
+    return positions * (taps * in / 1.8 + 1) * vectors(s.out_channels, lanes);
+  }
   const std::int64_t columns = pass == ConvPass::forward ? out_channels : channels;
   const double rows = static_cast<double>(channels + out_channels - columns);
   return positions * taps * rows * vectors(columns, lanes) * static_cast<double>(s.groups) / 2 /

@@ -81,7 +81,12 @@ TEST(Conv, FewChannels) {
               shape_of(1, 90, 83, 3, 100, 1, {7, 2, 3, 1}, {7, 2, 3, 1}),
               shape_of(3, 40, 150, 1, 33, 1, {3, 1, 1, 2}, {3, 3, 0, 3}),
               shape_of(1, 3, 1300, 2, 18, 1, {2, 1, 1, 1}, {9, 1, 4, 1}),
-              shape_of(2, 30, 30, 4, 5, 1, {12, 2, 4, 1}, {11, 1, 5, 1})});
+              shape_of(2, 30, 30, 4, 5, 1, {12, 2, 4, 1}, {11, 1, 5, 1}),
+              // Pixels that no output reads; a class of pixels narrower than a tile; taps that skip outputs.
+              shape_of(2, 19, 21, 4, 70, 1, {2, 3, 0, 1}, {2, 5, 0, 1}),
+              shape_of(2, 10, 5, 2, 35, 1, {3, 4, 2, 3}, {3, 2, 4, 3}),
+              // More output channels than the gradient's kernel takes.
+              shape_of(1, 6, 9, 3, 1030, 1, {3, 1, 1, 1}, {3, 2, 1, 1})});
 }
 
 TEST(Conv, EmptyBatchAndEmptyOutput) {
