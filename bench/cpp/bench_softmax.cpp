@@ -2,31 +2,21 @@
 // columns.
 #include <vector>
 
-#include "kernel_bench.h"
+#include "rows.h"
 
 namespace ravine::bench {
 namespace {
 
 using namespace kernels;
 
-struct Problem {
-  int threads;
-  std::int64_t rows, columns;
-  Memory x, y, z, row_values[3];
-  std::vector<std::int64_t> labels;
+struct Problem : Rows {
+  using Rows::Rows;
+  std::vector<std::int64_t> labels = labels_of(rows, columns);
 
-  explicit Problem(const benchmark::State& state)
-      : threads(static_cast<int>(state.range(0))),
-        rows(state.range(1)),
-        columns(state.range(2)),
-        x(numbers(rows * columns)),
-        y(numbers(rows * columns)),
-        z(numbers(rows * columns)) {
-    for (Memory& values : row_values) values = numbers(rows);
-    for (std::int64_t row = 0; row < rows; ++row) labels.push_back(row * 7 % columns);
-  }
-  Streams streams(int reads, int writes) const {
-    return {.reads = reads, .writes = writes, .in_place = 0, .elements = rows * columns};
+  static std::vector<std::int64_t> labels_of(std::int64_t rows, std::int64_t classes) {
+    std::vector<std::int64_t> labels;
+    for (std::int64_t row = 0; row < rows; ++row) labels.push_back(row * 7 % classes);
+    return labels;
   }
 };
 
@@ -50,9 +40,9 @@ void cross_entropy(benchmark::State& state) {
   args.columns = p.columns;
   args.logits = p.x.get();
   args.labels = p.labels.data();
-  args.losses = p.row_values[0].get();
-  args.row_weights = p.row_values[1].get();
-  args.log_sum_exp = p.row_values[2].get();
+  args.losses = p.of_rows[0].get();
+  args.row_weights = p.of_rows[1].get();
+  args.log_sum_exp = p.of_rows[2].get();
   time_kernel(state, active_kernels().float32.cross_entropy, args, p.threads, p.streams(1, 0));
 }
 void cross_entropy_grad(benchmark::State& state) {
@@ -62,24 +52,15 @@ void cross_entropy_grad(benchmark::State& state) {
   args.columns = p.columns;
   args.logits = p.x.get();
   args.labels = p.labels.data();
-  args.log_sum_exp = p.row_values[0].get();
-  args.grad_losses = p.row_values[1].get();
+  args.log_sum_exp = p.of_rows[0].get();
+  args.grad_losses = p.of_rows[1].get();
   args.grad_logits = p.y.get();
   time_kernel(state, active_kernels().float32.cross_entropy_grad, args, p.threads, p.streams(1, 1));
 }
 
 void shapes(benchmark::internal::Benchmark* bench) {
-  bench->ArgNames({"threads", "rows", "columns"})->UseManualTime()->Iterations(1);
-  for (int threads : {1, 2})
-    for (const auto& [rows, columns] : {std::array<std::int64_t, 2>{32, 2},
-                                        {32, 10},
-                                        {128, 10},
-                                        {1024, 10},
-                                        {65536, 10},
-                                        {128, 100},
-                                        {128, 1000},
-                                        {4096, 1000}})
-      bench->Args({threads, rows, columns});
+  rows_and_columns(
+      bench, {{32, 2}, {32, 10}, {128, 10}, {1024, 10}, {65536, 10}, {128, 100}, {128, 1000}, {4096, 1000}});
 }
 
 BENCHMARK(forward<false>)->Name("softmax")->Apply(shapes);

@@ -1,4 +1,5 @@
-// Sums over some rows of dense columns, in T: the blocks that BatchNorm's statistics are combined from.
+// Sums over some rows of dense columns, in T: the blocks that the statistics of BatchNorm and GroupNorm are
+// combined from, in double.
 #pragma once
 
 #include "kernels/vector_loop.h"
@@ -95,6 +96,43 @@ RAVINE_INLINE void sum_gradients(const T* x, const T* dy, const T* means, std::i
       store(products + i, load(products + i, n) + sum_pairwise<T>(weighted), n);
     });
   });
+}
+
+// Adds a sample of `rows` rows to one of `before`, each a mean and a sum of squared deviations: Chan, Golub,
+// LeVeque, "Updating formulae and a pairwise algorithm" (1979).
+template <class MeanOf, class DeviationOf>
+RAVINE_INLINE void combine(double* means, double* deviations, double before, double rows, std::int64_t count,
+                           MeanOf mean_of, DeviationOf deviation_of) {
+  if (before == 0) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      means[i] = mean_of(i);
+      deviations[i] = deviation_of(i);
+    }
+    return;
+  }
+  const double share = rows / (before + rows), weight = before * share;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double delta = mean_of(i) - means[i];
+    means[i] += delta * share;
+    deviations[i] += deviation_of(i) + delta * delta * weight;
+  }
+}
+
+// Adds the moments of some rows to those of `before` others.
+template <class T>
+RAVINE_INLINE void gather_moments(const T* x, std::int64_t stride, std::int64_t before, std::int64_t rows,
+                                  std::int64_t count, double* means, double* squared_deviations) {
+  alignas(64) T shift[max_block], sums[max_block], squares[max_block];
+  sum_deviations(x, stride, rows, count, shift, sums, squares);
+  const double share = 1 / static_cast<double>(rows);
+  combine(
+      means, squared_deviations, static_cast<double>(before), static_cast<double>(rows), count,
+      [&](std::int64_t i) { return static_cast<double>(shift[i]) + static_cast<double>(sums[i]) * share; },
+      [&](std::int64_t i) {
+        const double sum = static_cast<double>(sums[i]), square = static_cast<double>(squares[i]);
+        const double deviation = square - sum * sum * share;
+        return deviation < 0 ? 0 : deviation;  // a NaN stays
+      });
 }
 
 }  // namespace ravine::kernels::RAVINE_ISA

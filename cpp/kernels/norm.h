@@ -47,6 +47,40 @@ struct CombineMomentsArgs {
   void* variance = nullptr;  // [columns]
 };
 
+// GroupNorm of images, dense [samples, positions, channels]: y = (x - mean) rstd gamma + beta with the
+// moments of each sample's groups of channels / groups channels; gamma and beta [channels] or null; keeps
+// mean and biased variance [samples, groups]. No extent but `samples` is 0, and a group has channels / groups
+// of them.
+struct GroupNormArgs {
+  std::int64_t samples = 0, positions = 1, channels = 1, groups = 1;
+  double eps = 1e-5;
+  const void* input = nullptr;
+  const void* gamma = nullptr;
+  const void* beta = nullptr;
+  void* output = nullptr;  // may be the input
+  void* mean = nullptr;
+  void* variance = nullptr;
+  const TileProgram* epilogue = nullptr;  // on [samples * positions, channels]
+  void* workspace = nullptr;
+};
+
+// dx = rstd (g - mean(g) - xhat mean(g xhat)) with g = dy gamma and means over a sample's group; dgamma = sum
+// dy xhat and dbeta = sum dy over samples and positions, or null.
+struct GroupNormGradArgs {
+  std::int64_t samples = 0, positions = 1, channels = 1, groups = 1;
+  double eps = 1e-5;
+  const void* input = nullptr;
+  const void* grad_output = nullptr;
+  const void* gamma = nullptr;
+  const void* mean = nullptr;
+  const void* variance = nullptr;
+  void* grad_input = nullptr;  // may be the output's gradient
+  void* grad_gamma = nullptr;
+  void* grad_beta = nullptr;
+  const TileProgram* epilogue = nullptr;  // of grad_input
+  void* workspace = nullptr;
+};
+
 // LayerNorm over dense rows: y = (x - mean) rstd gamma + beta; gamma and beta [columns] or null; keeps mean
 // and rstd [rows].
 struct LayerNormArgs {

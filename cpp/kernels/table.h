@@ -43,6 +43,8 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(column_moments, ColumnMomentsArgs)        \
   X(column_grad_sums, ColumnGradSumsArgs)     \
   X(combine_moments, CombineMomentsArgs)      \
+  X(group_norm, GroupNormArgs)                \
+  X(group_norm_grad, GroupNormGradArgs)       \
   X(layer_norm, LayerNormArgs)                \
   X(layer_norm_grad, LayerNormGradArgs)       \
   X(max_pool, MaxPoolArgs)                    \
@@ -61,6 +63,8 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(conv_grad_filter, ConvGradFilterArgs) \
   X(column_moments, ColumnMomentsArgs)    \
   X(column_grad_sums, ColumnGradSumsArgs) \
+  X(group_norm, GroupNormArgs)            \
+  X(group_norm_grad, GroupNormGradArgs)   \
   X(layer_norm_grad, LayerNormGradArgs)   \
   X(gradient_norm, GradientNormArgs)      \
   X(optimizer_step, OptimizerArgs)

@@ -1,5 +1,7 @@
 #include "ops/checks.h"
 
+#include <cmath>
+
 namespace ravine {
 
 std::string describe_inputs(const Node& node) {
@@ -36,5 +38,21 @@ void expect_one_dtype(const Node& node, int first) {
     check<TypeError>(node.input_dtype(i) == node.input_dtype(first), node.op->name,
                      ": the inputs must have one dtype, got ", describe_inputs(node));
 }
+
+void expect_shape(const Node& node, int input, const Shape& expected, const char* what) {
+  check<ValueError>(node.input_shape(input) == expected, node.op->name, ": ", what, " has shape ",
+                    node.input_shape(input), ", expected ", expected, " for an input of shape ",
+                    node.input_shape(0));
+}
+
+double normalize_eps(Node& node) {
+  const double eps = node.attrs.real("eps", 1e-5);
+  check<ValueError>(std::isfinite(eps) && eps >= 0, node.op->name,
+                    ": eps must be finite and not negative, got ", eps);
+  node.attrs.set("eps", eps);
+  return eps;
+}
+
+double eps_of(const Node& node) { return node.attrs.real("eps"); }
 
 }  // namespace ravine

@@ -41,7 +41,8 @@ namespace ravine {
   X(adaptive_avg_pool2d_grad)
 
 #define RAVINE_NORM_OP_LIST(X)                                                                                \
-  X(column_moments) X(column_grad_sums) X(batch_norm) X(batch_norm_grad) X(layer_norm) X(layer_norm_grad)
+  X(column_moments) X(column_grad_sums) X(batch_norm) X(batch_norm_grad) X(layer_norm) X(layer_norm_grad)   \
+  X(group_norm) X(group_norm_grad)
 
 #define RAVINE_SOFTMAX_OP_LIST(X) X(softmax) X(log_softmax) X(softmax_grad) X(log_softmax_grad)
 

@@ -1,7 +1,6 @@
 // Normalisation. BatchNorm's statistics are kernels of their own and applying them is elementwise, so that
-// activations and residual additions fuse with it; LayerNorm is one kernel per direction.
-#include <cmath>
-
+// activations and residual additions fuse with it; LayerNorm is one kernel per direction. GroupNorm is in
+// group_norm.cpp.
 #include "graph/autodiff.h"
 #include "graph/lowering.h"
 #include "ops/builders.h"
@@ -10,22 +9,6 @@
 
 namespace ravine {
 namespace {
-
-double normalize_eps(Node& node) {
-  const double eps = node.attrs.real("eps", 1e-5);
-  check<ValueError>(std::isfinite(eps) && eps >= 0, node.op->name,
-                    ": eps must be finite and not negative, got ", eps);
-  node.attrs.set("eps", eps);
-  return eps;
-}
-
-double eps_of(const Node& node) { return node.attrs.real("eps"); }
-
-void expect_shape(const Node& node, int input, const Shape& expected, const char* what) {
-  check<ValueError>(node.input_shape(input) == expected, node.op->name, ": ", what, " has shape ",
-                    node.input_shape(input), ", expected ", expected, " for an input of shape ",
-                    node.input_shape(0));
-}
 
 // ---- columns: everything but the channels is a row
 // --------------------------------------------------------------

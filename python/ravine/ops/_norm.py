@@ -28,6 +28,14 @@ def _check_channels(op: str, x: Operand, **vectors: Any) -> None:
             )
 
 
+def _affine_vectors(x: Tensor, weight: Any, bias: Any) -> list[Any]:
+    """Weight and bias [C], ones and zeros where there are none."""
+    channels = (x.shape[1],)
+    gamma = apply("broadcast_to", np.ones((), x.dtype), shape=channels) if weight is None else weight
+    beta = apply("broadcast_to", np.zeros((), x.dtype), shape=channels) if bias is None else bias
+    return [gamma, beta]
+
+
 def batch_norm(
     input: Any,
     running_mean: Any = None,
@@ -79,10 +87,7 @@ def batch_norm(
         raise ValueError(
             f"batch_norm: more than one value per channel is needed in training, got input {x.shape}"
         )
-    channels = (x.shape[1],)
-    gamma = apply("broadcast_to", np.ones((), x.dtype), shape=channels) if weight is None else weight
-    beta = apply("broadcast_to", np.zeros((), x.dtype), shape=channels) if bias is None else bias
-    y, mean, var = apply_all("batch_norm", [x, gamma, beta], eps=float(eps))
+    y, mean, var = apply_all("batch_norm", [x, *_affine_vectors(x, weight, bias)], eps=float(eps))
     if training and running_mean is not None:
         for name, buffer in (("running_mean", running_mean), ("running_var", running_var)):
             if not isinstance(buffer, Buffer):
@@ -152,9 +157,25 @@ def group_norm(
         raise ValueError(
             f"group_norm: {x.shape[1]} channels cannot be split into {num_groups} groups (input {x.shape})"
         )
-    rows = x.reshape((x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups))
-    y = apply("layer_norm", rows, normalized_dims=1, eps=float(eps)).reshape(x.shape)
-    return _affine(y, weight, bias)
+    return _group_norm("group_norm", x, num_groups, weight, bias, eps)[0]
+
+
+def _group_norm(
+    op: str, x: Tensor, groups: int, weight: Any, bias: Any, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The result, mean and biased variance [N, groups] of a tensor [N, C, ...]."""
+    if 0 in x.shape[1:]:
+        raise ValueError(f"{op}: the normalised dimensions are empty (input {x.shape})")
+    if x.ndim == 4:  # images: channels last inside a program
+        inputs = [x]
+        if weight is not None or bias is not None:
+            inputs += _affine_vectors(x, weight, bias)
+        y, mean, var = apply_all("group_norm", inputs, groups=groups, eps=float(eps))
+        return y, mean, var
+    rows = x.reshape((x.shape[0], groups, math.prod(x.shape[1:]) // groups))
+    y, mean, _ = apply_all("layer_norm", [rows], normalized_dims=1, eps=float(eps))
+    var = apply("square", rows - mean.unsqueeze(2)).mean(2)
+    return _affine(y.reshape(x.shape), weight, bias), mean, var
 
 
 def _affine(y: Tensor, weight: Any, bias: Any) -> Tensor:
@@ -202,11 +223,9 @@ def instance_norm(
     n = math.prod(x.shape[2:])
     if n == 1:
         raise ValueError(f"instance_norm: more than one position per channel is needed, got input {x.shape}")
-    rows = x.reshape((x.shape[0], x.shape[1], n))
-    if isinstance(running_mean, Buffer) and isinstance(running_var, Buffer):
-        mean = rows.mean(2)
-        variance = apply("square", rows - mean.unsqueeze(2)).sum(2) / float(max(n - 1, 1))
-        for running, batch in ((running_mean, mean), (running_var, variance)):
+    y, mean, var = _group_norm("instance_norm", x, x.shape[1], weight, bias, eps)
+    if isinstance(running_mean, Buffer) and isinstance(running_var, Buffer) and x.shape[0] > 0:
+        unbiased = var * (n / (n - 1))
+        for running, batch in ((running_mean, mean), (running_var, unbiased)):
             running.assign(running * (1.0 - momentum) + apply("stop_gradient", batch.mean(0)) * momentum)
-    y = apply("layer_norm", rows, normalized_dims=1, eps=float(eps)).reshape(x.shape)
-    return _affine(y, weight, bias)
+    return y

@@ -149,8 +149,53 @@ CASES = [
             ((2, 4, 5), 1),
             ((2, 3, 2, 2), 3),
             ((0, 4, 2, 2), 2),
+            ((2, 6, 9, 7), 2),
+            ((1, 3, 40, 21), 1),
         ]
     ],
+    case(
+        "group_norm_plain",
+        lambda x: ops.group_norm(x, 2, eps=EPS),
+        lambda x: group_norm(x, 2),
+        normal(2, 4, 3, 3),
+    ),
+    case(
+        "group_norm_bias_only",
+        lambda x, b: ops.group_norm(x, 2, bias=b, eps=EPS),
+        lambda x, b: group_norm(x, 2) + per_channel(b, x),
+        normal(2, 4, 3, 3),
+        normal(4),
+    ),
+    case(
+        "group_norm_statistics",
+        outputs_of("group_norm", {"groups": 2, "eps": EPS}),
+        lambda x: [group_norm(x, 2), *(f(x.reshape(2, 2, -1), 2) for f in (np.mean, np.var))],
+        normal(2, 4, 3, 3),
+    ),
+    case(
+        "group_norm_residual",  # in the kernel's epilogue, which may not find x overwritten
+        lambda x, w, b: ops.sigmoid(ops.group_norm(x, 3, w, b, eps=EPS) + x),
+        lambda x, w, b: 1 / (1 + np.exp(-group_norm(x, 3, w, b) - x)),
+        normal(2, 6, 3, 4),
+        positive(6),
+        normal(6),
+    ),
+    case(
+        "group_norm_of_a_volume",
+        outputs_of("group_norm", {"groups": 3, "eps": EPS}),
+        lambda x, w, b: [group_norm(x, 3, w, b), *(f(x.reshape(2, 3, -1), 2) for f in (np.mean, np.var))],
+        normal(2, 6, 2, 3, 2),
+        positive(6),
+        normal(6),
+    ),
+    case(
+        "instance_norm",
+        lambda x, w, b: ops.instance_norm(x, weight=w, bias=b, eps=EPS),
+        lambda x, w, b: group_norm(x, 3, w, b),
+        normal(2, 3, 5),
+        positive(3),
+        normal(3),
+    ),
     case(
         "instance_norm",
         lambda x, w, b: ops.instance_norm(x, weight=w, bias=b, eps=EPS),
@@ -189,6 +234,20 @@ def test_activation_and_residual_are_applied_with_the_normalisation() -> None:
     assert "relu" in passes[0]
 
 
+@pytest.mark.parametrize("groups", [2, 4])
+def test_group_norm_is_one_pass_with_what_follows(groups: int) -> None:
+    arrays = [normal(3, 4, 5, 5), normal(3, 4, 5, 5), positive(4), normal(4)]
+    graph, inputs, outputs = record(lambda x, r, w, b: ops.relu(ops.group_norm(x, groups, w, b) + r), arrays)
+    total = graph.apply("sum", outputs, {"axes": ()})[0]
+    text = _core.Program(graph, graph.gradients(total, inputs)).describe()
+    calls = [line for line in text.splitlines() if "(3, 4, 5, 5)" in line and "put" not in line]
+    passes = [line for line in calls if "copy" not in line]  # inputs and outputs lie in another order
+    assert len(passes) == 2
+    assert "group_norm " in passes[0]
+    assert "relu, scale_by_positive" in passes[0]
+    assert "group_norm_grad" in passes[1]
+
+
 @pytest.mark.parametrize(
     ("op", "shapes", "attributes", "message"),
     [
@@ -210,6 +269,17 @@ def test_activation_and_residual_are_applied_with_the_normalisation() -> None:
         ),
         ("layer_norm", [(4, 3)], {"eps": float("nan")}, "eps must be finite"),
         ("layer_norm", [(4, 3), (4,)], {}, r"gamma has shape \(4,\), expected \(3,\)"),
+        ("group_norm", [(4, 6)], {"groups": 2}, r"expected \[N, C, positions\.\.\.\] .* got shape \(4, 6\)"),
+        ("group_norm", [(4, 6, 2)], {"groups": 4}, "6 channels cannot be split into 4 groups"),
+        ("group_norm", [(4, 6, 2)], {"groups": 0}, "6 channels cannot be split into 0 groups"),
+        ("group_norm", [(4, 6, 0)], {"groups": 2}, r"the normalised axes are empty \(shape \(4, 6, 0\)\)"),
+        ("group_norm", [(4, 6, 2), (4,), (6,)], {"groups": 2}, r"gamma has shape \(4,\), expected \(6,\)"),
+        (
+            "group_norm",
+            [(4, 6, 2)],
+            {"groups": 2, "eps": -1.0},
+            "eps must be finite and not negative, got -1",
+        ),
         ("layer_norm", [(4, 0)], {}, r"the normalised axes are empty \(shape \(4, 0\)\)"),
     ],
 )
