@@ -28,7 +28,7 @@ def _check_channels(op: str, x: Operand, **vectors: Any) -> None:
             )
 
 
-def _affine_vectors(x: Tensor, weight: Any, bias: Any) -> list[Any]:
+def _affine_vectors(x: Operand, weight: Any, bias: Any) -> list[Any]:
     """Weight and bias [C], ones and zeros where there are none."""
     channels = (x.shape[1],)
     gamma = apply("broadcast_to", np.ones((), x.dtype), shape=channels) if weight is None else weight
@@ -161,7 +161,7 @@ def group_norm(
 
 
 def _group_norm(
-    op: str, x: Tensor, groups: int, weight: Any, bias: Any, eps: float
+    op: str, x: Operand, groups: int, weight: Any, bias: Any, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The result, mean and biased variance [N, groups] of a tensor [N, C, ...]."""
     if 0 in x.shape[1:]:
