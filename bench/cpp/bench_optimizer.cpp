@@ -63,9 +63,6 @@ void sgd_plain(benchmark::State& state) { time_step(state, OptimizerRule::sgd, S
 void sgd_nesterov(benchmark::State& state) {
   time_step(state, OptimizerRule::sgd, SgdHyper{.lr = 1e-3, .momentum = 0.9, .nesterov = 1}, 1);
 }
-void directed(benchmark::State& state) {
-  time_step(state, OptimizerRule::directed, DirectedHyper{.lr = 1e-3, .weight_decay = 0.1}, 0);
-}
 void asgd(benchmark::State& state) {
   time_step(state, OptimizerRule::asgd, AsgdHyper{.eta = 1e-3, .mu = 0.5, .lambd = 1e-4}, 1);
 }
@@ -138,6 +135,60 @@ void schedule_free_adamw(benchmark::State& state) {
             ScheduleFreeAdamwHyper{.lr = 1e-3, .average_weight = 0.1, .bias_correction2 = 0.1}, 2);
 }
 
+constexpr AdafactorHyper adafactor_hyper{.rate = 1e-3, .share = 0.1};
+void adafactor(benchmark::State& state) { time_step(state, OptimizerRule::adafactor, adafactor_hyper, 1, 3); }
+
+// Square matrices of about as many numbers as the row says.
+struct MatrixStep {
+  MatrixShape shape;
+  Parameters parameters;
+  std::vector<MatrixShape> shapes;
+  OptimizerStep step;
+  MatrixStepArgs args;
+  std::vector<Memory> memory;
+
+  MatrixStep(benchmark::State& state, const void* hyper)
+      : shape(square(state.range(2) / state.range(1))),
+        parameters(state.range(1), state.range(1) * shape.size(), 3),
+        shapes(static_cast<std::size_t>(state.range(1)), shape),
+        step{.hyper = hyper} {
+    args.step.segments = parameters.segments.data();
+    args.step.n_segments = state.range(1);
+    args.step.step = &step;
+    args.shapes = shapes.data();
+  }
+  void give_workspace(WorkspaceBytes<MatrixStepArgs> bytes) {
+    memory.push_back(numbers(static_cast<std::int64_t>(bytes(args) / sizeof(float)) + 1));
+    args.step.workspace = memory.back().get();
+  }
+  static MatrixShape square(std::int64_t elements) {
+    std::int64_t side = 1;
+    while ((side + 1) * (side + 1) <= elements) ++side;
+    return {.rows = side, .columns = side};
+  }
+};
+
+// The gradient is read three times, the parameter twice.
+void adafactor_matrices(benchmark::State& state) {
+  MatrixStep matrices(state, &adafactor_hyper);
+  const FloatKernels& kernels = active_kernels().float32;
+  matrices.give_workspace(kernels.adafactor_matrices_workspace);
+  time_kernel(
+      state, kernels.adafactor_matrices, matrices.args, static_cast<int>(state.range(0)),
+      Streams{.reads = 5, .writes = 1, .in_place = 1, .elements = state.range(1) * matrices.shape.size()});
+}
+
+// Beside the multiply-adds of its products, three of them in five iterations.
+void muon_matrices(benchmark::State& state) {
+  const MuonHyper hyper{.adam = {}, .lr = 1e-3};
+  MatrixStep matrices(state, &hyper);
+  const FloatKernels& kernels = active_kernels().float32;
+  matrices.give_workspace(kernels.muon_matrices_workspace);
+  const double side = static_cast<double>(matrices.shape.rows);
+  time_kernel(state, kernels.muon_matrices, matrices.args, static_cast<int>(state.range(0)),
+              static_cast<double>(state.range(1)) * 5 * 3 * 2 * side * side * side);
+}
+
 void sizes(benchmark::internal::Benchmark* bench) {
   bench->ArgNames({"threads", "tensors", "elements"})->UseManualTime()->Iterations(1);
   for (int threads : {1, 2})
@@ -153,7 +204,6 @@ void sizes(benchmark::internal::Benchmark* bench) {
 
 BENCHMARK(sgd_plain)->Apply(sizes);
 BENCHMARK(sgd_nesterov)->Apply(sizes);
-BENCHMARK(directed)->Apply(sizes);
 BENCHMARK(asgd)->Apply(sizes);
 BENCHMARK(rprop)->Apply(sizes);
 BENCHMARK(lion)->Apply(sizes);
@@ -173,6 +223,9 @@ BENCHMARK(adadelta)->Apply(sizes);
 BENCHMARK(rmsprop)->Apply(sizes);
 BENCHMARK(schedule_free_sgd)->Apply(sizes);
 BENCHMARK(schedule_free_adamw)->Apply(sizes);
+BENCHMARK(adafactor)->Apply(sizes);
+BENCHMARK(adafactor_matrices)->Apply(sizes);
+BENCHMARK(muon_matrices)->Apply(sizes);
 
 }  // namespace
 }  // namespace ravine::bench

@@ -24,6 +24,16 @@ void bind_optim(py::module_& module) {
       py::arg("name"),
       "({hyperparameter: (default, least, below, is a flag)}, {slot: the hyperparameter it needs or None}).");
   module.def(
+      "optimizer_slots",
+      [](const std::string& name, const std::vector<std::int64_t>& shape) {
+        py::dict shapes;
+        for (const optim::Slot& slot : optim::rule_named(name).slots)
+          if (const auto of_slot = slot.shape_for(Shape(shape)))
+            shapes[slot.name] = py::tuple(py::cast(std::vector(of_slot->begin(), of_slot->end())));
+        return shapes;
+      },
+      py::arg("name"), py::arg("shape"), "{slot: its shape for a parameter of this shape}, of those it has.");
+  module.def(
       "check_hyper",
       [](const std::string& rule, const std::map<std::string, double>& hyper) {
         Optimizer(rule, {}, Optimizer::Settings(hyper.begin(), hyper.end()));
@@ -64,17 +74,18 @@ void bind_optim(py::module_& module) {
             self.set_all(Optimizer::Settings(hyper.begin(), hyper.end()));
           },
           py::arg("hyper"))
-      .def_property_readonly("slots",
-                             [](const Optimizer& self) {
-                               py::dict slots;
-                               for (const auto& slot : self.slots()) {
-                                 py::list list;
-                                 for (const Array& array : slot.arrays)
-                                   list.append(std::make_shared<Array>(array));
-                                 slots[py::str(slot.name)] = list;
-                               }
-                               return slots;
-                             })
+      .def_property_readonly(
+          "slots",
+          [](const Optimizer& self) {
+            py::dict slots;
+            for (const auto& slot : self.slots()) {
+              py::list list;
+              for (const Array& array : slot.arrays)
+                list.append(array ? py::cast(std::make_shared<Array>(array)) : py::object(py::none()));
+              slots[py::str(slot.name)] = list;
+            }
+            return slots;
+          })
       .def_property_readonly("scalars",
                              [](const Optimizer& self) {
                                py::dict scalars;

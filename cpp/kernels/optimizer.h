@@ -31,11 +31,6 @@ struct SgdHyper {
   double first_step = 0;  // the momentum buffer is set to the gradient, as torch does
 };
 
-// The gradient is the step to take.
-struct DirectedHyper {
-  double lr = 0, weight_decay = 0;
-};
-
 // Slots {ax}, the average of the parameters.
 struct AsgdHyper {
   double eta = 0, mu = 1, lambd = 0, weight_decay = 0;
@@ -111,6 +106,15 @@ struct LambHyper {
   double bias_correction1 = 1, bias_correction2 = 1;
 };
 
+// Slots {variance} of vectors, {none, row_var, col_var} of matrices.
+struct AdafactorHyper {
+  double rate = 0;   // min(lr, 1 / sqrt(step)), relative to the rms of the weights
+  double share = 1;  // of new squares in their means
+  double machine_eps = 1, eps1 = 0, eps2 = 1e-3;  // machine_eps 1: that of the dtype in the place of eps1
+  double d = 1;                                   // bound on the rms of an update
+  double decay = 0;                               // lr weight_decay
+};
+
 // Slots {sum}.
 struct AdagradHyper {
   double lr = 0, eps = 1e-10, weight_decay = 0, initial_accumulator = 0, first_step = 0;
@@ -139,11 +143,20 @@ struct ScheduleFreeAdamwHyper {
   double average_weight = 0, bias_correction2 = 1, first_step = 0;
 };
 
+// Of matrices: slots {none, none, momentum_buffer}. Vectors are Adam's, whose numbers come first.
+struct MuonHyper {
+  AdamHyper adam;
+  double lr = 0, momentum = 0.95, weight_decay = 0, nesterov = 1;
+  double a = 3.4445, b = -4.775, c = 2.0315;  // of an iteration x = a x + (b A + c A^2) x with A = x x^T
+  double eps = 1e-7;                          // least norm that a direction is divided by
+  double iterations = 5;
+  double match_rms_adamw = 0;
+};
+
 // Every rule once: X(name, Hyper). Elementwise: an element's new value and state depend on what that element
 // was, its gradient and the numbers alone, so that any part may be updated as soon as its gradient is final.
 #define RAVINE_ELEMENTWISE_RULES(X)          \
   X(sgd, SgdHyper)                           \
-  X(directed, DirectedHyper)                 \
   X(asgd, AsgdHyper)                         \
   X(rprop, RpropHyper)                       \
   X(lion, LionHyper)                         \
@@ -162,7 +175,8 @@ struct ScheduleFreeAdamwHyper {
 // Layer-wise: they need sums over a whole parameter and its gradient first (OptimizerMeasure).
 #define RAVINE_LAYERWISE_RULES(X) \
   X(lars, LarsHyper)              \
-  X(lamb, LambHyper)
+  X(lamb, LambHyper)              \
+  X(adafactor, AdafactorHyper)
 #define RAVINE_OPTIMIZER_RULES(X) RAVINE_ELEMENTWISE_RULES(X) RAVINE_LAYERWISE_RULES(X)
 
 enum class OptimizerRule : std::uint8_t {
@@ -239,6 +253,22 @@ struct OptimizerArgs {
   // `first_square` on.
   const double* squares = nullptr;
   std::int64_t n_squares = 0, first_square = 0;
+};
+
+// ---- rules that see parameters as matrices ---------------------------------------------------------
+
+// How a parameter lies in memory: element (b, r, c, i) at ((b * rows + r) * columns + c) * inner + i. Filters
+// with their channels last have these inside of their rows and columns.
+struct MatrixShape {
+  std::int64_t batch = 1, rows = 0, columns = 0, inner = 1;
+  std::int64_t size() const { return batch * rows * columns * inner; }
+};
+
+// The SPMD kernels adafactor_matrices (slots row_var [batch, rows, inner] and col_var [batch, columns,
+// inner]) and muon_matrices (batch and inner are 1). `functions` of the step are not used.
+struct MatrixStepArgs {
+  OptimizerArgs step;
+  const MatrixShape* shapes = nullptr;  // of the segments
 };
 
 }  // namespace ravine::kernels

@@ -35,22 +35,6 @@ struct Sgd {
   }
 };
 
-// p = (1 - lr weight_decay) p - g
-template <class T>
-struct Directed {
-  using Hyper = DirectedHyper;
-  WeightDecay<T> weight_decay;
-
-  RAVINE_INLINE Directed(const Hyper& hyper, const ParameterSegment&)
-      : weight_decay(hyper.weight_decay, hyper.lr, true) {}
-
-  template <class State>
-  RAVINE_INLINE Vec<T> operator()(Vec<T> p, Vec<T> g, State) const {
-    weight_decay(p, g);
-    return p - g;
-  }
-};
-
 // p = (1 - lambd eta) p - eta g;  ax += mu (p - ax)
 template <class T>
 struct Asgd {
@@ -172,7 +156,6 @@ struct Lars {
 }  // namespace
 
 RAVINE_UPDATE_FUNCTION(sgd, Sgd)
-RAVINE_UPDATE_FUNCTION(directed, Directed)
 RAVINE_UPDATE_FUNCTION(asgd, Asgd)
 RAVINE_UPDATE_FUNCTION(rprop, Rprop)
 RAVINE_UPDATE_FUNCTION(lion, Lion)

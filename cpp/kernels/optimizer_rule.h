@@ -85,24 +85,73 @@ RAVINE_INLINE Vec<T> sign_of(Vec<T> x) {
   return select<T>(x == zero || x != x, x, copy_sign<T>(splat_of<T>(1), x));
 }
 
+// The gradient as rules see it: bounded by value, scaled.
+template <class T>
+struct GradientOfStep {
+  Vec<T> scale, highest;
+  bool clips;
+
+  RAVINE_INLINE explicit GradientOfStep(const OptimizerStep& step)
+      : scale(splat_of<T>(step.gradient_scale)),
+        highest(splat_of<T>(step.clip_value)),
+        clips(step.clip_value < __builtin_inf()) {}
+  RAVINE_INLINE Vec<T> operator()(Vec<T> g) const {
+    if (clips) g = minimum(maximum(g, -highest), highest);
+    return scale * g;
+  }
+};
+
+// What follows a rule: Lookahead's slow weights, the average over steps.
+template <class T>
+struct FollowingStep {
+  Vec<T> slow_weight, average_weight;
+  bool slow_moves, averages, average_begins;
+
+  RAVINE_INLINE FollowingStep(const OptimizerStep& step, const ParameterSegment& segment)
+      : slow_weight(splat_of<T>(step.slow_weight)),
+        average_weight(splat_of<T>(step.average_weight)),
+        slow_moves(step.slow_weight != 0 && segment.slots[slow_slot] != nullptr),
+        averages(step.average_weight != 0 && segment.slots[average_slot] != nullptr),
+        average_begins(step.average_weight == 1) {}
+  template <class State>
+  RAVINE_INLINE Vec<T> operator()(Vec<T> p, State state) const {
+    if (slow_moves) {
+      const Vec<T> slow = state.get(slow_slot);
+      p = slow + slow_weight * (p - slow);
+      state.set(slow_slot, p);
+    }
+    if (averages) {
+      const Vec<T> average = average_begins ? p : state.get(average_slot);
+      state.set(average_slot, average + average_weight * (p - average));
+    }
+    return p;
+  }
+};
+
+// The slots of a segment from an element on.
+template <class T>
+struct SlotsFrom {
+  T* slots[all_slots];
+
+  RAVINE_INLINE SlotsFrom(const ParameterSegment& segment, std::int64_t offset) {
+    for (int s = 0; s < all_slots; ++s)
+      slots[s] = segment.slots[s] == nullptr ? nullptr : static_cast<T*>(segment.slots[s]) + offset;
+  }
+};
+
 // body(rule, p, g, state) for the vectors of a part.
 template <class T, class Rule, class Body>
 RAVINE_INLINE void for_each_element(const OptimizerStep& step, const ParameterSegment& segment,
                                     const void* gradient_of_part, std::int64_t offset, std::int64_t count,
                                     Body body) {
   const Rule rule(*static_cast<const typename Rule::Hyper*>(step.hyper), segment);
-  const Vec<T> scale = splat_of<T>(step.gradient_scale);
-  const bool clips = step.clip_value < __builtin_inf();
-  const Vec<T> highest = splat_of<T>(step.clip_value);
+  const GradientOfStep<T> gradient_of(step);
   const T* const parameter = static_cast<const T*>(segment.parameter) + offset;
   const T* const gradient = static_cast<const T*>(gradient_of_part);
-  T* slots[all_slots];
-  for (int s = 0; s < all_slots; ++s)
-    slots[s] = segment.slots[s] == nullptr ? nullptr : static_cast<T*>(segment.slots[s]) + offset;
+  const SlotsFrom<T> from(segment, offset);
   for_each_vector<T>(count, [&](std::int64_t i, auto n) RAVINE_INLINE_LAMBDA {
-    Vec<T> g = load(gradient + i, n);
-    if (clips) g = minimum(maximum(g, -highest), highest);
-    body(rule, load(parameter + i, n), scale * g, RuleState<T, decltype(n)>{slots, i, n});
+    body(rule, load(parameter + i, n), gradient_of(load(gradient + i, n)),
+         RuleState<T, decltype(n)>{from.slots, i, n});
   });
 }
 
@@ -110,24 +159,10 @@ template <class T, class Rule>
 RAVINE_INLINE void update_part(const OptimizerStep& step, const ParameterSegment& segment,
                                const void* gradient_of_part, std::int64_t offset, std::int64_t count) {
   T* const parameter = static_cast<T*>(segment.parameter) + offset;
-  const bool slow_moves = step.slow_weight != 0 && segment.slots[slow_slot] != nullptr;
-  const bool averages = step.average_weight != 0 && segment.slots[average_slot] != nullptr;
-  const bool average_begins = step.average_weight == 1;
-  const Vec<T> slow_weight = splat_of<T>(step.slow_weight);
-  const Vec<T> average_weight = splat_of<T>(step.average_weight);
+  const FollowingStep<T> follow(step, segment);
   for_each_element<T, Rule>(step, segment, gradient_of_part, offset, count,
                             [&](const Rule& rule, Vec<T> p, Vec<T> g, auto state) RAVINE_INLINE_LAMBDA {
-                              p = rule(p, g, state);
-                              if (slow_moves) {
-                                const Vec<T> slow = state.get(slow_slot);
-                                p = slow + slow_weight * (p - slow);
-                                state.set(slow_slot, p);
-                              }
-                              if (averages) {
-                                const Vec<T> average = average_begins ? p : state.get(average_slot);
-                                state.set(average_slot, average + average_weight * (p - average));
-                              }
-                              store(parameter + state.i, p, state.n);
+                              store(parameter + state.i, follow(rule(p, g, state), state), state.n);
                             });
 }
 
@@ -143,6 +178,17 @@ class SumOfSquares {
       high_ += high * high;
     } else {
       low_ += x * x;
+    }
+  }
+  // Squares that are summed already.
+  RAVINE_INLINE void add_sum(Vec<T> squares) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      Vec<double> low, high;
+      widen(squares, low, high);
+      low_ += low;
+      high_ += high;
+    } else {
+      low_ += squares;
     }
   }
   RAVINE_INLINE double total() const { return sum_of_lanes<double>(low_ + high_); }

@@ -53,7 +53,9 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(avg_pool_grad, AvgPoolGradArgs)           \
   X(scatter_add, ScatterAddArgs)              \
   X(gradient_norm, GradientNormArgs)          \
-  X(optimizer_step, OptimizerArgs)
+  X(optimizer_step, OptimizerArgs)            \
+  X(adafactor_matrices, MatrixStepArgs)       \
+  X(muon_matrices, MatrixStepArgs)
 
 // Those of them that need a shared workspace.
 #define RAVINE_WORKSPACE_KERNELS(X)       \
@@ -67,7 +69,9 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(group_norm_grad, GroupNormGradArgs)   \
   X(layer_norm_grad, LayerNormGradArgs)   \
   X(gradient_norm, GradientNormArgs)      \
-  X(optimizer_step, OptimizerArgs)
+  X(optimizer_step, OptimizerArgs)        \
+  X(adafactor_matrices, MatrixStepArgs)   \
+  X(muon_matrices, MatrixStepArgs)
 
 // Those that gather statistics of their result's columns.
 #define RAVINE_GATHERING_KERNELS(X) X(conv_forward, ConvForwardArgs)

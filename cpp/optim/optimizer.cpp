@@ -30,8 +30,10 @@ Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const
     const bool asked_for = std::find(slots.begin(), slots.end(), slot.name) != slots.end();
     if (slot.needed_by != nullptr && !hyper_.on(slot.needed_by) && !asked_for) continue;
     std::vector<Array> arrays;
-    for (const Array& parameter : parameters_)
-      arrays.emplace_back(parameter.dtype(), parameter.shape(), parameter.layout());
+    for (const Array& parameter : parameters_) {
+      const std::optional<Shape> shape = slot.shape_for(parameter.shape());
+      arrays.push_back(shape ? Array(parameter.dtype(), *shape, parameter.layout()) : Array());
+    }
     slots_.push_back({slot.name, static_cast<int>(index), std::move(arrays)});
   }
   for (const auto& [name, index] :
@@ -96,6 +98,7 @@ void Optimizer::set_scalar(std::string_view name, double value) {
 
 void Optimizer::before_run() {
   next_progress_ = progress_;
+  ++next_progress_.step;
   kernel_hyper_ = rule_.prepare(hyper_, next_progress_);
   kernel_step_ = {.hyper = kernel_hyper_.data(),
                   .gradient_scale = hyper_.on("maximize") ? -1.0 : 1.0,
@@ -149,19 +152,29 @@ void infer_step(Node& node) {
   }
 }
 
-// The parameters of a dtype. Those of float64 come behind those of float32.
+// Parameters that one kernel updates: those of a dtype, matrices or the others. The kernels' sums of squares
+// come in the order of these sets.
 struct Chosen {
   std::vector<std::size_t> parameters;
   std::int64_t first_square;
 
-  Chosen(const Optimizer& optimizer, DType dtype) : first_square(optimizer.first_square()) {
+  Chosen(const Optimizer& optimizer, DType dtype, bool matrices) : first_square(optimizer.first_square()) {
+    const auto place = [](DType type, bool matrix) { return 2 * (type == DType::float64) + matrix; };
     for (std::size_t i = 0; i < optimizer.parameters().size(); ++i) {
-      const DType other = optimizer.parameters()[i].dtype();
-      if (other == dtype) parameters.push_back(i);
-      else if (dtype == DType::float64) ++first_square;
+      const Array& parameter = optimizer.parameters()[i];
+      const int other = place(parameter.dtype(), optimizer.rule().as_matrix(parameter.shape()));
+      if (other == place(dtype, matrices)) parameters.push_back(i);
+      else if (other < place(dtype, matrices)) ++first_square;
     }
   }
 };
+
+// visit(dtype, matrices) for every such set.
+template <class Visit>
+void for_each_set(Visit visit) {
+  for (const DType dtype : {DType::float32, DType::float64})
+    for (const bool matrices : {false, true}) visit(dtype, matrices);
+}
 
 // Segments that live as long as the program.
 kernels::ParameterSegment* new_segments(Lowering& lowering, std::size_t count) {
@@ -173,9 +186,9 @@ kernels::ParameterSegment* new_segments(Lowering& lowering, std::size_t count) {
   return segments;
 }
 
-void lower_norm_of(Lowering& lowering, const Node& node, DType dtype) {
+void lower_norm_of(Lowering& lowering, const Node& node, DType dtype, bool matrices) {
   const Optimizer& optimizer = optimizer_of(node);
-  const Chosen chosen(optimizer, dtype);
+  const Chosen chosen(optimizer, dtype, matrices);
   const std::size_t count = chosen.parameters.size();
   if (count == 0) return;
   kernels::ParameterSegment* segments = new_segments(lowering, count);
@@ -202,28 +215,30 @@ void lower_norm_of(Lowering& lowering, const Node& node, DType dtype) {
 }
 
 void lower_norm(Lowering& lowering, const Node& node) {
-  for (const DType dtype : {DType::float32, DType::float64}) lower_norm_of(lowering, node, dtype);
+  for_each_set([&](DType dtype, bool matrices) { lower_norm_of(lowering, node, dtype, matrices); });
 }
 
 // A rule that looks at elements alone can update any part of a row-major parameter as soon as its gradient is
 // there, unless the norm of all gradients comes first.
 bool leaves_update(const Node& node, std::size_t input) {
   const Optimizer& optimizer = optimizer_of(node);
+  const Array& parameter = optimizer.parameters()[input];
   return kernels::is_elementwise(optimizer.rule().kernel) && optimizer.clipping() == nullptr &&
-         optimizer.parameters()[input].layout() == Layout::row_major;
+         !optimizer.rule().as_matrix(parameter.shape()) && parameter.layout() == Layout::row_major;
 }
 
 // The calls that compute a gradient and update its parameter by it.
 void lower_updates_by_gradients(Lowering& lowering, const Node& node,
-                                const std::vector<std::size_t>& parameters, DType dtype) {
+                                const std::vector<std::size_t>& parameters) {
   const Optimizer& optimizer = optimizer_of(node);
   for (const std::size_t i : parameters) {
     const Array& parameter = optimizer.parameters()[i];
     ParameterUpdate update;
     update.rule = optimizer.rule().name;
     update.parameter = lowering.external(parameter);
-    for (const auto& slot : optimizer.slots()) update.slots[slot.index] = lowering.external(slot.arrays[i]);
-    update.update = lowering.kernels().optimizer_functions(optimizer.rule().kernel, dtype).update;
+    for (const auto& slot : optimizer.slots())
+      if (slot.arrays[i]) update.slots[slot.index] = lowering.external(slot.arrays[i]);
+    update.update = lowering.kernels().optimizer_functions(optimizer.rule().kernel, parameter.dtype()).update;
     update.step = &optimizer.kernel_step();
     update.flops = optimizer.rule().flops_per_element * static_cast<double>(parameter.size());
     const Node& gradient = *node.inputs[i].node;
@@ -231,26 +246,102 @@ void lower_updates_by_gradients(Lowering& lowering, const Node& node,
   }
 }
 
-// One kernel call for all parameters of a dtype but those that are updated where their gradient is computed.
-void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
-  const Optimizer& optimizer = optimizer_of(node);
-  Chosen chosen(optimizer, dtype);
-  const auto rest =
-      std::stable_partition(chosen.parameters.begin(), chosen.parameters.end(),
-                            [&](std::size_t i) { return !lowering.left_to_effect(*node.inputs[i].node); });
-  const std::vector<std::size_t> updated_by_gradients(rest, chosen.parameters.end());
-  chosen.parameters.erase(rest, chosen.parameters.end());
+// What a step's kernel reads and writes.
+template <class Args>
+void bind_step(Lowering& lowering, Call<Args>& call, kernels::OptimizerArgs& args, const Optimizer& optimizer,
+               const Chosen& chosen, const std::vector<View>& gradients) {
   const std::size_t count = chosen.parameters.size();
-
-  // Storages that the kernel writes. A gradient can lie in one of them (that of sum(p q) with respect to p is
-  // q), and would then be read after it has changed.
-  std::vector<int> written;
-  for (const std::size_t i : chosen.parameters) {
-    written.push_back(lowering.external(optimizer.parameters()[i]).storage);
-    for (const auto& slot : optimizer.slots()) written.push_back(lowering.external(slot.arrays[i]).storage);
+  kernels::ParameterSegment* segments = new_segments(lowering, count);
+  for (std::size_t s = 0; s < count; ++s) {
+    const std::size_t i = chosen.parameters[s];
+    const Array& parameter = optimizer.parameters()[i];
+    segments[s].size = parameter.size();
+    call.read(segments[s].gradient, gradients[s]);
+    call.write(segments[s].parameter, lowering.external(parameter));
+    for (const auto& slot : optimizer.slots())
+      if (slot.arrays[i]) call.write(segments[s].slots[slot.index], lowering.external(slot.arrays[i]));
   }
+  args.segments = segments;
+  args.n_segments = static_cast<std::int64_t>(count);
+  args.step = &optimizer.kernel_step();
+  args.fault = lowering.fault();
+  if (optimizer.clipping() != nullptr) {
+    const Array& squares = optimizer.clipping()->squares();
+    call.read(args.squares, lowering.external(squares));
+    args.n_squares = squares.size();
+    args.first_square = chosen.first_square;
+  }
+}
+
+void lower_elementwise_step(Lowering& lowering, const Optimizer& optimizer, DType dtype, const Chosen& chosen,
+                            const std::vector<View>& gradients) {
+  const Rule& rule = optimizer.rule();
+  auto call = lowering.call(rule.name, lowering.kernels().of(dtype).optimizer_step);
+  bind_step(lowering, call, call.args, optimizer, chosen, gradients);
+  call.args.functions = lowering.kernels().optimizer_functions(rule.kernel, dtype);
+  call.workspace(call.args.workspace, lowering.kernels().of(dtype).optimizer_step_workspace(call.args));
+  std::int64_t elements = 0;
+  for (const std::size_t i : chosen.parameters) elements += optimizer.parameters()[i].size();
+  call.describe(str(chosen.parameters.size(), " parameters, ", elements, " numbers"));
+  const double streams = 3 + 2 * static_cast<double>(optimizer.slots().size());
+  call.cost(rule.flops_per_element * static_cast<double>(elements),
+            streams * static_cast<double>(elements) * static_cast<double>(size_of(dtype)));
+}
+
+void lower_matrix_step(Lowering& lowering, const Optimizer& optimizer, DType dtype, const Chosen& chosen,
+                       const std::vector<View>& gradients) {
+  const Rule& rule = optimizer.rule();
+  const std::size_t count = chosen.parameters.size();
+  const Array memory(DType::uint8, Shape{static_cast<std::int64_t>(count * sizeof(kernels::MatrixShape))});
+  lowering.keep(memory);
+  auto* shapes = memory.as<kernels::MatrixShape>();
+  double elements = 0, flops = 0;
+  for (std::size_t s = 0; s < count; ++s) {
+    const Array& parameter = optimizer.parameters()[chosen.parameters[s]];
+    std::construct_at(shapes + s, rule.matrices->shape_of(parameter.shape(), parameter.layout()));
+    elements += static_cast<double>(parameter.size());
+    flops += rule.matrices->flops(shapes[s]);
+  }
+  const kernels::FloatKernels& kernels = lowering.kernels().of(dtype);
+  auto call = lowering.call(rule.name, kernels.*rule.matrices->kernel);
+  bind_step(lowering, call, call.args.step, optimizer, chosen, gradients);
+  call.args.shapes = shapes;
+  call.workspace(call.args.step.workspace, (kernels.*rule.matrices->workspace)(call.args));
+  call.describe(str(count, " matrices"));
+  call.cost(flops, 6 * elements * static_cast<double>(size_of(dtype)));
+}
+
+// Storages that the step writes. A gradient can lie in one of them (that of sum(p q) with respect to p is q),
+// and would then be read after it has changed.
+std::vector<int> written_by(Lowering& lowering, const Optimizer& optimizer) {
+  std::vector<int> written;
+  for (std::size_t i = 0; i < optimizer.parameters().size(); ++i) {
+    written.push_back(lowering.external(optimizer.parameters()[i]).storage);
+    for (const auto& slot : optimizer.slots())
+      if (slot.arrays[i]) written.push_back(lowering.external(slot.arrays[i]).storage);
+  }
+  return written;
+}
+
+// A set of parameters that a kernel call of its own updates.
+struct LoweredSet {
+  Chosen chosen;
   std::vector<View> gradients;
-  for (const std::size_t i : chosen.parameters) {
+};
+
+// Makes the gradients' memory ready. Parameters that are updated where their gradient is computed are left
+// out, and their numbers appended.
+LoweredSet lower_gradients(Lowering& lowering, const Node& node, DType dtype, bool matrices,
+                           const std::vector<int>& written, std::vector<std::size_t>& updated_by_gradients) {
+  const Optimizer& optimizer = optimizer_of(node);
+  LoweredSet set{Chosen(optimizer, dtype, matrices), {}};
+  std::vector<std::size_t>& parameters = set.chosen.parameters;
+  const auto rest = std::stable_partition(parameters.begin(), parameters.end(), [&](std::size_t i) {
+    return !lowering.left_to_effect(*node.inputs[i].node);
+  });
+  updated_by_gradients.insert(updated_by_gradients.end(), rest, parameters.end());
+  parameters.erase(rest, parameters.end());
+  for (const std::size_t i : parameters) {
     const Layout layout = optimizer.parameters()[i].layout();
     View gradient = lowering.dense(node.inputs[i], layout);
     if (std::find(written.begin(), written.end(), gradient.storage) != written.end()) {
@@ -258,43 +349,27 @@ void lower_step_of(Lowering& lowering, const Node& node, DType dtype) {
       lowering.copy(gradient, copied);
       gradient = copied;
     }
-    gradients.push_back(gradient);
+    set.gradients.push_back(gradient);
   }
-  lower_updates_by_gradients(lowering, node, updated_by_gradients, dtype);
-  if (count == 0) return;
-
-  kernels::ParameterSegment* segments = new_segments(lowering, count);
-  auto call = lowering.call(optimizer.rule().name, lowering.kernels().of(dtype).optimizer_step);
-  std::int64_t elements = 0;
-  for (std::size_t s = 0; s < count; ++s) {
-    const Array& parameter = optimizer.parameters()[chosen.parameters[s]];
-    segments[s].size = parameter.size();
-    elements += parameter.size();
-    call.read(segments[s].gradient, gradients[s]);
-    call.write(segments[s].parameter, lowering.external(parameter));
-    for (const auto& slot : optimizer.slots())
-      call.write(segments[s].slots[slot.index], lowering.external(slot.arrays[chosen.parameters[s]]));
-  }
-  call.args.segments = segments;
-  call.args.n_segments = static_cast<std::int64_t>(count);
-  call.args.functions = lowering.kernels().optimizer_functions(optimizer.rule().kernel, dtype);
-  call.args.step = &optimizer.kernel_step();
-  call.args.fault = lowering.fault();
-  if (optimizer.clipping() != nullptr) {
-    const Array& squares = optimizer.clipping()->squares();
-    call.read(call.args.squares, lowering.external(squares));
-    call.args.n_squares = squares.size();
-    call.args.first_square = chosen.first_square;
-  }
-  call.workspace(call.args.workspace, lowering.kernels().of(dtype).optimizer_step_workspace(call.args));
-  call.describe(str(count, " parameters, ", elements, " numbers"));
-  const double streams = 3 + 2 * static_cast<double>(optimizer.slots().size());
-  call.cost(optimizer.rule().flops_per_element * static_cast<double>(elements),
-            streams * static_cast<double>(elements) * static_cast<double>(size_of(dtype)));
+  return set;
 }
 
 void lower_step(Lowering& lowering, const Node& node) {
-  for (const DType dtype : {DType::float32, DType::float64}) lower_step_of(lowering, node, dtype);
+  const Optimizer& optimizer = optimizer_of(node);
+  const std::vector<int> written = written_by(lowering, optimizer);
+  std::vector<std::size_t> updated_by_gradients;
+  std::vector<LoweredSet> sets;
+  for_each_set([&](DType dtype, bool matrices) {
+    sets.push_back(lower_gradients(lowering, node, dtype, matrices, written, updated_by_gradients));
+  });
+  lower_updates_by_gradients(lowering, node, updated_by_gradients);
+  auto set = sets.begin();
+  for_each_set([&](DType dtype, bool matrices) {
+    const LoweredSet& own = *set++;
+    if (own.chosen.parameters.empty()) return;
+    if (matrices) lower_matrix_step(lowering, optimizer, dtype, own.chosen, own.gradients);
+    else lower_elementwise_step(lowering, optimizer, dtype, own.chosen, own.gradients);
+  });
 }
 
 }  // namespace

@@ -11,7 +11,6 @@ namespace {
 
 constexpr const Rule* rules[] = {
     &sgd_rule,
-    &directed_rule,
     &asgd_rule,
     &rprop_rule,
     &lion_rule,
@@ -29,9 +28,15 @@ constexpr const Rule* rules[] = {
     &rmsprop_rule,
     &schedule_free_sgd_rule,
     &schedule_free_adamw_rule,
+    &adafactor_rule,
+    &muon_rule,
 };
 
 }  // namespace
+
+double common::bias_correction(double beta, std::int64_t step) {
+  return 1 - std::pow(beta, static_cast<double>(step));
+}
 
 std::span<const Rule* const> all_rules() { return rules; }
 

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
 
+#include "core/array.h"
 #include "kernels/table.h"
 
 namespace ravine::optim {
@@ -22,10 +24,16 @@ struct Hyperparameter {
   bool flag = false;
 };
 
-// A tensor of a parameter's shape that the rule keeps from step to step, zero at first.
+// A tensor that the rule keeps from step to step for a parameter, zero at first.
 struct Slot {
   const char* name;
   const char* needed_by = nullptr;  // the hyperparameter that must be nonzero for it, or null: always kept
+  // Its shape for a parameter's, none where it has none; null: the parameter's.
+  std::optional<Shape> (*shape)(const Shape& parameter) = nullptr;
+
+  std::optional<Shape> shape_for(const Shape& parameter) const {
+    return shape == nullptr ? parameter : shape(parameter);
+  }
 };
 
 // A number that the rule keeps from step to step.
@@ -70,7 +78,15 @@ class KernelHyper {
   const void* data() const { return memory_; }
 
  private:
-  alignas(double) std::byte memory_[16 * sizeof(double)] = {};
+  alignas(double) std::byte memory_[24 * sizeof(double)] = {};
+};
+
+// The kernel of a rule for parameters of two axes and more, which it sees as matrices.
+struct MatrixStep {
+  kernels::Kernel<kernels::MatrixStepArgs> kernels::FloatKernels::*kernel;
+  kernels::WorkspaceBytes<kernels::MatrixStepArgs> kernels::FloatKernels::*workspace;
+  kernels::MatrixShape (*shape_of)(const Shape& parameter, Layout layout);
+  double (*flops)(const kernels::MatrixShape& shape);
 };
 
 struct Rule {
@@ -81,20 +97,24 @@ struct Rule {
   std::span<const Scalar> scalars;
   // ValueError where allowed values do not go together; may be null.
   void (*check)(const HyperValues& hyper);
-  // The kernel's numbers for the next step; `progress` is moved past it.
+  // The kernel's numbers for step progress.step, from 1; moves progress.scalars past it.
   KernelHyper (*prepare)(const HyperValues& hyper, Progress& progress);
   double flops_per_element;
+  const MatrixStep* matrices = nullptr;  // null: every parameter is `kernel`'s
+
+  bool as_matrix(const Shape& parameter) const { return matrices != nullptr && parameter.rank() > 1; }
 };
 
 std::span<const Rule* const> all_rules();
 const Rule& rule_named(std::string_view name);  // KeyError
 
 // The list; the rules stand in rules_*.cpp.
-extern const Rule sgd_rule, directed_rule, asgd_rule, rprop_rule, lion_rule, lars_rule;
+extern const Rule sgd_rule, asgd_rule, rprop_rule, lion_rule, lars_rule;
 extern const Rule adam_rule, adamax_rule, nadam_rule, radam_rule, adabelief_rule, yogi_rule, adan_rule,
     lamb_rule;
 extern const Rule adagrad_rule, adadelta_rule, rmsprop_rule;
 extern const Rule schedule_free_sgd_rule, schedule_free_adamw_rule;
+extern const Rule adafactor_rule, muon_rule;
 
 // Hyperparameters that several rules have.
 namespace common {
@@ -105,6 +125,36 @@ inline constexpr Hyperparameter decoupled{"decoupled_weight_decay", 0, 0, 0, tru
 inline constexpr Hyperparameter maximize{"maximize", 0, 0, 0, true};
 inline constexpr Hyperparameter beta1{"beta1", 0.9, 0, 1}, beta2{"beta2", 0.999, 0, 1};
 constexpr Hyperparameter eps(double otherwise) { return {"eps", otherwise, 0, infinity}; }
+
+// 1 - beta^t, for the t-th step.
+double bias_correction(double beta, std::int64_t step);
+
+// A kernel's numbers, with those that go by the same name in the rules' lists set, and those that follow from
+// them and the step.
+template <class Hyper>
+Hyper numbers_of(const HyperValues& hyper, const Progress& progress) {
+  Hyper numbers;
+  if constexpr (requires { numbers.lr; }) numbers.lr = hyper.at("lr");
+  if constexpr (requires { numbers.weight_decay; }) numbers.weight_decay = hyper.at("weight_decay");
+  if constexpr (requires { numbers.decoupled; }) numbers.decoupled = hyper.at("decoupled_weight_decay");
+  if constexpr (requires { numbers.momentum; }) numbers.momentum = hyper.at("momentum");
+  if constexpr (requires { numbers.nesterov; }) numbers.nesterov = hyper.at("nesterov");
+  if constexpr (requires { numbers.eps; }) numbers.eps = hyper.at("eps");
+  if constexpr (requires { numbers.eps_root; }) numbers.eps_root = hyper.at("eps_root");
+  if constexpr (requires { numbers.beta1; }) numbers.beta1 = hyper.at("beta1");
+  if constexpr (requires { numbers.beta2; }) numbers.beta2 = hyper.at("beta2");
+  if constexpr (requires { numbers.bias_correction1; })
+    numbers.bias_correction1 = bias_correction(numbers.beta1, progress.step);
+  if constexpr (requires { numbers.bias_correction2; })
+    numbers.bias_correction2 = bias_correction(numbers.beta2, progress.step);
+  if constexpr (requires { numbers.first_step; }) numbers.first_step = progress.step == 1 ? 1.0 : 0.0;
+  return numbers;
+}
+// For rules that have no more numbers than these.
+template <class Hyper>
+KernelHyper prepare(const HyperValues& hyper, Progress& progress) {
+  return numbers_of<Hyper>(hyper, progress);
+}
 }  // namespace common
 
 }  // namespace ravine::optim

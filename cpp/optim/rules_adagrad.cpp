@@ -22,12 +22,10 @@ constexpr Hyperparameter adagrad_hyper[] = {
 constexpr Slot adagrad_slots[] = {{"sum"}};
 
 KernelHyper prepare_adagrad(const HyperValues& hyper, Progress& progress) {
-  const double steps_done = static_cast<double>(progress.step++);
-  return kernels::AdagradHyper{.lr = hyper.at("lr") / (1 + steps_done * hyper.at("lr_decay")),
-                               .eps = hyper.at("eps"),
-                               .weight_decay = hyper.at("weight_decay"),
-                               .initial_accumulator = hyper.at("initial_accumulator_value"),
-                               .first_step = steps_done == 0 ? 1.0 : 0.0};
+  auto numbers = numbers_of<kernels::AdagradHyper>(hyper, progress);
+  numbers.lr /= 1 + static_cast<double>(progress.step - 1) * hyper.at("lr_decay");
+  numbers.initial_accumulator = hyper.at("initial_accumulator_value");
+  return numbers;
 }
 
 // ---- Adadelta
@@ -39,11 +37,9 @@ constexpr Hyperparameter adadelta_hyper[] = {
 constexpr Slot adadelta_slots[] = {{"square_avg"}, {"acc_delta"}};
 
 KernelHyper prepare_adadelta(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::AdadeltaHyper{.lr = hyper.at("lr"),
-                                .rho = hyper.at("rho"),
-                                .eps = hyper.at("eps"),
-                                .weight_decay = hyper.at("weight_decay")};
+  auto numbers = numbers_of<kernels::AdadeltaHyper>(hyper, progress);
+  numbers.rho = hyper.at("rho");
+  return numbers;
 }
 
 // ---- RMSprop
@@ -56,13 +52,10 @@ constexpr Hyperparameter rmsprop_hyper[] = {
 constexpr Slot rmsprop_slots[] = {{"square_avg"}, {"momentum_buffer", "momentum"}, {"grad_avg", "centered"}};
 
 KernelHyper prepare_rmsprop(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::RmspropHyper{.lr = hyper.at("lr"),
-                               .alpha = hyper.at("alpha"),
-                               .eps = hyper.at("eps"),
-                               .weight_decay = hyper.at("weight_decay"),
-                               .momentum = hyper.at("momentum"),
-                               .centered = hyper.at("centered")};
+  auto numbers = numbers_of<kernels::RmspropHyper>(hyper, progress);
+  numbers.alpha = hyper.at("alpha");
+  numbers.centered = hyper.at("centered");
+  return numbers;
 }
 
 }  // namespace

@@ -10,11 +10,6 @@ using kernels::OptimizerRule;
 
 namespace {
 
-// 1 - beta^t, for the t-th step.
-double bias_correction(double beta, std::int64_t step) {
-  return 1 - std::pow(beta, static_cast<double>(step));
-}
-
 constexpr Slot two_moments[] = {{"exp_avg"}, {"exp_avg_sq"}};
 
 // ---- Adam, AdamW
@@ -26,17 +21,9 @@ constexpr Hyperparameter adam_hyper[] = {
 constexpr Slot adam_slots[] = {{"exp_avg"}, {"exp_avg_sq"}, {"max_exp_avg_sq", "amsgrad"}};
 
 KernelHyper prepare_adam(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  const double b1 = hyper.at("beta1"), b2 = hyper.at("beta2");
-  return kernels::AdamHyper{.lr = hyper.at("lr"),
-                            .beta1 = b1,
-                            .beta2 = b2,
-                            .eps = hyper.at("eps"),
-                            .weight_decay = hyper.at("weight_decay"),
-                            .decoupled = hyper.at("decoupled_weight_decay"),
-                            .amsgrad = hyper.at("amsgrad"),
-                            .bias_correction1 = bias_correction(b1, progress.step),
-                            .bias_correction2 = bias_correction(b2, progress.step)};
+  auto numbers = numbers_of<kernels::AdamHyper>(hyper, progress);
+  numbers.amsgrad = hyper.at("amsgrad");
+  return numbers;
 }
 
 // ---- Adamax
@@ -46,16 +33,6 @@ constexpr Hyperparameter adamax_hyper[] = {
     {"lr", 2e-3, 0, infinity}, beta1, beta2, eps(1e-8), weight_decay, maximize,
 };
 constexpr Slot adamax_slots[] = {{"exp_avg"}, {"exp_inf"}};
-
-KernelHyper prepare_adamax(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::AdamaxHyper{.lr = hyper.at("lr"),
-                              .beta1 = hyper.at("beta1"),
-                              .beta2 = hyper.at("beta2"),
-                              .eps = hyper.at("eps"),
-                              .weight_decay = hyper.at("weight_decay"),
-                              .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step)};
-}
 
 // ---- NAdam
 // -----------------------------------------------------------------------------------------------------
@@ -73,22 +50,17 @@ constexpr Hyperparameter nadam_hyper[] = {
 constexpr Scalar nadam_scalars[] = {{"mu_product", 1}};
 
 KernelHyper prepare_nadam(const HyperValues& hyper, Progress& progress) {
-  const double t = static_cast<double>(++progress.step), b1 = hyper.at("beta1");
+  const double t = static_cast<double>(progress.step), b1 = hyper.at("beta1");
   const auto mu_of = [&](double step) {
     return b1 * (1 - 0.5 * std::pow(0.96, step * hyper.at("momentum_decay")));
   };
   const double mu = mu_of(t), mu_next = mu_of(t + 1);
   double& mu_product = progress.scalars[0];
   mu_product *= mu;
-  return kernels::NadamHyper{.lr = hyper.at("lr"),
-                             .beta1 = b1,
-                             .beta2 = hyper.at("beta2"),
-                             .eps = hyper.at("eps"),
-                             .weight_decay = hyper.at("weight_decay"),
-                             .decoupled = hyper.at("decoupled_weight_decay"),
-                             .gradient_share = (1 - mu) / (1 - mu_product),
-                             .average_share = mu_next / (1 - mu_product * mu_next),
-                             .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
+  auto numbers = numbers_of<kernels::NadamHyper>(hyper, progress);
+  numbers.gradient_share = (1 - mu) / (1 - mu_product);
+  numbers.average_share = mu_next / (1 - mu_product * mu_next);
+  return numbers;
 }
 
 // ---- RAdam
@@ -99,21 +71,14 @@ constexpr Hyperparameter radam_hyper[] = {
 };
 
 KernelHyper prepare_radam(const HyperValues& hyper, Progress& progress) {
-  const double t = static_cast<double>(++progress.step), b2 = hyper.at("beta2");
-  const double correction2 = bias_correction(b2, progress.step);
+  auto numbers = numbers_of<kernels::RadamHyper>(hyper, progress);
+  const double t = static_cast<double>(progress.step), b2 = numbers.beta2;
   // Lengths of the simple moving average that v comes near to: in the end, and now.
-  const double rho_end = 2 / (1 - b2) - 1, rho = rho_end - 2 * t * std::pow(b2, t) / correction2;
-  const double rectification =
+  const double rho_end = 2 / (1 - b2) - 1;
+  const double rho = rho_end - 2 * t * std::pow(b2, t) / numbers.bias_correction2;
+  numbers.rectification =
       rho > 5 ? std::sqrt((rho - 4) * (rho - 2) * rho_end / ((rho_end - 4) * (rho_end - 2) * rho)) : 0;
-  return kernels::RadamHyper{.lr = hyper.at("lr"),
-                             .beta1 = hyper.at("beta1"),
-                             .beta2 = b2,
-                             .eps = hyper.at("eps"),
-                             .weight_decay = hyper.at("weight_decay"),
-                             .decoupled = hyper.at("decoupled_weight_decay"),
-                             .rectification = rectification,
-                             .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
-                             .bias_correction2 = correction2};
+  return numbers;
 }
 
 // ---- AdaBelief
@@ -123,19 +88,6 @@ constexpr Hyperparameter adabelief_hyper[] = {
     lr, beta1, beta2, eps(1e-16), {"eps_root", 1e-16, 0, infinity}, weight_decay, decoupled, maximize,
 };
 constexpr Slot adabelief_slots[] = {{"exp_avg"}, {"exp_avg_var"}};
-
-KernelHyper prepare_adabelief(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::AdabeliefHyper{.lr = hyper.at("lr"),
-                                 .beta1 = hyper.at("beta1"),
-                                 .beta2 = hyper.at("beta2"),
-                                 .eps = hyper.at("eps"),
-                                 .eps_root = hyper.at("eps_root"),
-                                 .weight_decay = hyper.at("weight_decay"),
-                                 .decoupled = hyper.at("decoupled_weight_decay"),
-                                 .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
-                                 .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
-}
 
 // ---- Yogi
 // ------------------------------------------------------------------------------------------------------
@@ -152,17 +104,9 @@ constexpr Hyperparameter yogi_hyper[] = {
 };
 
 KernelHyper prepare_yogi(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::YogiHyper{.lr = hyper.at("lr"),
-                            .beta1 = hyper.at("beta1"),
-                            .beta2 = hyper.at("beta2"),
-                            .eps = hyper.at("eps"),
-                            .weight_decay = hyper.at("weight_decay"),
-                            .decoupled = hyper.at("decoupled_weight_decay"),
-                            .initial_accumulator = hyper.at("initial_accumulator_value"),
-                            .first_step = progress.step == 1 ? 1.0 : 0.0,
-                            .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
-                            .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
+  auto numbers = numbers_of<kernels::YogiHyper>(hyper, progress);
+  numbers.initial_accumulator = hyper.at("initial_accumulator_value");
+  return numbers;
 }
 
 // ---- Adan
@@ -175,18 +119,10 @@ constexpr Hyperparameter adan_hyper[] = {
 constexpr Slot adan_slots[] = {{"exp_avg"}, {"exp_avg_diff"}, {"exp_avg_sq"}, {"previous_gradient"}};
 
 KernelHyper prepare_adan(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::AdanHyper{.lr = hyper.at("lr"),
-                            .beta1 = hyper.at("beta1"),
-                            .beta2 = hyper.at("beta2"),
-                            .beta3 = hyper.at("beta3"),
-                            .eps = hyper.at("eps"),
-                            .eps_root = hyper.at("eps_root"),
-                            .weight_decay = hyper.at("weight_decay"),
-                            .first_step = progress.step == 1 ? 1.0 : 0.0,
-                            .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
-                            .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step),
-                            .bias_correction3 = bias_correction(hyper.at("beta3"), progress.step)};
+  auto numbers = numbers_of<kernels::AdanHyper>(hyper, progress);
+  numbers.beta3 = hyper.at("beta3");
+  numbers.bias_correction3 = bias_correction(numbers.beta3, progress.step);
+  return numbers;
 }
 
 // ---- LAMB
@@ -196,31 +132,27 @@ constexpr Hyperparameter lamb_hyper[] = {
     lr, beta1, beta2, eps(1e-6), weight_decay, maximize,
 };
 
-KernelHyper prepare_lamb(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::LambHyper{.lr = hyper.at("lr"),
-                            .beta1 = hyper.at("beta1"),
-                            .beta2 = hyper.at("beta2"),
-                            .eps = hyper.at("eps"),
-                            .weight_decay = hyper.at("weight_decay"),
-                            .bias_correction1 = bias_correction(hyper.at("beta1"), progress.step),
-                            .bias_correction2 = bias_correction(hyper.at("beta2"), progress.step)};
-}
-
 }  // namespace
 
 const Rule adam_rule{"adam", OptimizerRule::adam, adam_hyper, adam_slots, {}, nullptr, prepare_adam, 30};
 const Rule adamax_rule{
-    "adamax", OptimizerRule::adamax, adamax_hyper, adamax_slots, {}, nullptr, prepare_adamax, 24};
+    "adamax", OptimizerRule::adamax, adamax_hyper, adamax_slots, {}, nullptr, prepare<kernels::AdamaxHyper>,
+    24};
 const Rule nadam_rule{"nadam", OptimizerRule::nadam, nadam_hyper, two_moments, nadam_scalars,
                       nullptr, prepare_nadam,        40};
 const Rule radam_rule{"radam", OptimizerRule::radam, radam_hyper, two_moments, {},
                       nullptr, prepare_radam,        30};
-const Rule adabelief_rule{
-    "adabelief", OptimizerRule::adabelief, adabelief_hyper, adabelief_slots, {}, nullptr, prepare_adabelief,
-    36};
+const Rule adabelief_rule{"adabelief",
+                          OptimizerRule::adabelief,
+                          adabelief_hyper,
+                          adabelief_slots,
+                          {},
+                          nullptr,
+                          prepare<kernels::AdabeliefHyper>,
+                          36};
 const Rule yogi_rule{"yogi", OptimizerRule::yogi, yogi_hyper, two_moments, {}, nullptr, prepare_yogi, 36};
 const Rule adan_rule{"adan", OptimizerRule::adan, adan_hyper, adan_slots, {}, nullptr, prepare_adan, 50};
-const Rule lamb_rule{"lamb", OptimizerRule::lamb, lamb_hyper, two_moments, {}, nullptr, prepare_lamb, 60};
+const Rule lamb_rule{"lamb",  OptimizerRule::lamb,         lamb_hyper, two_moments, {},
+                     nullptr, prepare<kernels::LambHyper>, 60};
 
 }  // namespace ravine::optim

@@ -28,34 +28,14 @@ void check_sgd(const HyperValues& hyper) {
 }
 
 KernelHyper prepare_sgd(const HyperValues& hyper, Progress& progress) {
-  return kernels::SgdHyper{.lr = hyper.at("lr"),
-                           .momentum = hyper.at("momentum"),
-                           .dampening = hyper.at("dampening"),
-                           .weight_decay = hyper.at("weight_decay"),
-                           .nesterov = hyper.at("nesterov"),
-                           .first_step = progress.step++ == 0 ? 1.0 : 0.0};
+  auto numbers = numbers_of<kernels::SgdHyper>(hyper, progress);
+  numbers.dampening = hyper.at("dampening");
+  return numbers;
 }
 
 }  // namespace
 
 const Rule sgd_rule{"sgd", OptimizerRule::sgd, sgd_hyper, sgd_slots, {}, check_sgd, prepare_sgd, 8};
-
-// ---- directions that the program computes
-// ----------------------------------------------------------------------
-
-namespace {
-
-constexpr Hyperparameter directed_hyper[] = {lr, weight_decay, maximize};
-
-KernelHyper prepare_directed(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::DirectedHyper{.lr = hyper.at("lr"), .weight_decay = hyper.at("weight_decay")};
-}
-
-}  // namespace
-
-const Rule directed_rule{
-    "directed", OptimizerRule::directed, directed_hyper, {}, {}, nullptr, prepare_directed, 3};
 
 // ---- ASGD
 // ------------------------------------------------------------------------------------------------------
@@ -74,11 +54,12 @@ constexpr Slot asgd_slots[] = {{"ax"}};
 
 // eta = lr / (1 + lambd lr t)^alpha and mu = 1 / max(1, t - t0) for t steps done.
 KernelHyper prepare_asgd(const HyperValues& hyper, Progress& progress) {
-  const double t = static_cast<double>(progress.step++), rate = hyper.at("lr"), lambd = hyper.at("lambd");
-  return kernels::AsgdHyper{.eta = rate / std::pow(1 + lambd * rate * t, hyper.at("alpha")),
-                            .mu = 1 / std::max(1.0, t - hyper.at("t0")),
-                            .lambd = lambd,
-                            .weight_decay = hyper.at("weight_decay")};
+  const double t = static_cast<double>(progress.step - 1), rate = hyper.at("lr"), lambd = hyper.at("lambd");
+  auto numbers = numbers_of<kernels::AsgdHyper>(hyper, progress);
+  numbers.eta = rate / std::pow(1 + lambd * rate * t, hyper.at("alpha"));
+  numbers.mu = 1 / std::max(1.0, t - hyper.at("t0"));
+  numbers.lambd = lambd;
+  return numbers;
 }
 
 }  // namespace
@@ -104,12 +85,13 @@ void check_rprop(const HyperValues& hyper) {
 }
 
 KernelHyper prepare_rprop(const HyperValues& hyper, Progress& progress) {
-  return kernels::RpropHyper{.first_size = hyper.at("lr"),
-                             .eta_minus = hyper.at("eta_minus"),
-                             .eta_plus = hyper.at("eta_plus"),
-                             .size_min = hyper.at("step_size_min"),
-                             .size_max = hyper.at("step_size_max"),
-                             .first_step = progress.step++ == 0 ? 1.0 : 0.0};
+  auto numbers = numbers_of<kernels::RpropHyper>(hyper, progress);
+  numbers.first_size = hyper.at("lr");
+  numbers.eta_minus = hyper.at("eta_minus");
+  numbers.eta_plus = hyper.at("eta_plus");
+  numbers.size_min = hyper.at("step_size_min");
+  numbers.size_max = hyper.at("step_size_max");
+  return numbers;
 }
 
 }  // namespace
@@ -127,17 +109,10 @@ constexpr Hyperparameter lion_hyper[] = {
 };
 constexpr Slot lion_slots[] = {{"exp_avg"}};
 
-KernelHyper prepare_lion(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::LionHyper{.lr = hyper.at("lr"),
-                            .beta1 = hyper.at("beta1"),
-                            .beta2 = hyper.at("beta2"),
-                            .weight_decay = hyper.at("weight_decay")};
-}
-
 }  // namespace
 
-const Rule lion_rule{"lion", OptimizerRule::lion, lion_hyper, lion_slots, {}, nullptr, prepare_lion, 10};
+const Rule lion_rule{"lion",  OptimizerRule::lion,         lion_hyper, lion_slots, {},
+                     nullptr, prepare<kernels::LionHyper>, 10};
 
 // ---- LARS
 // ------------------------------------------------------------------------------------------------------
@@ -151,13 +126,9 @@ constexpr Hyperparameter lars_hyper[] = {
 constexpr Slot lars_slots[] = {{"momentum_buffer"}};
 
 KernelHyper prepare_lars(const HyperValues& hyper, Progress& progress) {
-  ++progress.step;
-  return kernels::LarsHyper{.lr = hyper.at("lr"),
-                            .momentum = hyper.at("momentum"),
-                            .weight_decay = hyper.at("weight_decay"),
-                            .trust_coefficient = hyper.at("trust_coefficient"),
-                            .eps = hyper.at("eps"),
-                            .nesterov = hyper.at("nesterov")};
+  auto numbers = numbers_of<kernels::LarsHyper>(hyper, progress);
+  numbers.trust_coefficient = hyper.at("trust_coefficient");
+  return numbers;
 }
 
 }  // namespace

@@ -35,11 +35,10 @@ void check_sgd(const HyperValues& hyper) {
 }
 
 KernelHyper prepare_sgd(const HyperValues& hyper, Progress& progress) {
-  return kernels::ScheduleFreeSgdHyper{.lr = hyper.at("lr"),
-                                       .beta = hyper.at("beta"),
-                                       .weight_decay = hyper.at("weight_decay"),
-                                       .average_weight = next_average_weight(hyper, progress),
-                                       .first_step = progress.step++ == 0 ? 1.0 : 0.0};
+  auto numbers = numbers_of<kernels::ScheduleFreeSgdHyper>(hyper, progress);
+  numbers.beta = hyper.at("beta");
+  numbers.average_weight = next_average_weight(hyper, progress);
+  return numbers;
 }
 
 constexpr Hyperparameter adamw_hyper[] = {
@@ -54,15 +53,9 @@ void check_adamw(const HyperValues& hyper) {
 }
 
 KernelHyper prepare_adamw(const HyperValues& hyper, Progress& progress) {
-  const double t = static_cast<double>(++progress.step), b2 = hyper.at("beta2");
-  return kernels::ScheduleFreeAdamwHyper{.lr = hyper.at("lr"),
-                                         .beta1 = hyper.at("beta1"),
-                                         .beta2 = b2,
-                                         .eps = hyper.at("eps"),
-                                         .weight_decay = hyper.at("weight_decay"),
-                                         .average_weight = next_average_weight(hyper, progress),
-                                         .bias_correction2 = 1 - std::pow(b2, t),
-                                         .first_step = progress.step == 1 ? 1.0 : 0.0};
+  auto numbers = numbers_of<kernels::ScheduleFreeAdamwHyper>(hyper, progress);
+  numbers.average_weight = next_average_weight(hyper, progress);
+  return numbers;
 }
 
 }  // namespace

@@ -31,6 +31,7 @@ __all__ = [
     "op_names",
     "optimizer_rule",
     "optimizer_rules",
+    "optimizer_slots",
     "orthogonal",
     "permutation",
     "pop_threads",
@@ -126,7 +127,7 @@ class Optimizer:
     @property
     def scalars(self) -> dict[str, float]: ...
     @property
-    def slots(self) -> dict[str, list[Array]]: ...
+    def slots(self) -> dict[str, list[Array | None]]: ...
     @property
     def slow_weight(self) -> float: ...
     @slow_weight.setter
@@ -250,6 +251,11 @@ def optimizer_rule(name: str) -> tuple[dict[str, tuple[float, float, float, bool
     """
 
 def optimizer_rules() -> list[str]: ...
+def optimizer_slots(name: str, shape: collections.abc.Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """
+    {slot: its shape for a parameter of this shape}, of those it has.
+    """
+
 def orthogonal(rows: int, columns: int, seed: int) -> np.ndarray: ...
 def permutation(n: int, seed: int) -> np.ndarray: ...
 def pop_threads() -> None: ...

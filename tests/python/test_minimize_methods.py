@@ -40,18 +40,16 @@ def low_enough(result: rv.MinimizeResult, name: str) -> bool:
 
 
 # A Hessian of condition 1e16, in a valley where values near 1e9 fall to 88: rounding keeps the gradient above
-# 1e-4 at the minimum itself, and conjugate gradients far from it, SciPy's too.
+# 1e-4 at the minimum itself.
 MEYER = "Meyer"
 
 
 def good_enough(ours: rv.MinimizeResult, theirs: Any, name: str) -> bool:
-    """As low as SciPy's, and stationary; of Meyer's function as low or, where SciPy's fails, a clear end."""
+    """As low as SciPy's and stationary: of Meyer's function as far as rounding lets, and it says so."""
     # Points with a gradient of 1e-5 differ by as much.
     as_low = ours.fun <= theirs.fun + 1e-5 * max(1.0, abs(theirs.fun))
-    if name == MEYER:
-        says_why = not ours.success and ours.message.startswith("the line search found no lower point")
-        return says_why and (as_low or not theirs.success)
-    return as_low and low_enough(ours, name)
+    says_why = ours.message.startswith(("the line search found no lower point", "converged to the precision"))
+    return as_low and (low_enough(ours, name) or (name == MEYER and says_why))
 
 
 @pytest.mark.parametrize("method", COUNTERPARTS)

@@ -64,7 +64,7 @@ def descend(run: Run, direction: Direction, search: LineSearch) -> None:
         s, y = point.x - run.x, point.g - run.g
         decrease = run.f - point.f
         direction.update(s, y, point.g)
-        run.accept(point.x, point.f, point.g)
+        run.accept(point.x, point.value, point.g)
 
 
 def gd(

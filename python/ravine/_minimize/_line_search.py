@@ -1,8 +1,9 @@
 """Line searches: from a point along a descent direction to one that is low enough.
 
 φ(a) is the function at a step of length a. Sufficient decrease (Armijo): φ(a) ≤ φ(0) + c1 · a · φ'(0). The
-strong Wolfe conditions add |φ'(a)| ≤ c2 · |φ'(0)|. Near a minimum, where rounding hides the decrease of φ,
-the slope alone decides:
+strong Wolfe conditions add |φ'(a)| ≤ c2 · |φ'(0)|. Near a minimum rounding hides the decrease of φ, while
+slopes are still exact: values that differ by no more than rounding may make them differ are replaced by what
+the slopes tell, φ(0) + a · (φ'(0) + φ'(a)) / 2. The decrease is then sufficient where
 (2 · c1 - 1) · φ'(0) ≥ φ'(a) (the approximate Wolfe condition, Hager and Zhang 2005).
 """
 
@@ -25,10 +26,11 @@ class Point(NamedTuple):
     """A step along the direction: its length, the value and the slope there, and the point itself."""
 
     step: float
-    f: float
+    f: float  # as the search sees it
     slope: float
     x: np.ndarray
     g: np.ndarray
+    value: float  # of the function
 
 
 class LineSearch(NamedTuple):
@@ -53,29 +55,29 @@ def make_line_search(kind: str, c1: float, c2: float) -> LineSearch:
     return LineSearch(kind, c1, c2)
 
 
-def _trial(run: Run, direction: np.ndarray, step: float) -> Point:
+def _trial(run: Run, direction: np.ndarray, slope: float, step: float) -> Point:
     x = run.moved(step, direction)
-    f, g = run.evaluate(x)
-    return Point(step, f, dot(g, direction), x, g)
+    value, g = run.evaluate(x)
+    ahead = dot(g, direction)
+    by_slopes = abs(value - run.f) <= run.noise() and math.isfinite(ahead)
+    f = run.f + 0.5 * step * (slope + ahead) if by_slopes else value
+    return Point(step, f, ahead, x, g, value)
 
 
 def _finite(point: Point) -> bool:
     return math.isfinite(point.f) and math.isfinite(point.slope)
 
 
-def _flat_enough(run: Run, point: Point, slope: float, c1: float, c2: float) -> bool:
-    """The approximate Wolfe conditions, where φ(a) and φ(0) differ by rounding alone."""
-    return point.f <= run.f + run.rounding() and (2.0 * c1 - 1.0) * slope >= point.slope >= c2 * slope
-
-
 def _armijo(run: Run, direction: np.ndarray, slope: float, step: float, c1: float, c2: float) -> Point | None:
     """Backtracking: the minimum of the parabola through φ(0), φ'(0) and φ(a), in [a / 10, a / 2]."""
     for _ in range(MAX_TRIALS):
-        point = _trial(run, direction, step)
+        point = _trial(run, direction, slope, step)
         if np.array_equal(point.x, run.x):
             return None
         if _finite(point):
-            if point.f <= run.f + c1 * step * slope or _flat_enough(run, point, slope, c1, c2):
+            enough = run.f + c1 * step * slope
+            # Slopes that never change may be wrong ones.
+            if point.value <= enough or (point.f <= enough and point.slope >= c2 * slope):
                 return point
             curvature = point.f - run.f - slope * step
             step = min(max(-0.5 * slope * step * step / curvature, 0.1 * step), 0.5 * step)
@@ -93,20 +95,18 @@ def _more_thuente(
     towards other. First ψ(a) = φ(a) - φ(0) - c1 · a · φ'(0) takes the place of φ, until a point with ψ ≤ 0
     and φ' ≥ 0.
     """
-    best = other = Point(0.0, run.f, slope, run.x, run.g)
+    best = other = Point(0.0, run.f, slope, run.x, run.g, run.f)
     bracketed, auxiliary = False, True
     width, width_before = math.inf, math.inf
     limit = WIDEST
     for _ in range(MAX_TRIALS):
-        point = _trial(run, direction, step)
+        point = _trial(run, direction, slope, step)
         if not _finite(point):  # left the function's domain: come back towards the best point
             limit = step
             step = best.step + 0.1 * (step - best.step)
             continue
         enough = run.f + c1 * point.step * slope
         if point.f <= enough and abs(point.slope) <= -c2 * slope:
-            return point
-        if _flat_enough(run, point, slope, c1, c2):
             return point
         if point.f <= enough and point.step >= limit and point.slope < 0:
             return point  # as far as one may go
@@ -138,7 +138,7 @@ def _more_thuente(
         if not math.isfinite(step) or step == best.step:
             break
     # The slope could not be met, by rounding or a kink; a decrease is still one.
-    return best if best.step > 0 and best.f <= run.f + c1 * best.step * slope and best.f < run.f else None
+    return best if best.value <= run.f + c1 * best.step * slope and best.value < run.f else None
 
 
 def _tilt(point: Point, tilt: float) -> Point:

@@ -14,6 +14,7 @@ from ._problem import Problem, largest
 CONVERGED, ITERATIONS, EVALUATIONS, FAILED, STOPPED = 0, 1, 2, 3, 99
 UNBOUNDED = -1e100
 MOST_STILL = 10  # iterations that change nothing beyond rounding
+MOST_NOISY = 100  # iterations that together reduce nothing beyond the noise of the function
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,9 @@ class Run:
         self.f, self.g = math.nan, x
         self._still = 0
         self._smallest = math.inf  # the least of the gradients' largest components
+        # Value and largest component at the newest progress that noise cannot explain, and iterations since.
+        self._lowest = self._flattest = math.inf
+        self._since = 0
 
     def start(self) -> None:
         """Evaluates the first point."""
@@ -119,6 +123,10 @@ class Run:
         """How much two values of the function near f may differ by rounding alone."""
         return 10.0 * self.problem.eps * abs(self.f if f is None else f)
 
+    def noise(self) -> float:
+        """How much rounding inside of the function may change its value, where that is ill-conditioned."""
+        return float(self.problem.eps) ** 0.75 * abs(self.f)
+
     def accept(self, x: np.ndarray, f: float, g: np.ndarray) -> None:
         """Moves to a point: one iteration."""
         before = self.f
@@ -127,6 +135,10 @@ class Run:
         smallest = min(self._smallest, size)
         still = abs(before - f) <= self.problem.eps * abs(f) and smallest > 0.9 * self._smallest
         self._still = self._still + 1 if still else 0
+        if f < self._lowest - self.noise() or size <= 0.9 * self._flattest:
+            self._lowest, self._flattest, self._since = min(f, self._lowest), min(size, self._flattest), 0
+        else:
+            self._since += 1
         self._smallest = smallest
         self.iterations += 1
         if self.callback is not None and self.callback(self):
@@ -136,11 +148,11 @@ class Run:
             raise Stop(
                 CONVERGED, f"converged: an iteration reduced the function by no more than ftol={self.ftol:g}"
             )
-        if self._still >= MOST_STILL:
+        if self._still >= MOST_STILL or self._since >= MOST_NOISY:
             raise Stop(
                 CONVERGED,
-                f"converged to the precision of {self.problem.dtype}: {MOST_STILL} iterations reduced "
-                f"neither function nor gradient, whose largest component is {size:.3g}",
+                f"converged to the precision of {self.problem.dtype}: {max(self._still, self._since)} "
+                f"iterations reduced neither function nor gradient, whose largest component is {size:.3g}",
             )
         if f < UNBOUNDED:
             raise Stop(

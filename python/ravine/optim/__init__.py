@@ -4,8 +4,8 @@ from . import schedules
 from ._adagrad import Adadelta, Adagrad, RMSprop
 from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yogi
 from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
-from ._directed import Adafactor, Muon
 from ._lbfgs import LBFGS
+from ._matrices import Adafactor, Muon
 from ._momentum import ASGD, LARS, SGD, Lion, Rprop
 from ._optimizer import LearningRate, Optimizer
 from ._options import Group

@@ -12,8 +12,7 @@ from .. import _core
 from .._parameter import Parameter
 from .._tensor import Tensor
 from .._trace import Trace
-from ._direction import Direction, innermost_directed
-from ._gradients import bounded_by_norms, bounds_of, finite_gradients, with_noise
+from ._gradients import bounded_by_norms, bounds_of, with_noise
 from ._optimizer import Optimizer, ScheduledNumber, rule_of
 from ._options import Group, assign_groups
 
@@ -35,8 +34,6 @@ class _Part:
         self.decays = decays
         self.members: list[tuple[str, Parameter]] = []
         self.core: _core.Optimizer  # once all members are known
-        self.direction = Direction(description, group) if innermost_directed(description) else None
-        self._known = rule_of(description.rule)[0]
         self._set: dict[str, float] = {}  # what the engine has
         self.scheduled: list[ScheduledNumber] = []
 
@@ -78,15 +75,8 @@ class _Part:
 
     def set(self, numbers: Mapping[str, float]) -> None:
         if numbers:
-            self.core.set_all(self._of_engine(numbers))
+            self.core.set_all(numbers)
             self._set.update(numbers)
-            if self.direction is not None:
-                self.direction.set(numbers)
-
-    def _of_engine(self, numbers: Mapping[str, float]) -> dict[str, float]:
-        """Directions take maximize into account themselves."""
-        known = {name: value for name, value in numbers.items() if name in self._known}
-        return known if self.direction is None else {**known, "maximize": 0.0}
 
     def build(self, state: _State, step: int, states: Mapping[str, _State]) -> None:
         """Makes the engine's optimizer, with the members' state."""
@@ -96,21 +86,17 @@ class _Part:
         self.core = _core.Optimizer(
             self.description.rule,
             [parameter.array for _, parameter in self.members],
-            self._of_engine(numbers),
+            numbers,
             slots,
         )
         self._set = numbers
-        if self.direction is not None:
-            self.direction.set(numbers)
-            kept_of = {name: states[name].slots for name, _ in self.members if name in states}
-            self.direction.build(self.members, kept_of)
         self.core.step = state.step
         for name, value in state.scalars.items():
             self.core.set_scalar(name, value)
         for slot, arrays in self.core.slots.items():
             for (name, _), array in zip(self.members, arrays, strict=True):
                 kept = states[name].slots.get(slot) if name in states else None
-                if kept is not None and kept.shape == array.shape:
+                if kept is not None and array is not None and kept.shape == array.shape:
                     array.numpy()[...] = kept
 
     def slots(self) -> list[str]:
@@ -143,9 +129,11 @@ class _Part:
         scalars = self.core.scalars
         result = {}
         for i, name in enumerate(self.names):
-            own = {slot: np.array(arrays[i].numpy(), order="C") for slot, arrays in slots.items()}
-            if self.direction is not None:
-                own |= self.direction.state_of(name)
+            own = {
+                slot: np.array(array.numpy(), order="C")
+                for slot, arrays in slots.items()
+                if (array := arrays[i]) is not None
+            }
             result[name] = _State(self.core.step, own, dict(scalars))
         return result
 
@@ -253,16 +241,15 @@ class BoundOptimizer:
         bounds = [description.clip_value is None, description.clip_norm is None]
         bounds += [description.clip_global_norm is None, description.skip_nonfinite]
         of_gradients: list[Any] = [bounds, description.clip_adaptive, description.accumulate]
-        directed = innermost_directed(description)
         rho, adaptive = description._sharpness()
-        of_gradients += [directed and directed._structure(), description.noise is None, rho != 0, adaptive]
+        of_gradients += [description.noise is None, rho != 0, adaptive]
         if self._bounds_in_program():
             of_gradients.append(bounds_of(description))
         return [id(group) for group in groups], description.no_decay, slots, of_group, of_gradients
 
     def _bounds_in_program(self) -> bool:
-        """Whether recorded operations bound the gradients, since more happens before the kernel."""
-        return innermost_directed(self.description) is not None or self.description.noise is not None
+        """Whether recorded operations bound the gradients, since noise comes between that and the kernel."""
+        return self.description.noise is not None
 
     def structure_changed(self) -> bool:
         """Whether the description changed so that the state has other slots (momentum on or off, say)."""
@@ -273,18 +260,12 @@ class BoundOptimizer:
     def record(self, trace: Trace, gradients: Mapping[str, _core.Value]) -> None:
         """Records the update: assignments of states, and behind them the effects of the graph."""
         description = self.description
-        directed = innermost_directed(description)
         steps = dict(gradients)
         in_program = self._bounds_in_program()
         if in_program:
             steps = bounded_by_norms(bounds_of(description), trace, gradients)
         if description.noise is not None:
             steps = with_noise(trace, steps, self.number(trace, "noise"))
-        if directed is not None:
-            kept = finite_gradients(trace, gradients) if description.skip_nonfinite else None
-            for part in self._parts:
-                assert part.direction is not None
-                steps |= part.direction.record(directed, trace, part.members, steps, kept)
         trace.finish()
         by_norm = (description.clip_norm, description.clip_global_norm) != (None, None) and not in_program
         if by_norm or description.skip_nonfinite:
@@ -333,8 +314,6 @@ class BoundOptimizer:
         changes = [part.changed(self.steps, refreshed) for part in self._parts]
         for part, numbers in zip(self._parts, changes, strict=True):
             part.set(numbers)
-            if part.direction is not None:
-                part.direction.set({"step": part.core.step + 1.0})
         if refreshed:
             self._set_bounds()
         if self._follows or refreshed:
@@ -346,7 +325,7 @@ class BoundOptimizer:
         self._set_numbers()
         self._seen_version = version
         varies = self._follows or self._numbers or callable(self.description.lr)
-        varies = varies or any(part.direction is not None or part.scheduled for part in self._parts)
+        varies = varies or any(part.scheduled for part in self._parts)
         self._constant_lr = None if varies else lr
         return lr
 
@@ -383,7 +362,7 @@ class BoundOptimizer:
         for part in self._parts:
             slots = part.core.slots
             for i, (name, parameter) in enumerate(part.members):
-                own = {slot: arrays[i].numpy() for slot, arrays in slots.items()}
+                own = {slot: arrays[i].numpy() for slot, arrays in slots.items() if arrays[i] is not None}
                 data = parameter.data
                 result[name] = np.array(part.average(own, data), data.dtype) if part.core.step else data
         return result
@@ -395,11 +374,16 @@ class BoundOptimizer:
         return states
 
     def _expected(self) -> tuple[set[str], set[str], set[str]]:
-        """The slots that every parameter has, those that some may have, and the names of the scalars."""
+        """The slots that all groups need, those that some do, and the names of the scalars."""
         parts = [_Part(self.description, group, decays=True) for group in (None, *self.description.groups)]
         needs = [set(part.slots()) for part in parts]
         scalars = set(_core.Optimizer(self.description.rule, [], {}).scalars)
         return set.intersection(*needs), set.union(*needs), scalars
+
+    def _slot_shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """The slots that a parameter of this shape can have."""
+        following = {"average": shape, "slow": shape}
+        return {**_core.optimizer_slots(self.description.rule, shape), **following}
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the state: "steps", a parameter's "<name>.step", "<name>.<slot>", "<name>.<scalar>"."""
@@ -426,8 +410,7 @@ class BoundOptimizer:
         sums: dict[str, _core.Array] = {}
         scalars: dict[str, dict[str, float]] = {}
         needed, allowed, known_scalars = self._expected()
-        directed = innermost_directed(self.description)
-        of_shape = directed._state_shapes if directed is not None else lambda shape: {}
+        shapes_of = {name: self._slot_shapes(shape) for name, shape in shapes.items()}
         for key, value in state_dict.items():
             name, _, field = key.rpartition(".")
             array = np.asarray(value)
@@ -442,8 +425,8 @@ class BoundOptimizer:
                     problems.append(f"{key}: expected a finite number, got {value!r}")
                 else:
                     scalars.setdefault(name, {})[field] = float(array)
-            elif array.shape != of_shape(shapes[name]).get(field, shapes[name]):
-                problems.append(f"{key}: shape {array.shape}, the parameter has {shapes[name]}")
+            elif array.shape != (expected := shapes_of[name].get(field, shapes[name])):
+                problems.append(f"{key}: shape {array.shape}, expected {expected}")
             elif field == "gradient_sum":
                 sums[name] = _core.Array(np.array(array))
             else:
@@ -451,11 +434,11 @@ class BoundOptimizer:
         problems += [f"missing key {name}.step" for name in {**slots, **scalars} if name not in steps]
         for name, step in steps.items():
             found = set(slots.get(name, {}))
-            own = set(of_shape(shapes[name]))
+            own = set(shapes_of[name])
             if step > 0:
-                missing = sorted((needed | own) - found) + sorted(known_scalars - set(scalars.get(name, {})))
+                missing = sorted((needed & own) - found) + sorted(known_scalars - set(scalars.get(name, {})))
                 problems += [f"missing key {name}.{field}" for field in missing]
-            problems += [f"unexpected key {name}.{slot}" for slot in sorted(found - allowed - own)]
+            problems += [f"unexpected key {name}.{slot}" for slot in sorted(found - (allowed & own))]
         if "steps" not in state_dict:
             problems.append("missing key steps")
         gathered = int(np.asarray(state_dict.get("gathered", 0)))

@@ -60,12 +60,6 @@ def _factor(norm: Tensor, bound: float, gradient: Tensor) -> Tensor:
     return ops.cast(ops.minimum(bound / (norm + 1e-6), 1.0), gradient.dtype)
 
 
-def finite_gradients(trace: Trace, gradients: Mapping[str, _core.Value]) -> Tensor:
-    """Whether all gradients are finite, as a scalar."""
-    squares = _squares({name: Tensor(value, trace) for name, value in gradients.items()})
-    return ops.less(sum(squares[1:], start=squares[0]), float("inf"))
-
-
 def bounded_by_weights(
     optimizer: Optimizer,
     trace: Trace,
