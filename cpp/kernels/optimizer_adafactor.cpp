@@ -61,7 +61,9 @@ struct Adafactor {
 // u = g / sqrt(max(v, eps^2)) with v = r s / max(mean(r), eps) is g min(R S, 1 / eps) with the factors R of
 // the row and S of the column, so that roots are taken of the means alone.
 
-constexpr std::int64_t tile_elements = 1 << 15, tile_columns = 1024;
+// Matrices up to the least size are one tile. Larger tiles leave fewer partial sums, smaller ones more to
+// share among threads; long rows are what memory streams.
+constexpr std::int64_t least_tile = 1 << 15, largest_tile = 1 << 17, tile_columns = 4096;
 
 // How one segment is cut. Matrices that fit into a tile, and those with inner elements, are never cut.
 struct Tiling {
@@ -71,15 +73,16 @@ struct Tiling {
 
   explicit Tiling(const MatrixShape& of) : shape(of), block_rows(of.rows), tile_width(of.columns) {
     const std::int64_t matrix = of.rows * of.columns * of.inner;
-    if (of.inner == 1 && (matrix > tile_elements || of.columns > tile_columns)) {
+    if (of.inner == 1 && (matrix > least_tile || of.columns > tile_columns)) {
+      const std::int64_t elements = smaller(larger(matrix / 16, least_tile / 2), largest_tile);
       column_tiles = ceil_div(of.columns, tile_columns);
       tile_width = ceil_div(ceil_div(of.columns, column_tiles), 16) * 16;
       column_tiles = ceil_div(of.columns, tile_width);
-      row_blocks = ceil_div(of.rows * tile_width, tile_elements);
+      row_blocks = ceil_div(of.rows * tile_width, elements);
       block_rows = ceil_div(ceil_div(of.rows, row_blocks), 4) * 4;
       row_blocks = ceil_div(of.rows, block_rows);
-    } else if (of.batch > 1 && 2 * matrix <= tile_elements) {
-      batches = tile_elements / larger(matrix, 1);
+    } else if (of.batch > 1 && 2 * matrix <= least_tile) {
+      batches = least_tile / larger(matrix, 1);
     }
   }
   bool whole() const { return row_blocks * column_tiles == 1; }
@@ -214,7 +217,7 @@ class Matrices {
       alignas(64) T columns[tile_columns];
       for_each_vector<T>(
           width, [&](std::int64_t i, auto n) RAVINE_INLINE_LAMBDA { store(columns + i, Vec<T>{}, n); });
-      T* const rows = reinterpret_cast<T*>(team_.scratch);  // at most tile_elements
+      T* const rows = reinterpret_cast<T*>(team_.scratch);  // at most largest_tile
       const T* const g =
           place.gradient((b * shape.rows + tile.first_row) * shape.columns + tile.first_column);
       std::int64_t r = 0;

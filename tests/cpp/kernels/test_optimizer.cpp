@@ -199,6 +199,7 @@ Hyper lively() {
   Hyper hyper;
   if constexpr (requires { hyper.lr; }) hyper.lr = 0.1;
   if constexpr (requires { hyper.eta; }) hyper.eta = 0.1, hyper.mu = 0.5;
+  if constexpr (requires { hyper.rate; }) hyper.rate = 0.1, hyper.share = 0.5;
   if constexpr (requires { hyper.weight_decay; }) hyper.weight_decay = 0.1;
   if constexpr (requires { hyper.momentum; }) hyper.momentum = 0.9;
   if constexpr (requires { hyper.nesterov; }) hyper.nesterov = 1;
