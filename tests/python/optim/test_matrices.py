@@ -1,4 +1,4 @@
-"""Muon, and what holds for rules whose directions the program computes."""
+"""Muon, and what holds for rules that see parameters as matrices."""
 
 from __future__ import annotations
 
