@@ -122,6 +122,10 @@ struct Op {
   // empty list where the node is best as it is; not with a scale. `inputs` are the node's, in the new graph.
   Values (*fix_filter)(const Node& node, const Values& inputs, Value scale,
                        const kernels::KernelTable& kernels) = nullptr;
+  // The maxima of windows of `size` x `size` pixels of its images, side by side, in place of these; an empty
+  // list where its kernel cannot pool. `inputs` are the node's, in the new graph.
+  Values (*pool)(const Node& node, const Values& inputs, std::int64_t size,
+                 const kernels::KernelTable& kernels) = nullptr;
   // For an effect: whether it leaves the update by its input to the input's kernel, where that can.
   bool (*leaves_update)(const Node& effect, std::size_t input) = nullptr;
 };

@@ -41,6 +41,11 @@ void conv_forward(const ConvForwardArgs& args, const Team& team) {
 template void conv_forward<float>(const ConvForwardArgs&, const Team&);
 template void conv_forward<double>(const ConvForwardArgs&, const Team&);
 
+bool conv_can_pool(const ConvForwardArgs& args) {
+  if (is_winograd(args.algorithm)) return winograd_can_pool(args);
+  return has_few_channels(args.shape) && few_channels_can_pool(args);
+}
+
 template <class T>
 std::int64_t conv_forward_pieces(const ConvForwardArgs& args) {
   if constexpr (std::is_same_v<T, float>) {

@@ -34,6 +34,9 @@ struct ConvForwardArgs {
   ConvAlgorithm algorithm = ConvAlgorithm::direct;
   bool filter_is_transformed = false;            // it is the output of winograd_filter for this algorithm
   const ColumnStatistics* statistics = nullptr;  // of the epilogue's rows and columns
+  // 2: the output, and what the epilogue gets, are the maxima of windows of 2x2 outputs side by side, as
+  // those of MaxPoolArgs. Only where KernelTable::conv_can_pool.
+  std::int64_t pool = 1;
 };
 
 // A filter as Winograd's products read it, for many forward convolutions with the same one.

@@ -7,6 +7,7 @@
 #include "kernels/gemm_pack.h"
 #include "kernels/scratch.h"
 #include "kernels/statistics.h"
+#include "kernels/sum_epilogue.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 namespace {
@@ -32,10 +33,12 @@ struct Plan {
   std::int64_t elements;                 // of a patch
   std::int64_t padded_out_channels;      // whole vectors
   std::int64_t band_width, band_height;  // pixels of the input that a band of outputs reads
-  std::int64_t band_rows, bands;         // rows of the output in a band, bands in an image
+  std::int64_t out_rows;                 // of the output that are computed
+  std::int64_t band_rows, bands;         // of these in a band, bands in an image
   std::int64_t step;                     // from position to position in a band, in elements
 
-  explicit Plan(const ConvShape& s) {
+  // pool: a band has whole windows of the output.
+  explicit Plan(const ConvShape& s, std::int64_t pool = 1) {
     elements = s.kernel_h * s.kernel_w * s.channels;
     padded_out_channels = round_up(s.out_channels, n_lanes);
     step = s.stride_w * s.channels;
@@ -44,15 +47,17 @@ struct Plan {
     // A few rows in L1, but several times what neighbouring bands both copy.
     constexpr std::int64_t band_elements = 6 << 10;
     const std::int64_t input_rows = larger(band_elements / larger(band_width * s.channels, 1), 2 * reach);
-    band_rows = smaller(larger((input_rows - reach) / s.stride_h + 1, 1), s.out_height);
-    bands = divide_up(s.out_height, larger(band_rows, 1));
+    out_rows = s.out_height / pool * pool;
+    const std::int64_t most_rows = larger((input_rows - reach) / s.stride_h + 1, 1);
+    band_rows = smaller(larger(most_rows / pool, 1) * pool, out_rows);
+    bands = divide_up(out_rows, larger(band_rows, 1));
     band_height = (band_rows - 1) * s.stride_h + reach;
   }
   std::int64_t band_elements(const ConvShape& s) const {
     return round_up(band_width * band_height * s.channels, n_lanes);
   }
-  Range rows_of(const ConvShape& s, std::int64_t band) const {
-    return {band * band_rows, smaller((band + 1) * band_rows, s.out_height)};
+  Range rows_of(std::int64_t band) const {
+    return {band * band_rows, smaller((band + 1) * band_rows, out_rows)};
   }
 };
 
@@ -92,6 +97,8 @@ struct TileArgs {
   T* output;
   std::int64_t output_stride;
   std::int64_t last;  // out_channels in the last vector
+  const T* bias;      // of the tile's first out_channel, or null
+  T floor;            // with a bias: what is less becomes this
 };
 
 template <int positions, int vectors>
@@ -113,6 +120,18 @@ template <int positions, int vectors>
       const Vec<T> pixel = splat<T>(at[i * step]);
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v) sums[i][v] += pixel * row[v];
+    }
+  }
+  if (args.bias != nullptr) {
+    const Vec<T> floor = splat(args.floor);
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) {
+      const Vec<T> bias = load(args.bias + v * n_lanes, v < vectors - 1 ? n_lanes : args.last);
+#pragma GCC unroll 12
+      for (int i = 0; i < positions; ++i) {
+        const Vec<T> sum = sums[i][v] + bias;
+        sums[i][v] = sum < floor ? floor : sum;
+      }
     }
   }
   T* to = args.output;
@@ -137,6 +156,17 @@ struct TileKernels {
   constexpr TileKernels() : of{} { fill<1, 1>(); }
 };
 constexpr TileKernels tile_kernels{};
+
+// The maxima of windows of 2x2 pixels of two rows.
+void pool_rows(const T* upper, const T* lower, std::int64_t windows, std::int64_t channels, T* to) {
+  for (; windows > 0; --windows, upper += 2 * channels, lower += 2 * channels, to += channels)
+    for_each_vector<T>(channels, [&](std::int64_t c, auto n) RAVINE_INLINE_LAMBDA {
+      store(to + c,
+            larger_of(larger_of(load(upper + c, n), load(upper + channels + c, n)),
+                      larger_of(load(lower + c, n), load(lower + channels + c, n))),
+            n);
+    });
+}
 
 // filter[element][out_channel], zeros behind the last.
 void transpose_filter(const ConvShape& s, const Plan& plan, const T* filter, T* to) {
@@ -221,48 +251,78 @@ bool has_few_channels(const ConvShape& s) {
          plan.band_elements(s) + plan.elements * plan.padded_out_channels <= scratch_elements;
 }
 
+bool few_channels_can_pool(const ConvForwardArgs& args) {
+  const Plan plan(args.shape, 2);
+  return plan.band_elements(args.shape) + plan.elements * plan.padded_out_channels +
+             2 * args.shape.out_width * args.shape.out_channels <=
+         scratch_elements;
+}
+
 void few_channels_forward(const ConvForwardArgs& args, const Team& team) {
   const ConvShape& s = args.shape;
-  const Plan plan(s);
+  const std::int64_t pool = args.pool;
+  const Plan plan(s, pool);
   const Pieces pieces = pieces_of(s.batch * plan.bands, team);
   if (pieces.begin == pieces.end || s.out_width <= 0 || s.out_channels <= 0) return;
   std::int64_t offsets[max_elements];
   set_offsets(s, plan, offsets);
   T* const band = reinterpret_cast<T*>(team.scratch);
   T* const filter = band + plan.band_elements(s);
+  T* const window_rows = filter + plan.elements * plan.padded_out_channels;
   transpose_filter(s, plan, static_cast<const T*>(args.filter), filter);
+  SumEpilogue<T> sum;
+  // Pooling leaves a quarter to add to.
+  const bool biased = pool == 1 && args.epilogue != nullptr &&
+                      is_sum(*args.epilogue, s.out_channels, sum) && sum.output == args.output &&
+                      sum.whole == nullptr;
 
   const std::int64_t vectors = plan.padded_out_channels / n_lanes;
   const std::int64_t panel = divide_up(vectors, divide_up(vectors, tile_vectors));
+  TileArgs tile;
+  tile.step = plan.step;
+  tile.offsets = offsets;
+  tile.elements = plan.elements;
+  tile.filter_stride = plan.padded_out_channels;
+  tile.output_stride = s.out_channels;
+  tile.bias = nullptr;
+  tile.floor = sum.floor;
+  // A row of the band's outputs.
+  const auto compute_row = [&](std::int64_t row, T* output) {
+    for (std::int64_t v = 0; v < vectors; v += panel) {
+      const std::int64_t width = smaller(panel, vectors - v), height = tile_positions[width - 1];
+      tile.filter = filter + v * n_lanes;
+      tile.last = smaller(s.out_channels - (v + width - 1) * n_lanes, n_lanes);
+      if (biased) tile.bias = sum.columns + v * n_lanes;
+      for (std::int64_t x = 0; x < s.out_width; x += height) {
+        tile.band = band + row * s.stride_h * plan.band_width * s.channels + x * plan.step;
+        tile.output = output + x * s.out_channels + v * n_lanes;
+        tile_kernels.of[width - 1][smaller(height, s.out_width - x) - 1](tile);
+      }
+    }
+  };
+  const std::int64_t row_elements = s.out_width * s.out_channels;
+  const std::int64_t stored_rows = plan.out_rows / pool, stored_width = s.out_width / pool;
   for (std::int64_t piece = pieces.begin; piece < pieces.end; ++piece) {
     const std::int64_t image = piece / plan.bands;
-    const Range rows = plan.rows_of(s, piece % plan.bands);
+    const Range rows = plan.rows_of(piece % plan.bands);
     copy_band(s, plan, static_cast<const T*>(args.input) + image * s.height * s.width * s.channels,
               rows.begin, band);
-    const std::int64_t first = (image * s.out_height + rows.begin) * s.out_width;
+    const std::int64_t first = (image * stored_rows + rows.begin / pool) * stored_width;
+    const std::int64_t positions = rows.size() / pool * stored_width;
     T* const output = static_cast<T*>(args.output) + first * s.out_channels;
-    TileArgs tile;
-    tile.step = plan.step;
-    tile.offsets = offsets;
-    tile.elements = plan.elements;
-    tile.filter_stride = plan.padded_out_channels;
-    tile.output_stride = s.out_channels;
-    for (std::int64_t row = 0; row < rows.size(); ++row)
-      for (std::int64_t v = 0; v < vectors; v += panel) {
-        const std::int64_t width = smaller(panel, vectors - v), height = tile_positions[width - 1];
-        tile.filter = filter + v * n_lanes;
-        tile.last = smaller(s.out_channels - (v + width - 1) * n_lanes, n_lanes);
-        for (std::int64_t x = 0; x < s.out_width; x += height) {
-          tile.band = band + row * s.stride_h * plan.band_width * s.channels + x * plan.step;
-          tile.output = output + (row * s.out_width + x) * s.out_channels + v * n_lanes;
-          tile_kernels.of[width - 1][smaller(height, s.out_width - x) - 1](tile);
-        }
+    for (std::int64_t row = 0; row < rows.size(); ++row) {
+      if (pool == 1) {
+        compute_row(row, output + row * row_elements);
+        continue;
       }
-    if (args.epilogue != nullptr)
-      run_epilogue(*args.epilogue, output, s.out_channels, first, rows.size() * s.out_width, 0,
-                   s.out_channels);
-    gather_statistics<T>(args.statistics, piece, 0, {first, first + rows.size() * s.out_width},
-                         {0, s.out_channels});
+      compute_row(row, window_rows + row % 2 * row_elements);
+      if (row % 2 == 1)
+        pool_rows(window_rows, window_rows + row_elements, stored_width, s.out_channels,
+                  output + row / 2 * stored_width * s.out_channels);
+    }
+    if (args.epilogue != nullptr && !biased)
+      run_epilogue(*args.epilogue, output, s.out_channels, first, positions, 0, s.out_channels);
+    gather_statistics<T>(args.statistics, piece, 0, {first, first + positions}, {0, s.out_channels});
   }
 }
 
@@ -288,7 +348,7 @@ void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team) 
     const Range bands = share_of(s.batch * plan.bands, 1, static_cast<int>(split), static_cast<int>(splits));
     for (std::int64_t piece = bands.begin; piece < bands.end; ++piece) {
       const std::int64_t image = piece / plan.bands;
-      const Range rows = plan.rows_of(s, piece % plan.bands);
+      const Range rows = plan.rows_of(piece % plan.bands);
       copy_band(s, plan, static_cast<const T*>(args.input) + image * s.height * s.width * s.channels,
                 rows.begin, band);
       const T* const grad = static_cast<const T*>(args.grad_output) +

@@ -16,6 +16,7 @@ bool has_few_channels_to_grad(const ConvShape& s);
 void few_channels_forward(const ConvForwardArgs& args, const Team& team);
 void few_channels_grad_input(const ConvGradInputArgs& args, const Team& team);
 void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team);
+bool few_channels_can_pool(const ConvForwardArgs& args);
 std::int64_t few_channels_forward_pieces(const ConvForwardArgs& args);
 std::size_t few_channels_grad_filter_workspace(const ConvGradFilterArgs& args);
 

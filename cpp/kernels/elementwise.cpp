@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/scratch.h"
+#include "kernels/sum_epilogue.h"
 #include "kernels/tile_copy.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -20,7 +21,6 @@ constexpr std::int64_t pitch_unit = 16;
 
 static_assert(max_values * (tile_elements + dense_below) * 8 <= static_cast<std::int64_t>(scratch_bytes));
 
-constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 constexpr std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 constexpr std::int64_t round_up_to(std::int64_t a, std::int64_t unit) { return ceil_divide(a, unit) * unit; }
 
@@ -276,6 +276,26 @@ class TileRunner {
   const std::byte* held_[max_tile_inputs];  // the address whose elements a broadcast input's register holds
 };
 
+// An epilogue that is a sum, in one pass. False where it is none.
+template <class T>
+bool run_sum(const TileProgram& program, const void* block, std::int64_t block_stride, std::int64_t row,
+             std::int64_t rows, std::int64_t column, std::int64_t columns) {
+  SumEpilogue<T> sum;
+  const std::int64_t stride = program.outputs[0].tensor.strides[0];
+  if (!is_sum(program, stride, sum)) return false;
+  const auto run = [&](const auto& finish) {
+    const T* from = static_cast<const T*>(block);
+    T* to = sum.output + row * stride + column;
+    for (std::int64_t r = 0; r < rows; ++r, from += block_stride, to += stride)
+      for_each_vector<T>(columns, [&](std::int64_t c, auto n) RAVINE_INLINE_LAMBDA {
+        store(to + c, finish(load(from + c, n), to + c, column + c, n), n);
+      });
+  };
+  if (sum.whole == nullptr) run(Summed<T, false>(sum));
+  else run(Summed<T, true>(sum));
+  return true;
+}
+
 }  // namespace
 
 void elementwise(const TileProgram& program, const Team& team) {
@@ -344,6 +364,9 @@ void elementwise(const TileProgram& program, const Team& team) {
 void run_epilogue(const TileProgram& program, const void* block, std::int64_t block_stride, std::int64_t row,
                   std::int64_t rows, std::int64_t column, std::int64_t columns) {
   if (rows == 0 || columns == 0) return;
+  if (run_sum<float>(program, block, block_stride, row, rows, column, columns) ||
+      run_sum<double>(program, block, block_stride, row, rows, column, columns))
+    return;
   const std::byte* inputs[max_tile_inputs];
   std::byte* outputs[max_tile_outputs];
   Layout layout;

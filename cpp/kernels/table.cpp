@@ -26,6 +26,7 @@ RAVINE_GATHERING_KERNELS(RAVINE_DECLARE_PIECES)
 Kernel<ReduceArgs> reduce_kernel(Reduction reduction, DType dtype);
 std::size_t reduce_workspace(Reduction reduction, DType dtype, const ReduceArgs& args);
 Kernel<GatherArgs> gather_kernel(DType dtype);
+bool conv_can_pool(const ConvForwardArgs& args);
 OptimizerFunctions optimizer_functions(OptimizerRule rule, DType dtype);
 
 namespace {
@@ -49,10 +50,10 @@ constexpr FloatKernels float_kernels() {
 }  // namespace
 
 extern constexpr KernelTable table{
-    RAVINE_TEXT(RAVINE_ISA), vector_bytes,  product_scratch_bytes, float_kernels<float>(),
-    float_kernels<double>(), elementwise,   tile_function,         reduce_kernel,
-    reduce_workspace,        gather_kernel, winograd_filter,       winograd_filter_elements,
-    optimizer_functions,
+    RAVINE_TEXT(RAVINE_ISA),  vector_bytes,        product_scratch_bytes, float_kernels<float>(),
+    float_kernels<double>(),  elementwise,         tile_function,         reduce_kernel,
+    reduce_workspace,         gather_kernel,       conv_can_pool,         winograd_filter,
+    winograd_filter_elements, optimizer_functions,
 };
 
 }  // namespace ravine::kernels::RAVINE_ISA

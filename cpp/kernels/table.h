@@ -104,7 +104,8 @@ struct KernelTable {
 
   Kernel<GatherArgs> (*gather)(DType dtype);  // by element size, so for every dtype
 
-  Kernel<WinogradFilterArgs> winograd_filter;  // float32
+  bool (*conv_can_pool)(const ConvForwardArgs& args);  // float32
+  Kernel<WinogradFilterArgs> winograd_filter;          // float32
   std::int64_t (*winograd_filter_elements)(const WinogradFilterArgs& args);
 
   OptimizerFunctions (*optimizer_functions)(OptimizerRule rule, DType dtype);  // float32 and float64

@@ -8,214 +8,14 @@
 // a time.
 #include "kernels/winograd.h"
 
-#include "kernels/elementwise.h"
-#include "kernels/scratch.h"
-#include "kernels/statistics.h"
+#include "kernels/winograd_outputs.h"
+#include "kernels/winograd_plan.h"
 #include "kernels/winograd_product.h"
-#include "kernels/winograd_tiles.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 namespace {
 
-using T = float;
-constexpr std::int64_t n_lanes = lanes<T>;
-constexpr std::int64_t scratch_elements = scratch_bytes / sizeof(T);
-// Rows of points lie this much more than their size apart, lest all points of a tile share a set of the
-// caches.
-constexpr std::int64_t stagger = n_lanes;
-// A panel of the transformed filter this deep stays in L1.
-constexpr std::int64_t product_depth = 128;
-constexpr std::int64_t max_block_columns = 64;
-
-// A convolution as both passes see it.
-struct Problem {
-  TiledImages images;
-  std::int64_t groups;
-  std::int64_t batch, out_height, out_width, out_channels;
-  const T *input, *filter;
-  bool turned;       // the filter, for the gradient to the input
-  bool transformed;  // the filter is as transform_filter leaves it
-  const T* scale;    // of the filter, for each of its output channels, or null
-  T* output;
-  const TileProgram* epilogue;
-  const ColumnStatistics* statistics;
-  T* workspace;
-};
-
-template <class F>
-Problem problem_of(const ConvForwardArgs& args) {
-  const ConvShape& s = args.shape;
-  const TiledImages images{s.height,
-                           s.width,
-                           s.channels,
-                           tiles_of(s.out_height, F::outputs, s.dilation_h),
-                           tiles_of(s.out_width, F::outputs, s.dilation_w),
-                           s.pad_h,
-                           s.pad_w,
-                           s.dilation_h,
-                           s.dilation_w};
-  return {images,
-          s.groups,
-          s.batch,
-          s.out_height,
-          s.out_width,
-          s.out_channels,
-          static_cast<const T*>(args.input),
-          static_cast<const T*>(args.filter),
-          false,
-          args.filter_is_transformed,
-          nullptr,
-          static_cast<T*>(args.output),
-          args.epilogue,
-          args.statistics,
-          static_cast<T*>(args.workspace)};
-}
-template <class F>
-Problem problem_of(const ConvGradInputArgs& args) {
-  const ConvShape& s = args.shape;
-  // Of a strided convolution's tile the first pixel meets the first of its outputs by the middle tap.
-  const bool strided = s.stride_h > 1;
-  const TiledImages images{s.out_height,
-                           s.out_width,
-                           s.out_channels,
-                           tiles_of(s.height, F::outputs, s.dilation_h),
-                           tiles_of(s.width, F::outputs, s.dilation_w),
-                           strided ? 0 : (s.kernel_h - 1) * s.dilation_h - s.pad_h,
-                           strided ? 0 : (s.kernel_w - 1) * s.dilation_w - s.pad_w,
-                           s.dilation_h,
-                           s.dilation_w};
-  return {images,
-          s.groups,
-          s.batch,
-          s.height,
-          s.width,
-          s.channels,
-          static_cast<const T*>(args.grad_output),
-          static_cast<const T*>(args.filter),
-          true,
-          false,
-          nullptr,
-          static_cast<T*>(args.grad_input),
-          args.epilogue,
-          nullptr,
-          static_cast<T*>(args.workspace)};
-}
-// A convolution of no images that has the filter.
-template <class F>
-Problem problem_of(const WinogradFilterArgs& args) {
-  Problem p{};
-  p.images.channels = args.channels * args.groups;
-  p.groups = args.groups;
-  p.out_channels = args.out_channels;
-  p.filter = static_cast<const T*>(args.filter);
-  p.transformed = true;
-  p.scale = static_cast<const T*>(args.scale);
-  return p;
-}
-
-// How a problem is cut up, by its shape alone.
-template <class F>
-struct Plan {
-  static constexpr int points = F::points, all_points = points * points;
-  static constexpr int filter_points = F::filter_points * F::filter_points;
-
-  std::int64_t groups, channels, columns;  // channels and columns (output channels) of a group
-  std::int64_t tiles;
-  std::int64_t vectors, panel_vectors;        // of a group's columns
-  std::int64_t block_columns, column_blocks;  // whole panels, blocks of a group
-  std::int64_t block_tiles, blocks;           // at most block_tiles each
-  std::int64_t row_parts, block_rows;         // parts of a row of tiles, or rows of tiles, in a block
-  bool shared;                                // transformed pixels go to the workspace
-  bool fresh;                                 // the filter is transformed where it is used, once
-  std::int64_t runs;                          // of product_depth channels
-  std::int64_t wave_blocks, buffers;
-  TransformedTiles pixels;                  // of a block
-  std::int64_t product_row, product_point;  // strides of a block's products
-
-  explicit Plan(const Problem& p) {
-    groups = p.groups;
-    channels = p.images.channels / groups;
-    columns = p.out_channels / groups;
-    const std::int64_t tile_rows = p.batch * p.images.tiles_y, tiles_x = p.images.tiles_x;
-    tiles = tile_rows * tiles_x;
-    vectors = divide_up(columns, n_lanes);
-    runs = larger(divide_up(channels, product_depth), 1);
-
-    // Few tiles use a large filter once: it is then transformed part by part into L2 and never to memory.
-    constexpr std::int64_t room = scratch_elements / all_points - 2 * stagger, large = 1 << 20;
-    constexpr std::int64_t fresh_vectors = smaller(product_vectors, 2);
-    fresh = !p.transformed && groups == 1 && tiles <= room / (fresh_vectors * n_lanes) - product_depth &&
-            filter_points * channels * vectors * n_lanes > large;
-    const std::int64_t panels = divide_up(vectors, fresh ? fresh_vectors : product_vectors);
-    panel_vectors = divide_up(vectors, larger(panels, 1));
-    const std::int64_t panel = larger(panel_vectors, 1) * n_lanes;
-    block_columns = fresh ? panel : smaller(larger(max_block_columns / panel, 1) * panel, vectors * n_lanes);
-    column_blocks = divide_up(columns, larger(block_columns, 1));
-
-    constexpr std::int64_t least = points == 9 ? 16 : 32, most = points > 4 ? 48 : 96;
-    const std::int64_t tile_elements = round_up(p.images.channels, n_lanes);
-    std::int64_t cap = room / larger(tile_elements + block_columns, 1);
-    shared = fresh || cap < least;
-    if (shared) cap = room / larger(block_columns, 1);
-    constexpr std::int64_t fewest = 12, tasks = 16;  // blocks small enough for a team
-    cap = fresh
-              ? tiles
-              : smaller(smaller(cap, most), larger(fewest, divide_up(tiles * groups * column_blocks, tasks)));
-    row_parts = block_rows = 1;
-    if (tiles == 0) {
-      block_tiles = blocks = 0;
-    } else if (tiles_x > cap) {
-      row_parts = divide_up(tiles_x, cap);
-      block_tiles = divide_up(tiles_x, row_parts);
-      blocks = tile_rows * row_parts;
-    } else {
-      block_rows = divide_up(tile_rows, divide_up(tile_rows, cap / tiles_x));
-      block_tiles = block_rows * tiles_x;
-      blocks = divide_up(tile_rows, block_rows);
-    }
-    pixels = {tile_elements, block_tiles * tile_elements + stagger};
-    product_row = block_columns;
-    product_point = block_tiles * product_row + stagger;
-
-    constexpr std::int64_t one_wave = 4 << 20, wave = 1 << 20;  // elements of transformed pixels
-    wave_blocks = blocks;
-    buffers = 1;
-    if (shared && blocks * pixel_elements() > one_wave) {
-      wave_blocks = smaller(larger(wave / pixel_elements(), 4), blocks);
-      buffers = 2;
-    }
-  }
-
-  std::int64_t pixel_elements() const { return all_points * pixels.point_stride; }  // of a block
-  // The transformed filter is [group][run][panel][point][channel][column].
-  std::int64_t panel_elements() const {
-    return filter_points * (smaller(channels, product_depth) * panel_vectors * n_lanes + stagger);
-  }
-  std::int64_t run_elements() const {
-    return divide_up(vectors, larger(panel_vectors, 1)) * panel_elements();
-  }
-  std::int64_t group_elements() const { return runs * run_elements(); }
-  std::int64_t filter_elements() const { return fresh ? 0 : groups * group_elements(); }
-  // The workspace holds the filter, unless it is there already, and shared pixels behind it.
-  std::int64_t pixels_begin(const Problem& p) const { return p.transformed ? 0 : filter_elements(); }
-  std::int64_t workspace_elements(const Problem& p) const {
-    return pixels_begin(p) + (shared ? buffers * wave_blocks * pixel_elements() : 0);
-  }
-  Range tiles_of(const TiledImages& images, std::int64_t block) const {
-    if (row_parts == 1) return {block * block_tiles, smaller((block + 1) * block_tiles, tiles)};
-    const std::int64_t row = block / row_parts, part = block % row_parts, first = row * images.tiles_x;
-    return {first + smaller(part * block_tiles, images.tiles_x),
-            first + smaller((part + 1) * block_tiles, images.tiles_x)};
-  }
-
-  // Of the panel that begins at a vector of columns.
-  std::int64_t panel_width(std::int64_t vector) const {
-    return smaller(panel_vectors, vectors - vector) * n_lanes;
-  }
-  Range channels_of(std::int64_t run) const {
-    return {run * product_depth, smaller((run + 1) * product_depth, channels)};
-  }
-};
+using namespace winograd;
 
 // ---- the filter
 // --------------------------------------------------------------------------------------------------
@@ -321,97 +121,6 @@ void multiply_points(const Plan<F>& plan, const T* pixels, const T* filter, Rang
   }
 }
 
-// The outputs of a block's tiles from their products.
-template <class F>
-void transform_products(const Problem& p, const Plan<F>& plan, const T* products, Range tiles,
-                        Range columns) {
-  constexpr int points = F::points, outputs = F::outputs;
-  const std::int64_t line = p.out_width * p.out_channels;
-  const std::int64_t row = p.images.dilation_y * line, pixel = p.images.dilation_x * p.out_channels;
-  TilePosition at(p.images, tiles.begin);
-  for (std::int64_t tile = tiles.begin; tile < tiles.end; ++tile, at.advance(p.images)) {
-    const T* const from = products + (tile - tiles.begin) * plan.product_row;
-    const std::int64_t y = first_of_tile(at.tile_y, outputs, p.images.dilation_y);
-    const std::int64_t x = first_of_tile(at.tile_x, outputs, p.images.dilation_x);
-    T* const to = p.output + (at.image * p.out_height + y) * line + x * p.out_channels;
-    const bool whole = y + (outputs - 1) * p.images.dilation_y < p.out_height &&
-                       x + (outputs - 1) * p.images.dilation_x < p.out_width;
-    for (std::int64_t j = columns.begin; j < columns.end; j += n_lanes) {
-      const std::int64_t count = columns.end - j;
-      const auto product = [&](int v, auto& column) RAVINE_INLINE_LAMBDA {
-        const T* const first = opaque(from + v * plan.product_point + (j - columns.begin));
-#pragma GCC unroll 9
-        for (int u = 0; u < points; ++u) column[u] = load(first + u * points * plan.product_point);
-      };
-      const auto transform = [](const auto& m, auto& result) RAVINE_INLINE_LAMBDA { F::output(m, result); };
-      if (whole && count >= n_lanes) {
-        transform_square<T, points, outputs>(transform, product,
-                                             [&](int u, const auto& values) RAVINE_INLINE_LAMBDA {
-                                               T* const first = opaque(to + F::place(u) * row + j);
-#pragma GCC unroll 8
-                                               for (int v = 0; v < outputs; ++v)
-                                                 store(first + F::place(v) * pixel, values[v]);
-                                             });
-      } else {
-        transform_square<T, points, outputs>(
-            transform, product, [&](int u, const auto& values) RAVINE_INLINE_LAMBDA {
-              if (y + F::place(u) * p.images.dilation_y >= p.out_height) return;
-#pragma GCC unroll 8
-              for (int v = 0; v < outputs; ++v)
-                if (x + F::place(v) * p.images.dilation_x < p.out_width)
-                  store(to + F::place(u) * row + F::place(v) * pixel + j, values[v], smaller(count, n_lanes));
-            });
-      }
-    }
-  }
-}
-
-// Runs the epilogue where a block's outputs are complete; a block is a piece of the statistics.
-template <class F>
-void complete(const Problem& p, const Plan<F>& plan, std::int64_t block, Range tiles, Range columns) {
-  if (p.epilogue == nullptr && p.statistics == nullptr) return;
-  std::int64_t gathered = 0;  // rows
-  const auto run = [&](std::int64_t first, std::int64_t last) {
-    if (p.epilogue != nullptr)
-      run_epilogue(*p.epilogue, p.output + first * p.out_channels + columns.begin, p.out_channels, first,
-                   last - first, columns.begin, columns.size());
-    gather_statistics<T>(p.statistics, block, gathered, {first, last}, columns);
-    gathered += last - first;
-  };
-  if (tiles.size() <= 0) return gather_statistics<T>(p.statistics, block, 0, {0, 0}, columns);
-  const TilePosition begin(p.images, tiles.begin), last(p.images, tiles.end - 1);
-  const std::int64_t dilation_y = p.images.dilation_y, dilation_x = p.images.dilation_x;
-  if (plan.row_parts == 1 && dilation_y == 1) {  // whole rows of tiles: their outputs follow each other
-    const auto line = [&](const TilePosition& at, std::int64_t y) {
-      return at.image * p.out_height + smaller(at.tile_y * F::outputs + y, p.out_height);
-    };
-    run(line(begin, 0) * p.out_width, line(last, F::outputs) * p.out_width);
-    return;
-  }
-  // Row by row of tiles: whole lines, or a part, in which every dilation_x-th output may be of other tiles.
-  TilePosition at = begin;
-  for (std::int64_t tile = tiles.begin; tile < tiles.end;) {
-    const std::int64_t count = smaller(p.images.tiles_x - at.tile_x, tiles.end - tile);
-    const std::int64_t y = first_of_tile(at.tile_y, F::outputs, dilation_y);
-    for (std::int64_t i = 0; i < F::outputs && y + i * dilation_y < p.out_height; ++i) {
-      const std::int64_t first = (at.image * p.out_height + y + i * dilation_y) * p.out_width;
-      if (count == p.images.tiles_x) {
-        run(first, first + p.out_width);
-      } else if (dilation_x == 1) {
-        run(first + at.tile_x * F::outputs, first + smaller((at.tile_x + count) * F::outputs, p.out_width));
-      } else {
-        for (std::int64_t t = at.tile_x; t < at.tile_x + count; ++t)
-          for (std::int64_t v = 0; v < F::outputs; ++v) {
-            const std::int64_t x = first_of_tile(t, F::outputs, dilation_x) + v * dilation_x;
-            if (x < p.out_width) run(first + x, first + x + 1);
-          }
-      }
-    }
-    tile += count;
-    at = TilePosition(p.images, tile);
-  }
-}
-
 // The columns of one block of them, which belong to one group, for the tiles of one block.
 template <class F>
 void run_columns(const Problem& p, const Plan<F>& plan, const T* pixels, const T* filter, std::int64_t block,
@@ -437,7 +146,7 @@ void run_columns(const Problem& p, const Plan<F>& plan, const T* pixels, const T
                        {0, plan.runs}, columns, tiles.size(), scratch);
   }
   const Range of_output{group * plan.columns + columns.begin, group * plan.columns + columns.end};
-  transform_products<F>(p, plan, scratch, tiles, of_output);
+  compute_outputs<F>(p, plan, scratch, tiles, of_output);
   complete<F>(p, plan, block, tiles, of_output);
 }
 
@@ -509,8 +218,10 @@ auto choose(const Args& args, ConvAlgorithm algorithm, std::int64_t kernel, std:
 
 template <class Args>
 void run(const Args& args, const Team& team) {
-  choose(args, args.algorithm, args.shape.kernel_h, args.shape.stride_h,
-         [&]<class F>(F, const Problem& p) { convolve<F>(p, team); });
+  choose(args, args.algorithm, args.shape.kernel_h, args.shape.stride_h, [&]<class F>(F, Problem p) {
+    p.find_sum();
+    convolve<F>(p, team);
+  });
 }
 
 template <class Args>
@@ -535,6 +246,12 @@ std::int64_t winograd_filter_elements(const WinogradFilterArgs& args) {
 
 void winograd_forward(const ConvForwardArgs& args, const Team& team) { run(args, team); }
 void winograd_grad_input(const ConvGradInputArgs& args, const Team& team) { run(args, team); }
+bool winograd_can_pool(const ConvForwardArgs& args) {
+  const ConvShape& s = args.shape;
+  return s.dilation_h == 1 && s.dilation_w == 1 &&
+         choose(args, args.algorithm, s.kernel_h, s.stride_h,
+                []<class F>(F, const Problem&) { return can_pool<F>; });
+}
 std::int64_t winograd_forward_pieces(const ConvForwardArgs& args) {
   return choose(args, args.algorithm, args.shape.kernel_h, args.shape.stride_h,
                 []<class F>(F, const Problem& p) { return Plan<F>(p).blocks; });

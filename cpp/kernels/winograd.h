@@ -14,6 +14,7 @@ void winograd_grad_filter(const ConvGradFilterArgs& args, const Team& team);
 void winograd_filter(const WinogradFilterArgs& args, const Team& team);
 std::int64_t winograd_filter_elements(const WinogradFilterArgs& args);
 
+bool winograd_can_pool(const ConvForwardArgs& args);
 std::int64_t winograd_forward_pieces(const ConvForwardArgs& args);
 
 std::size_t winograd_forward_workspace(const ConvForwardArgs& args);

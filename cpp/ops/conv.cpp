@@ -163,6 +163,8 @@ void describe(Call<Args>& call, const Shape& images, const Shape& filters, const
   add("dilation", args.shape.dilation_h, args.shape.dilation_w, 1);
   if (args.shape.groups != 1) text += str(", groups ", args.shape.groups);
   if (args.algorithm != kernels::ConvAlgorithm::direct) text += str(", ", name_of(args.algorithm));
+  if constexpr (requires { args.pool; })
+    if (args.pool != 1) text += str(", pooled by ", Dims{args.pool, args.pool});
   call.describe(text);
   const double taps = static_cast<double>(filters[1] * filters[2] * filters[3]);
   const double numbers = static_cast<double>(numel(images) + numel(filters) + numel(outputs));
@@ -264,37 +266,87 @@ void lower_winograd_filter(Lowering& lowering, const Node& node) {
 const Op winograd_filter_op{
     .name = "winograd_filter", .infer = infer_winograd_filter, .lower = lower_winograd_filter};
 
-// (images, transformed filter){the convolution's, filter_shape, algorithm} -> outputs
-void infer_conv2d_winograd(Node& node) {
+// (images, filter as the algorithm reads it){the convolution's, filter_shape, algorithm, pool} -> outputs, of
+// which windows of pool x pool pixels, side by side, are pooled
+void infer_conv2d_fixed(Node& node) {
   expect_operands(node);
-  node.outputs = {
-      {node.input_dtype(0), infer_windows(node, node.input_shape(0), shape_attr(node, "filter_shape"))}};
+  Shape outputs = infer_windows(node, node.input_shape(0), shape_attr(node, "filter_shape"));
+  outputs[2] /= node.attrs.integer("pool");
+  outputs[3] /= node.attrs.integer("pool");
+  node.outputs = {{node.input_dtype(0), outputs}};
 }
 
-void lower_conv2d_winograd(Lowering& lowering, const Node& node) {
-  const View images = lowering.dense(node.inputs[0], Layout::channels_last);
-  const View transformed = lowering.dense(node.inputs[1]);
+// Of a conv2d_fixed.
+kernels::ConvForwardArgs fixed_args(const Node& node) {
   const Shape filters = shape_attr(node, "filter_shape");
+  kernels::ConvForwardArgs args;
+  const Shape& images = node.input_shape(0);
+  args.shape =
+      conv_shape(node, images, filters,
+                 window_outputs(node, windows_of(node, {filters[2], filters[3]}), images, filters[0]));
+  args.algorithm = algorithm_attr(node);
+  args.filter_is_transformed = args.algorithm != kernels::ConvAlgorithm::direct;
+  args.pool = node.attrs.integer("pool");
+  return args;
+}
+
+void lower_conv2d_fixed(Lowering& lowering, const Node& node) {
+  const View images = lowering.dense(node.inputs[0], Layout::channels_last);
+  const bool transformed = algorithm_attr(node) != kernels::ConvAlgorithm::direct;
+  const View filter = lowering.dense(node.inputs[1], transformed ? Layout::row_major : Layout::channels_last);
   const Shape& outputs = node.outputs[0].shape;
   const auto& kernels = lowering.floats(node);
   auto call = lowering.call("conv2d", kernels.conv_forward);
   auto& args = call.args;
-  args.shape = conv_shape(node, images.shape, filters, outputs);
-  args.algorithm = algorithm_attr(node);
-  args.filter_is_transformed = true;
+  args = fixed_args(node);
   call.read(args.input, images);
-  call.read(args.filter, transformed);
+  call.read(args.filter, filter);
   const View y = call.output(args.epilogue, node, outputs[0] * outputs[2] * outputs[3], outputs[1],
                              Layout::channels_last);
   call.write(args.output, y);
   call.workspace(args.workspace, kernels.conv_forward_workspace(args));
-  describe(call, images.shape, filters, outputs, images.dtype);
+  describe(call, images.shape, shape_attr(node, "filter_shape"), outputs, images.dtype);
 }
 
-const Op conv2d_winograd_op{.name = "conv2d_winograd",
-                            .infer = infer_conv2d_winograd,
-                            .lower = lower_conv2d_winograd,
-                            .epilogue_axis = channel_axis};
+Values pool_conv2d_fixed(const Node& node, const Values& inputs, std::int64_t size,
+                         const kernels::KernelTable& table);
+
+const Op conv2d_fixed_op{.name = "conv2d_fixed",
+                         .infer = infer_conv2d_fixed,
+                         .lower = lower_conv2d_fixed,
+                         .epilogue_axis = channel_axis,
+                         .pool = pool_conv2d_fixed};
+
+Value conv2d_fixed(const Node& like, Value images, Value filter, const Shape& filter_shape,
+                   kernels::ConvAlgorithm algorithm) {
+  Attrs attrs = window_attrs(like);
+  attrs.set("filter_shape", filter_shape);
+  attrs.set("algorithm", static_cast<std::int64_t>(algorithm));
+  attrs.set("pool", 1);
+  return images.graph().apply(conv2d_fixed_op, {images, filter}, std::move(attrs))[0];
+}
+
+Values pool_conv2d_fixed(const Node& node, const Values& inputs, std::int64_t size,
+                         const kernels::KernelTable& table) {
+  const bool whole = node.attrs.integer("pool") == 1;
+  if (size != 2 || !whole || node.input_dtype(0) != DType::float32 || !table.conv_can_pool(fixed_args(node)))
+    return {};
+  Attrs attrs = node.attrs;
+  attrs.set("pool", size);
+  return inputs[0].graph().apply(conv2d_fixed_op, inputs, std::move(attrs));
+}
+
+// One whose filter is read as it is.
+Values pool_conv2d(const Node& node, const Values& inputs, std::int64_t size,
+                   const kernels::KernelTable& table) {
+  const Shape &images = node.input_shape(0), &filters = node.input_shape(1);
+  const kernels::ConvShape shape = conv_shape(node, images, filters, node.outputs[0].shape);
+  const kernels::ConvAlgorithm algorithm =
+      choose_conv(ConvPass::forward, shape, node.input_dtype(0), table.vector_bytes);
+  if (algorithm != kernels::ConvAlgorithm::direct) return {};
+  const Value fixed = conv2d_fixed(node, inputs[0], inputs[1], filters, algorithm);
+  return pool_conv2d_fixed(*fixed.node, fixed.node->inputs, size, table);
+}
 
 Values fix_conv2d_filter(const Node& node, const Values& inputs, Value scale,
                          const kernels::KernelTable& table) {
@@ -320,10 +372,7 @@ Values fix_conv2d_filter(const Node& node, const Values& inputs, Value scale,
   const Attrs filter_attrs = {
       {"algorithm", number}, {"stride", shape.stride_h}, {"groups", shape.groups}, {"elements", elements}};
   const Value transformed = graph.apply(winograd_filter_op, of, filter_attrs)[0];
-  Attrs attrs = window_attrs(node);
-  attrs.set("filter_shape", filters.shape());
-  attrs.set("algorithm", number);
-  return graph.apply(conv2d_winograd_op, {images, transformed}, std::move(attrs));
+  return {conv2d_fixed(node, images, transformed, filters.shape(), algorithm)};
 }
 
 }  // namespace
@@ -333,7 +382,8 @@ const Op conv2d_op{.name = "conv2d",
                    .gradient = gradient_conv2d,
                    .lower = lower_conv2d,
                    .epilogue_axis = channel_axis,
-                   .fix_filter = fix_conv2d_filter};
+                   .fix_filter = fix_conv2d_filter,
+                   .pool = pool_conv2d};
 const Op conv2d_grad_input_op{.name = "conv2d_grad_input",
                               .infer = infer_grad_input,
                               .gradient = gradient_grad_input,

@@ -185,3 +185,50 @@ def test_threads_that_serve_while_one_trains_end_with_the_newest_weights(x: np.n
     assert not failures
     for batch in (1, 2, 4):
         np.testing.assert_array_equal(model(x[:batch]), fresh(model, x[:batch]))
+
+
+def pooled_net(kernel: int, channels: int) -> nn.Module:
+    return nn.Sequential(
+        *(nn.Conv2d(1, channels, kernel, padding=kernel // 2), nn.BatchNorm2d(channels), nn.ReLU()),
+        *(nn.MaxPool2d(2), nn.Conv2d(channels, 20, kernel, padding=kernel // 2), nn.ReLU(), nn.MaxPool2d(2)),
+    )
+
+
+class WithMaps(nn.Module):
+    """The same, but what is pooled is wanted too, so that convolutions cannot pool."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: rv.Tensor) -> tuple[rv.Tensor, ...]:
+        modules = list(self.model.children())
+        first = modules[2](modules[1](modules[0](x)))
+        second = modules[5](modules[4](modules[3](first)))
+        return modules[6](second), first, second
+
+
+@pytest.mark.parametrize("size", [28, 15])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_convolutions_pool_their_results(kernel: int, size: int) -> None:
+    model = pooled_net(kernel, 24).eval()
+    model[1].running_mean.data = np.linspace(-0.5, 0.5, 24)
+    x = np.random.default_rng(0).standard_normal((8, 1, size, size), dtype=np.float32)
+    y = model(x)
+    text = describe(model)
+    assert text.count("pooled by (2, 2)  + add, relu") == 2 and "max_pool2d" not in text, text
+    apart = WithMaps(model).eval()
+    np.testing.assert_array_equal(y, apart(x)[0])
+    assert describe(apart).count("max_pool2d") == 2
+    np.testing.assert_allclose(y, copy.deepcopy(model).to("float64")(x), rtol=2e-5, atol=2e-6)
+
+
+def test_pools_that_a_convolution_cannot_compute_stay() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 8, 12, 12), dtype=np.float32)
+    for pool in (nn.MaxPool2d(3), nn.MaxPool2d(2, 1), nn.MaxPool2d(2, padding=1), nn.MaxPool2d(3, 2, 1)):
+        model = nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), pool).eval()
+        model(x)
+        assert "max_pool2d" in describe(model) and "pooled by" not in describe(model)
+    strided = nn.Sequential(nn.Conv2d(8, 16, 3, stride=2), nn.MaxPool2d(2)).eval()
+    strided(x)
+    assert "max_pool2d" in describe(strided)

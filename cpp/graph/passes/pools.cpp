@@ -1,6 +1,9 @@
-// Max-pooling takes BatchNorm's last step and its ReLU in, where nothing else reads what they make: the
-// images are read once, and neither the normalised nor the rectified ones are written.
+// Max-pooling joins its neighbours. In training it takes BatchNorm's last step and its ReLU in, where nothing
+// else reads what they make: the images are read once, and neither the normalised nor the rectified ones are
+// written. Where nobody asks which pixels were the largest, a convolution pools its own outputs.
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "graph/passes/rewrite.h"
 
@@ -10,13 +13,81 @@ namespace {
 // A number for each channel of images.
 bool is_column(const Value& value, const Shape& images) { return value.shape() == Shape{1, images[1], 1, 1}; }
 
-}  // namespace
-
-Unit normalize_in_pools(const Unit& unit) {
-  std::vector<int> uses(unit.graph->nodes().size(), 0);  // by node id; a wanted output counts as a use
+// Of each node's outputs, by node id; a wanted output counts as a use.
+std::vector<int> count_uses(const Unit& unit) {
+  std::vector<int> uses(unit.graph->nodes().size(), 0);
   for (const Node* node : live_nodes(*unit.graph, unit.outputs))
     for (const Value& input : node->inputs) ++uses[input.node->id];
   for (const Value& output : unit.outputs) ++uses[output.node->id];
+  return uses;
+}
+
+// Without the nodes that nothing reads any more.
+Unit without_unused(const Unit& unit) {
+  return rewrite(*unit.graph, unit.outputs, [](Graph&, const Node&, const Values&) -> Values { return {}; });
+}
+
+// The size of a max-pooling's square windows, side by side; 0 where they are not.
+std::int64_t window_size(const Node& pool) {
+  const Dims kernel = pool.attrs.dims("kernel_size");
+  const bool side_by_side = kernel[0] == kernel[1] && pool.attrs.dims("stride") == kernel &&
+                            pool.attrs.dims("padding") == Dims{0, 0} &&
+                            pool.attrs.dims("dilation") == Dims{1, 1};
+  return side_by_side ? kernel[0] : 0;
+}
+
+// The input of an elementwise step that keeps the order of each channel's pixels, or -1: pooled before the
+// step or behind it, they are the same.
+int ordered_input(const Node& node) {
+  if (node.op->kind != OpKind::tile) return -1;
+  if (node.op->tile == kernels::TileOp::relu) return 0;
+  if (node.op->tile != kernels::TileOp::add) return -1;
+  const Shape& images = node.outputs[0].shape;
+  for (const int i : {0, 1})
+    if (node.input_shape(i) == images && is_column(node.inputs[static_cast<std::size_t>(1 - i)], images))
+      return i;
+  return -1;
+}
+
+}  // namespace
+
+Unit pool_in_products(const Unit& unit, const kernels::KernelTable& kernels) {
+  const std::vector<int> uses = count_uses(unit);
+  std::vector<bool> indices_read(uses.size(), false);
+  for (const Node* node : live_nodes(*unit.graph, unit.outputs))
+    for (const Value& input : node->inputs)
+      indices_read[input.node->id] = indices_read[input.node->id] || input.index > 0;
+  for (const Value& output : unit.outputs)
+    indices_read[output.node->id] = indices_read[output.node->id] || output.index > 0;
+  return without_unused(
+      rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
+        if (std::string_view(node.op->name) != "max_pool2d" || indices_read[node.id]) return {};
+        const std::int64_t size = window_size(node);
+        std::vector<std::pair<const Node*, std::size_t>>
+            steps;  // of the new graph, and their inputs from before
+        const Node* before = node.inputs[0].node;
+        const Node* copy = inputs[0].node;
+        for (int i; uses[before->id] == 1 && (i = ordered_input(*before)) >= 0;) {
+          const auto input = static_cast<std::size_t>(i);
+          steps.emplace_back(copy, input);
+          before = before->inputs[input].node;
+          copy = copy->inputs[input].node;
+        }
+        if (size == 0 || uses[before->id] != 1 || before->op->pool == nullptr || copy->op != before->op)
+          return {};
+        Values pooled = copy->op->pool(*copy, copy->inputs, size, kernels);
+        if (pooled.empty()) return {};
+        for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+          Values operands = step->first->inputs;
+          operands[step->second] = pooled[0];
+          pooled = to.apply(*step->first->op, std::move(operands), step->first->attrs);
+        }
+        return {pooled[0], Value{}};
+      }));
+}
+
+Unit normalize_in_pools(const Unit& unit) {
+  const std::vector<int> uses = count_uses(unit);
   // The node of this operation that alone computes an input for the node.
   const auto sole_producer = [&](const Node& node, std::string_view name) -> const Node* {
     const Node& producer = *node.inputs[0].node;
@@ -35,9 +106,7 @@ Unit normalize_in_pools(const Unit& unit) {
           return {};
         return to.apply("normalized_max_pool2d", operands, node.attrs);
       });
-  // Without the nodes that nothing reads any more.
-  return rewrite(*result.graph, result.outputs,
-                 [](Graph&, const Node&, const Values&) -> Values { return {}; });
+  return without_unused(result);
 }
 
 }  // namespace ravine
