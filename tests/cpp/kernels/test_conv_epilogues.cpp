@@ -44,11 +44,16 @@ struct Convolution {
   }
 };
 
-void expect_same(const Buffer<float>& actual, const std::vector<float>& expected, const std::string& what) {
+void expect_same(const Convolution& convolution, const Buffer<float>& actual,
+                 const std::vector<float>& expected, const std::string& what) {
   ASSERT_EQ(static_cast<std::size_t>(std::size(actual)), expected.size()) << what;
+  const float allowed = convolution.args.algorithm == ConvAlgorithm::direct ? 0.0f : 1e-6f;
+  float largest = 1;
+  for (const float value : expected) largest = std::max(largest, std::isnan(value) ? 0 : std::abs(value));
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const float value = actual[static_cast<std::int64_t>(i)];
-    ASSERT_TRUE(value == expected[i] || (std::isnan(value) && std::isnan(expected[i])))
+    ASSERT_TRUE(std::abs(value - expected[i]) <= allowed * largest ||
+                (std::isnan(value) && std::isnan(expected[i])))
         << what << ", element " << i << ": " << value << ", expected " << expected[i];
   }
 }
@@ -73,7 +78,8 @@ void check_sums(const KernelTable& table, const ConvShape& s, ConvAlgorithm algo
           convolution.run_into(sums);
         } else {
           convolution.run_into(other);
-          expect_same(other, {convolution.result.data(), convolution.result.data() + rows * columns},
+          expect_same(convolution, other,
+                      {convolution.result.data(), convolution.result.data() + rows * columns},
                       "what the epilogue reads");
         }
         std::vector<float> expected;
@@ -82,7 +88,7 @@ void check_sums(const KernelTable& table, const ConvShape& s, ConvAlgorithm algo
           if (with_residual) sum += residual[e];
           expected.push_back(rectified ? rectify(sum) : sum);
         }
-        expect_same(sums, expected, in_place ? "in place" : "elsewhere");
+        expect_same(convolution, sums, expected, in_place ? "in place" : "elsewhere");
       }
 }
 
@@ -119,7 +125,7 @@ void check_pooled(const KernelTable& table, const ConvShape& s, ConvAlgorithm al
   std::vector<float> expected(maxima.data(), maxima.data() + rows * columns);
   convolution.args.pool = 2;
   convolution.run_into(pooled);
-  expect_same(pooled, expected, "pooled");
+  expect_same(convolution, pooled, expected, "pooled");
 
   const Buffer<float> bias = random_buffer<float>(columns, 3);
   const Buffer<float> residual = random_buffer<float>(rows * columns, 4);
@@ -128,7 +134,7 @@ void check_pooled(const KernelTable& table, const ConvShape& s, ConvAlgorithm al
   const TileProgram in_place = bias_relu<float>(table, rows, columns, bias.data(), pooled.data(), columns);
   convolution.args.epilogue = &in_place;
   convolution.run_into(pooled);
-  expect_same(pooled, expected, "pooled and summed in place");
+  expect_same(convolution, pooled, expected, "pooled and summed in place");
 
   for (std::size_t e = 0; e < expected.size(); ++e)
     expected[e] =
@@ -138,7 +144,7 @@ void check_pooled(const KernelTable& table, const ConvShape& s, ConvAlgorithm al
       sum_epilogue<float>(table, rows, columns, bias.data(), residual.data(), true, pooled.data(), columns);
   convolution.args.epilogue = &with_residual;
   convolution.run_into(pooled);
-  expect_same(pooled, expected, "pooled, with a residual");
+  expect_same(convolution, pooled, expected, "pooled, with a residual");
 }
 
 TEST(ConvEpilogues, Pooled) {
