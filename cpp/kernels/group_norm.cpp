@@ -178,15 +178,10 @@ RAVINE_INLINE void write_part(const Args& args, const Plan& plan, const Part& pa
   const std::int64_t step = larger(group_rows, epilogue_elements / width);
   for (std::int64_t begin = 0; begin < rows; begin += step) {
     const std::int64_t end = smaller(begin + step, rows);
-    for_each_row_group(end - begin, [&](std::int64_t row, auto group) {
-      constexpr int K = decltype(group)::count;
-      const std::int64_t start = (begin + row) * width;
+    for (std::int64_t row = begin; row < end; ++row)
       for_each_vector<T>(width, [&](std::int64_t i, auto n) {
-        const auto of_column = value(i, n);
-#pragma GCC unroll 8
-        for (int k = 0; k < K; ++k) store(to + start + k * width + i, of_column(start + k * width + i), n);
+        store(to + row * width + i, value(i, n)(row * width + i), n);
       });
-    });
     finish(begin, (end - begin) * plan.fold);
   }
   if (part.columns_left == 0) return;

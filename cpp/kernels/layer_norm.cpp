@@ -58,27 +58,32 @@ RAVINE_INLINE Vec<T> valid_lanes(Vec<T> v, std::int64_t n) {
 // ---- short rows: blocks of at most one row a lane
 // ------------------------------------------------------------------
 
-constexpr std::int64_t longest_short_row = 256;  // a block stays in L1
+constexpr std::int64_t longest_short_row = 512;  // a block stays in L1
 
-// Lane r is the sum over row r of what term(r, i, n) has in its lanes.
-template <class T, class Rows, class Term>
-RAVINE_INLINE Vec<T> sums_of_rows(Rows rows, std::int64_t columns, Term term) {
-  Vec<T> sums[lanes<T>] = {};
+// sums[s]: lane r is the sum over row r of what term(r, i, n, out) puts in the lanes of out[s].
+template <class T, int N, class Rows, class Term>
+RAVINE_INLINE void sums_of_rows(Rows rows, std::int64_t columns, Vec<T> (&sums)[N], Term term) {
+  Vec<T> of_rows[N][lanes<T>] = {};
   for (std::int64_t r = 0; r < rows; ++r) {
-    Vec<T> even{}, odd{};
+    Vec<T> even[N] = {}, odd[N] = {}, terms[N];
+    const auto add = [&](Vec<T>(&to)[N], std::int64_t i, auto n) RAVINE_INLINE_LAMBDA {
+      term(r, i, n, terms);
+      for (int s = 0; s < N; ++s) to[s] += terms[s];
+    };
     std::int64_t i = 0;
     for (; i + 2 * lanes<T> <= columns; i += 2 * lanes<T>) {
-      even += term(r, i, All{});
-      odd += term(r, i + lanes<T>, All{});
+      add(even, i, All{});
+      add(odd, i + lanes<T>, All{});
     }
     if (i + lanes<T> <= columns) {
-      even += term(r, i, All{});
+      add(even, i, All{});
       i += lanes<T>;
     }
-    if (i < columns) odd += term(r, i, columns - i);
-    sums[r] = even + odd;
+    if (i < columns) add(odd, i, columns - i);
+    for (int s = 0; s < N; ++s) of_rows[s][r] = even[s] + odd[s];
   }
-  return reduce_rows<T>(sums, [](Vec<T> a, Vec<T> b) RAVINE_INLINE_LAMBDA { return a + b; });
+  for (int s = 0; s < N; ++s)
+    sums[s] = reduce_rows<T>(of_rows[s], [](Vec<T> a, Vec<T> b) RAVINE_INLINE_LAMBDA { return a + b; });
 }
 
 // A number for each row of a block, to be read row by row.
@@ -100,18 +105,20 @@ RAVINE_INLINE void layer_norm_block(const LayerNormArgs& args, std::int64_t firs
   const Vec<T> count = splat(static_cast<T>(columns));
   const auto at = [&](std::int64_t r, std::int64_t i, auto n)
                       RAVINE_INLINE_LAMBDA { return load(x + r * columns + i, n); };
-  const Vec<T> center = sums_of_rows<T>(rows, columns, at) / count;
+  Vec<T> sum[1], deviations[2];
+  sums_of_rows<T>(rows, columns, sum,
+                  [&](std::int64_t r, std::int64_t i, auto n, Vec<T>* out)
+                      RAVINE_INLINE_LAMBDA { out[0] = at(r, i, n); });
+  const Vec<T> center = sum[0] / count;
   const OfRows<T> centers(center);
-  const auto deviation = [&](std::int64_t r, std::int64_t i, auto n)
-                             RAVINE_INLINE_LAMBDA { return valid_lanes<T>(at(r, i, n) - centers[r], n); };
-  const Vec<T> error = sums_of_rows<T>(rows, columns, deviation) / count;  // of the center as the mean
-  const Vec<T> squares =
-      sums_of_rows<T>(rows, columns, [&](std::int64_t r, std::int64_t i, auto n) RAVINE_INLINE_LAMBDA {
-        const Vec<T> d = deviation(r, i, n);
-        return d * d;
-      });
+  sums_of_rows<T>(rows, columns, deviations,
+                  [&](std::int64_t r, std::int64_t i, auto n, Vec<T>* out) RAVINE_INLINE_LAMBDA {
+                    out[0] = valid_lanes<T>(at(r, i, n) - centers[r], n);
+                    out[1] = out[0] * out[0];
+                  });
+  const Vec<T> error = deviations[0] / count;  // of the center as the mean
   const Vec<T> mean = center + error;
-  const Vec<T> variance = maximum(squares / count - error * error, Vec<T>{});
+  const Vec<T> variance = maximum(deviations[1] / count - error * error, Vec<T>{});
   const Vec<T> rstd = T(1) / square_root<T>(variance + static_cast<T>(args.eps));
   store(static_cast<T*>(args.mean) + first, mean, static_cast<std::int64_t>(rows));
   store(static_cast<T*>(args.rstd) + first, rstd, static_cast<std::int64_t>(rows));

@@ -168,8 +168,8 @@ TEST(ColumnGradSums, AgreesWithDouble) {
   check_column_grad_sums<float>(5, 0);
 }
 
-constexpr MatrixSize layer_sizes[] = {{1, 1},   {3, 2},  {5, 7},     {9, 16},
-                                      {33, 31}, {2, 65}, {200, 130}, {3, 9001}};
+constexpr MatrixSize layer_sizes[] = {{1, 1},  {3, 2},     {5, 7},    {9, 16},  {33, 31},
+                                      {2, 65}, {200, 130}, {19, 511}, {3, 9001}};
 
 template <class T>
 void check_layer_norm(std::int64_t rows, std::int64_t columns, bool affine, double offset = 0) {
