@@ -145,7 +145,8 @@ namespace {
 Attrs pool_attrs(const Dims& kernel_size, const PoolOptions& options) {
   return {{"kernel_size", kernel_size},
           {"stride", options.stride.empty() ? kernel_size : options.stride},
-          {"padding", options.padding}};
+          {"padding", options.padding},
+          {"ceil_mode", options.ceil_mode}};
 }
 }  // namespace
 

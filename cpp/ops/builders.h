@@ -109,6 +109,7 @@ Value conv2d(Value images, Value filters, const ConvOptions& options = {});
 struct PoolOptions {
   Dims stride{};  // empty: the kernel's size
   Dims padding{0, 0};
+  bool ceil_mode = false;
 };
 Value max_pool2d(Value images, const Dims& kernel_size, const PoolOptions& options = {});
 Value avg_pool2d(Value images, const Dims& kernel_size, const PoolOptions& options = {});

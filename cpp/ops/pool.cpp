@@ -22,18 +22,25 @@ void check_images(const Node& node, const Shape& images) {
 
 Dims kernel_of(const Node& node) { return node.attrs.dims("kernel_size"); }
 
-// Pooling by kernel_size, stride, padding: normalises them and returns the output's shape.
+// Pooling by kernel_size, stride, padding, ceil_mode: normalises them and returns the output's shape.
 Shape infer_windows(Node& node, const Shape& images, bool with_dilation) {
   check_images(node, images);
   check<TypeError>(node.attrs.has("kernel_size"), node.op->name, ": kernel_size is missing");
   const Dims kernel = pair_attr(node, "kernel_size", {}, 1);
   node.attrs.set("kernel_size", kernel);
+  node.attrs.set("ceil_mode", node.attrs.flag("ceil_mode", false));
   const Windows windows = normalize_windows(node, kernel, kernel, with_dilation);
   for (const Window& window : {windows.h, windows.w})
     check<ValueError>(2 * window.padding <= window.reach(), node.op->name,
                       ": padding must be at most half of the kernel, got padding ",
                       node.attrs.dims("padding"), " with kernel_size ", kernel);
-  return window_outputs(node, windows, images, images[1]);
+  const Shape outputs = window_outputs(node, windows, images, images[1]);
+  const auto ends_whole = [](const Window& window, std::int64_t extent, std::int64_t count) {
+    return (count - 1) * window.stride + window.reach() <= extent + 2 * window.padding;
+  };
+  if (ends_whole(windows.h, images[2], outputs[2]) && ends_whole(windows.w, images[3], outputs[3]))
+    node.attrs.set("ceil_mode", false);  // it changes nothing
+  return outputs;
 }
 
 // Dilated taps can all lie in the padding of a small image; such a window has no maximum.
@@ -50,7 +57,7 @@ void check_windows_meet_image(const Node& node, const Window& window, std::int64
 
 void infer_maxima(Node& node) {
   expect_floating(node, 0);
-  node.attrs.check_known(node.op->name, {"kernel_size", "stride", "padding", "dilation"});
+  node.attrs.check_known(node.op->name, {"kernel_size", "stride", "padding", "dilation", "ceil_mode"});
   const Shape& images = node.input_shape(0);
   const Shape outputs = infer_windows(node, images, /*with_dilation=*/true);
   const Windows windows = windows_of(node, kernel_of(node));
@@ -84,7 +91,8 @@ void expect_gradient(const Node& node, const Shape& expected) {
 void infer_max_pool_grad(Node& node) {
   expect_inputs(node, 2);
   expect_floating(node, 0);
-  node.attrs.check_known(node.op->name, {"kernel_size", "stride", "padding", "dilation", "input_shape"});
+  node.attrs.check_known(node.op->name,
+                         {"kernel_size", "stride", "padding", "dilation", "ceil_mode", "input_shape"});
   const Shape images = node.attrs.dims("input_shape");
   const Shape outputs = infer_windows(node, images, /*with_dilation=*/true);
   expect_gradient(node, outputs);
@@ -97,7 +105,8 @@ void infer_max_pool_grad(Node& node) {
 void infer_avg_pool(Node& node) {
   expect_inputs(node, 1);
   expect_floating(node, 0);
-  node.attrs.check_known(node.op->name, {"kernel_size", "stride", "padding", "count_include_pad"});
+  node.attrs.check_known(node.op->name,
+                         {"kernel_size", "stride", "padding", "ceil_mode", "count_include_pad"});
   node.attrs.set("count_include_pad", node.attrs.flag("count_include_pad", true));
   node.outputs = {{node.input_dtype(0), infer_windows(node, node.input_shape(0), /*with_dilation=*/false)}};
 }
@@ -106,8 +115,8 @@ void infer_avg_pool(Node& node) {
 void infer_avg_pool_grad(Node& node) {
   expect_inputs(node, 1);
   expect_floating(node, 0);
-  node.attrs.check_known(node.op->name,
-                         {"kernel_size", "stride", "padding", "count_include_pad", "input_shape"});
+  node.attrs.check_known(
+      node.op->name, {"kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "input_shape"});
   node.attrs.set("count_include_pad", node.attrs.flag("count_include_pad", true));
   const Shape images = node.attrs.dims("input_shape");
   expect_gradient(node, infer_windows(node, images, /*with_dilation=*/false));
@@ -154,6 +163,7 @@ Attrs window_attrs(const Node& node) {
   return {{"kernel_size", kernel_of(node)},
           {"stride", node.attrs.dims("stride")},
           {"padding", node.attrs.dims("padding")},
+          {"ceil_mode", node.attrs.flag("ceil_mode", false)},
           {"count_include_pad", node.attrs.flag("count_include_pad", true)}};
 }
 

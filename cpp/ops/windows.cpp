@@ -26,14 +26,13 @@ Windows normalize_windows(Node& node, const Dims& kernel, const Dims& default_st
 Windows windows_of(const Node& node, const Dims& kernel) {
   const Dims stride = node.attrs.dims("stride"), padding = node.attrs.dims("padding"),
              dilation = node.attrs.dims("dilation", {1, 1});
-  return {{kernel[0], stride[0], padding[0], dilation[0]}, {kernel[1], stride[1], padding[1], dilation[1]}};
+  const bool ceil = node.attrs.flag("ceil_mode", false);
+  return {{kernel[0], stride[0], padding[0], dilation[0], ceil},
+          {kernel[1], stride[1], padding[1], dilation[1], ceil}};
 }
 
 Shape window_outputs(const Node& node, const Windows& windows, const Shape& images, std::int64_t channels) {
-  const auto fits = [](const Window& window, std::int64_t extent) {
-    return window.reach() <= extent + 2 * window.padding;
-  };
-  check<ValueError>(fits(windows.h, images[2]) && fits(windows.w, images[3]), node.op->name, ": a kernel of ",
+  check<ValueError>(windows.h.fits(images[2]) && windows.w.fits(images[3]), node.op->name, ": a kernel of ",
                     windows.h.reach(), " x ", windows.w.reach(),
                     " (dilation included) is larger than the images of ", images[2], " x ", images[3],
                     " (shape ", images, ") with padding (", windows.h.padding, ", ", windows.w.padding, ")");

@@ -232,3 +232,6 @@ def test_pools_that_a_convolution_cannot_compute_stay() -> None:
     strided = nn.Sequential(nn.Conv2d(8, 16, 3, stride=2), nn.MaxPool2d(2)).eval()
     strided(x)
     assert "max_pool2d" in describe(strided)
+    rounded_up = nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.MaxPool2d(2, ceil_mode=True)).eval()
+    rounded_up(x[:, :, :11, :11])
+    assert "max_pool2d" in describe(rounded_up)

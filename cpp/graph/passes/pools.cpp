@@ -27,12 +27,12 @@ Unit without_unused(const Unit& unit) {
   return rewrite(*unit.graph, unit.outputs, [](Graph&, const Node&, const Values&) -> Values { return {}; });
 }
 
-// The size of a max-pooling's square windows, side by side; 0 where they are not.
+// The size of a max-pooling's square windows, side by side and all of them whole; 0 where they are not.
 std::int64_t window_size(const Node& pool) {
   const Dims kernel = pool.attrs.dims("kernel_size");
   const bool side_by_side = kernel[0] == kernel[1] && pool.attrs.dims("stride") == kernel &&
                             pool.attrs.dims("padding") == Dims{0, 0} &&
-                            pool.attrs.dims("dilation") == Dims{1, 1};
+                            pool.attrs.dims("dilation") == Dims{1, 1} && !pool.attrs.flag("ceil_mode", false);
   return side_by_side ? kernel[0] : 0;
 }
 

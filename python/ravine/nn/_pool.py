@@ -18,6 +18,7 @@ class MaxPool2d(Module):
         padding: on each side in pixels, at most half of kernel_size.
         dilation: distance between the pixels of a window.
         return_indices: also return the index of each maximum in the flattened plane.
+        ceil_mode: another window takes the pixels left behind the last whole one.
 
     Example:
         >>> import numpy as np
@@ -34,6 +35,7 @@ class MaxPool2d(Module):
         padding: Pair = 0,
         dilation: Pair = 1,
         return_indices: bool = False,
+        ceil_mode: bool = False,
     ) -> None:
         super().__init__()
         pair(kernel_size, "kernel_size", "MaxPool2d", 1)
@@ -42,16 +44,22 @@ class MaxPool2d(Module):
         self.kernel_size, self.padding, self.dilation = kernel_size, padding, dilation
         self.stride = kernel_size if stride is None else stride
         pair(self.stride, "stride", "MaxPool2d", 1)
-        self.return_indices = return_indices
+        self.return_indices, self.ceil_mode = return_indices, ceil_mode
 
     def forward(self, input: Any) -> Any:
         return ops.max_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.return_indices
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
+            self.return_indices,
         )
 
     def extra_repr(self) -> str:
         window = f"kernel_size={self.kernel_size}, stride={self.stride}"
-        return f"{window}, padding={self.padding}, dilation={self.dilation}"
+        return f"{window}, padding={self.padding}, dilation={self.dilation}, ceil_mode={self.ceil_mode}"
 
 
 class AvgPool2d(Module):
@@ -61,6 +69,7 @@ class AvgPool2d(Module):
         kernel_size: window in pixels, a number or (height, width).
         stride: step of the window; None means kernel_size.
         padding: zeros on each side in pixels, at most half of kernel_size.
+        ceil_mode: another window takes the pixels left behind the last whole one.
         count_include_pad: whether padding counts in the divisor.
 
     Example:
@@ -72,17 +81,25 @@ class AvgPool2d(Module):
     """
 
     def __init__(
-        self, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0, count_include_pad: bool = True
+        self,
+        kernel_size: Pair,
+        stride: Pair | None = None,
+        padding: Pair = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
     ) -> None:
         super().__init__()
         pair(kernel_size, "kernel_size", "AvgPool2d", 1)
         pair(padding, "padding", "AvgPool2d", 0)
-        self.kernel_size, self.padding, self.count_include_pad = kernel_size, padding, count_include_pad
+        self.kernel_size, self.padding = kernel_size, padding
+        self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
         self.stride = kernel_size if stride is None else stride
         pair(self.stride, "stride", "AvgPool2d", 1)
 
     def forward(self, input: Any) -> Any:
-        return ops.avg_pool2d(input, self.kernel_size, self.stride, self.padding, self.count_include_pad)
+        return ops.avg_pool2d(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+        )
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"

@@ -28,6 +28,7 @@ def max_pool2d(
     stride: Pair | None = None,
     padding: Pair = 0,
     dilation: Pair = 1,
+    ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
     """Largest value of each window.
@@ -38,10 +39,13 @@ def max_pool2d(
         stride: step of the window in pixels; None means kernel_size.
         padding: pixels of minus infinity on each side, at most half of kernel_size.
         dilation: distance between the pixels of a window.
+        ceil_mode: another window takes the pixels left behind the last whole one, if it starts in the image
+            or in the padding before it.
         return_indices: also return where each maximum lies, as an index (int64) into the flattened H x W
             plane.
 
-    Returns: [N, C, oh, ow] with `oh = (H + 2·padding - dilation·(kernel - 1) - 1) // stride + 1`.
+    Returns: [N, C, oh, ow] with `oh = (H + 2·padding - dilation·(kernel - 1) - 1) // stride + 1`; with
+    ceil_mode the quotient is rounded up.
 
     Example:
         >>> import numpy as np, ravine as rv
@@ -51,9 +55,8 @@ def max_pool2d(
     """
     x = as_tensor(input)
     window = _window("max_pool2d", x, kernel_size, stride, padding)
-    values, indices = apply_all(
-        "max_pool2d", [x], **window, dilation=pair(dilation, "dilation", "max_pool2d", 1)
-    )
+    dilations = pair(dilation, "dilation", "max_pool2d", 1)
+    values, indices = apply_all("max_pool2d", [x], **window, dilation=dilations, ceil_mode=bool(ceil_mode))
     return (values, apply("cast", indices, dtype="int64")) if return_indices else values
 
 
@@ -62,6 +65,7 @@ def avg_pool2d(
     kernel_size: Pair,
     stride: Pair | None = None,
     padding: Pair = 0,
+    ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
     """Mean of each window.
@@ -71,9 +75,12 @@ def avg_pool2d(
         kernel_size: window in pixels, a number or (height, width).
         stride: step of the window in pixels; None means kernel_size.
         padding: zeros on each side, at most half of kernel_size.
-        count_include_pad: whether padding counts in the divisor.
+        ceil_mode: another window takes the pixels left behind the last whole one, if it starts in the image
+            or in the padding before it.
+        count_include_pad: whether padding counts in the divisor; what lies behind it never does.
 
-    Returns: [N, C, oh, ow] with `oh = (H + 2·padding - kernel) // stride + 1`.
+    Returns: [N, C, oh, ow] with `oh = (H + 2·padding - kernel) // stride + 1`; with ceil_mode the quotient is
+    rounded up.
 
     Example:
         >>> import numpy as np, ravine as rv
@@ -83,7 +90,8 @@ def avg_pool2d(
     """
     x = as_tensor(input)
     window = _window("avg_pool2d", x, kernel_size, stride, padding)
-    return apply("avg_pool2d", x, **window, count_include_pad=bool(count_include_pad))
+    how = {"ceil_mode": bool(ceil_mode), "count_include_pad": bool(count_include_pad)}
+    return apply("avg_pool2d", x, **window, **how)
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:

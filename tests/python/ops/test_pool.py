@@ -10,16 +10,23 @@ import ravine as rv
 from ravine import _core, ops
 
 
-def windows(x, kernel, stride, padding, dilation=(1, 1), fill=np.nan):
+def windows(x, kernel, stride, padding, dilation=(1, 1), fill=np.nan, ceil=False):
     """[N, C, oh, ow, kh, kw]; `fill` outside the image."""
-    x = np.pad(x, ((0, 0), (0, 0), *[(p, p) for p in padding]), constant_values=fill)
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    behind = [p + (s - 1 if ceil else 0) for p, s in zip(padding, stride, strict=True)]
+    starts = [
+        p + extent for p, extent in zip(padding, x.shape[2:], strict=True)
+    ]  # those of windows come before
+    x = np.pad(x, ((0, 0), (0, 0), *zip(padding, behind, strict=True)), constant_values=fill)
     cut = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(2, 3))
+    if ceil:
+        cut = cut[:, :, : starts[0], : starts[1]]
     return cut[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
 
 
-def max_pool2d(x, kernel, stride=None, padding=(0, 0), dilation=(1, 1)):
-    return np.nanmax(windows(x, kernel, stride or kernel, padding, dilation), axis=(-2, -1))
+def max_pool2d(x, kernel, stride=None, padding=(0, 0), dilation=(1, 1), ceil_mode=False):
+    cut = windows(x, kernel, stride or kernel, padding, dilation, ceil=ceil_mode)
+    return np.nanmax(cut, axis=(-2, -1))
 
 
 def max_pool2d_indices(x, kernel, stride, padding):
@@ -33,13 +40,14 @@ def max_pool2d_indices(x, kernel, stride, padding):
     )
 
 
-def avg_pool2d(x, kernel, stride=None, padding=(0, 0), count_include_pad=True):
-    cut = windows(x, kernel, stride or kernel, padding)
-    return (
-        np.nansum(cut, axis=(-2, -1)) / kernel[0] / kernel[1]
-        if count_include_pad
-        else np.nanmean(cut, axis=(-2, -1))
-    )
+def avg_pool2d(x, kernel, stride=None, padding=(0, 0), count_include_pad=True, ceil_mode=False):
+    stride = stride or kernel
+    cut = windows(x, kernel, stride, padding, ceil=ceil_mode)
+    if not count_include_pad:
+        return np.nanmean(cut, axis=(-2, -1))
+    padded = np.pad(np.zeros_like(x), ((0, 0), (0, 0), *[(p, p) for p in padding]))
+    counted = windows(padded, kernel, stride, (0, 0), ceil=ceil_mode)[:, :, : cut.shape[2], : cut.shape[3]]
+    return np.nansum(cut, axis=(-2, -1)) / np.isfinite(counted).sum((-2, -1))
 
 
 def adaptive_avg_pool2d(x, size):
@@ -63,6 +71,12 @@ MAX = [
     ((2, 2, 4, 4), {"kernel": (1, 1), "stride": (3, 3)}),
     ((0, 3, 6, 4), {"kernel": (2, 2)}),
     ((3, 1, 4, 6), {"kernel": (4, 6)}),
+    ((2, 5, 7, 6), {"kernel": (2, 2), "ceil_mode": True}),
+    ((2, 3, 6, 8), {"kernel": (3, 3), "stride": (2, 2), "ceil_mode": True}),
+    ((1, 17, 6, 7), {"kernel": (3, 2), "stride": (2, 3), "padding": (1, 1), "ceil_mode": True}),
+    ((1, 2, 9, 8), {"kernel": (2, 3), "stride": (3, 2), "dilation": (2, 2), "ceil_mode": True}),
+    ((1, 2, 3, 3), {"kernel": (4, 4), "ceil_mode": True}),  # larger than the image
+    ((1, 2, 4, 4), {"kernel": (1, 1), "stride": (3, 3), "ceil_mode": True}),
 ]
 AVERAGE = [
     ((2, 3, 6, 4), {"kernel": (2, 2)}),
@@ -71,6 +85,19 @@ AVERAGE = [
     ((1, 1, 5, 5), {"kernel": (3, 3), "stride": (1, 1), "padding": (1, 1), "count_include_pad": False}),
     ((2, 17, 8, 7), {"kernel": (3, 2), "stride": (2, 3), "padding": (1, 0)}),
     ((2, 17, 8, 7), {"kernel": (2, 5), "stride": (2, 3), "padding": (1, 2), "count_include_pad": False}),
+    ((2, 5, 7, 6), {"kernel": (2, 2), "ceil_mode": True}),
+    ((2, 17, 6, 7), {"kernel": (3, 3), "stride": (2, 2), "padding": (1, 1), "ceil_mode": True}),
+    ((2, 3, 5, 6), {"kernel": (2, 3), "stride": (3, 3), "padding": (1, 1), "ceil_mode": True}),
+    (
+        (2, 3, 6, 8),
+        {
+            "kernel": (3, 3),
+            "stride": (2, 2),
+            "padding": (1, 1),
+            "ceil_mode": True,
+            "count_include_pad": False,
+        },
+    ),
     ((0, 3, 6, 4), {"kernel": (2, 2)}),
 ]
 ADAPTIVE = [((2, 3, 7, 7), (1, 1)), ((2, 3, 7, 5), (3, 2)), ((1, 17, 3, 4), (5, 7)), ((0, 2, 4, 4), (2, 2))]
