@@ -48,11 +48,16 @@ void grad_input_of_class(const ConvGradInputArgs& args, const PhaseTaps& y, cons
 std::int64_t filter_elements(const ConvShape& s) {
   return s.out_channels * s.kernel_h * s.kernel_w * (s.channels / s.groups);
 }
+// Parts of the positions, whose sums are added up. A small filter has several even where it is work enough
+// for a team: threads that share the filter's rows would each gather all patches.
 template <class T>
 std::int64_t filter_splits(const ConvShape& s) {
-  return depth_splits<T>(s.groups, s.out_channels / s.groups,
-                         s.kernel_h * s.kernel_w * (s.channels / s.groups),
-                         s.batch * s.out_height * s.out_width);
+  const std::int64_t positions = s.batch * s.out_height * s.out_width;
+  const std::int64_t splits = depth_splits<T>(s.groups, s.out_channels / s.groups,
+                                              s.kernel_h * s.kernel_w * (s.channels / s.groups), positions);
+  constexpr std::int64_t small = (512 << 10) / sizeof(T), most = 16;
+  if (filter_elements(s) > small) return splits;
+  return larger(splits, smaller(positions / max_run_depth, most));
 }
 
 }  // namespace
