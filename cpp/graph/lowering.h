@@ -61,6 +61,8 @@ class Lowering {
   void prepare_epilogue(const Node& node);
   // The node was not lowered: the effect that reads it calls Op::lower_update.
   bool left_to_effect(const Node& node) const { return left_to_effect_.contains(&node); }
+  // True every other time: for calls that go over images from the first to the last, or back.
+  bool backwards() { return backwards_ = !backwards_; }
   // The sum (Op::sums_rows) that this product computes besides; its memory is there.
   const Node* sum_left_to(const Node& product) const {
     const auto place = sums_left_to_products_.find(&product);
@@ -147,6 +149,7 @@ class Lowering {
   Program& program_;
   const kernels::KernelTable& kernels_;
   std::vector<Binding> bindings_;
+  bool backwards_ = false;
   std::map<Value, View, ValueOrder> views_;
   std::map<Value, View, ValueOrder> dense_copies_[2];  // by Layout
   std::set<const Node*> left_to_effect_;

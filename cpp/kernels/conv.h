@@ -37,6 +37,9 @@ struct ConvForwardArgs {
   // 2: the output, and what the epilogue gets, are the maxima of windows of 2x2 outputs side by side, as
   // those of MaxPoolArgs. Only where KernelTable::conv_can_pool.
   std::int64_t pool = 1;
+  // By Winograd, where a thread goes over the images once: from the last to the first. What the call before
+  // has written last is then read while it is in the cache.
+  bool backwards = false;
 };
 
 // A filter as Winograd's products read it, for many forward convolutions with the same one.

@@ -170,7 +170,8 @@ void convolve(const Problem& p, const Team& team) {
   if (!plan.shared) {
     if (!p.transformed) team.barrier();
     const Pieces pieces = pieces_of(plan.blocks, team);
-    for (std::int64_t block = pieces.begin; block < pieces.end; ++block) {
+    for (std::int64_t piece = pieces.begin; piece < pieces.end; ++piece) {
+      const std::int64_t block = p.backwards ? pieces.begin + pieces.end - 1 - piece : piece;
       const Range tiles = plan.tiles_of(p.images, block);
       transform_pixels<F>(p, plan, tiles, scratch);
       for (std::int64_t column_block = 0; column_block < column_blocks; ++column_block)

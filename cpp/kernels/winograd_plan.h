@@ -33,7 +33,8 @@ struct Problem {
   const ColumnStatistics* statistics;
   T* workspace;
   std::int64_t pool = 1;  // the output has the maxima of windows of this size
-  bool summed = false;    // the epilogue is `sum`, of the output in place
+  bool backwards = false;
+  bool summed = false;  // the epilogue is `sum`, of the output in place
   SumEpilogue<T> sum{};
 
   void find_sum() {
@@ -70,7 +71,8 @@ Problem problem_of(const ConvForwardArgs& args) {
           args.epilogue,
           args.statistics,
           static_cast<T*>(args.workspace),
-          args.pool};
+          args.pool,
+          args.backwards};
 }
 template <class F>
 Problem problem_of(const ConvGradInputArgs& args) {

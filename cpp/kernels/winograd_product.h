@@ -33,6 +33,49 @@ struct ProductArgs {
   bool accumulate;  // add to what C holds
 };
 
+// Where the elements of a column of A lie. By rows, an address is a pointer and a multiple of the stride that
+// the processor adds by itself, one pointer for seven rows: a register for each row would be more than there
+// are.
+template <class T, ProductLayout layout, int rows>
+class RowAddresses {
+ public:
+  RAVINE_INLINE RowAddresses(const T* a, std::int64_t stride)
+      : first_(reinterpret_cast<const char*>(a)),
+        stride_(stride * static_cast<std::int64_t>(sizeof(T))),
+        three_(3 * stride_),
+        five_(5 * stride_),
+        second_(first_ + 7 * stride_) {}
+
+  RAVINE_INLINE T at(int row) const {
+    if constexpr (layout == ProductLayout::by_columns) {
+      return reinterpret_cast<const T*>(first_)[row];
+    } else {
+      const char* const base = row < 7 ? first_ : second_;
+      const int place = row % 7;
+      const char* const address = place == 3   ? base + three_
+                                  : place == 5 ? base + five_
+                                  : place == 6 ? base + 2 * three_
+                                               : base + place * stride_;
+      return *reinterpret_cast<const T*>(address);
+    }
+  }
+  RAVINE_INLINE void advance() {
+    const std::int64_t step =
+        layout == ProductLayout::by_rows ? static_cast<std::int64_t>(sizeof(T)) : stride_;
+    first_ += step;
+    second_ += step;
+  }
+  // Once a column: multiples of the strides are then not computed ahead, into registers of their own.
+  RAVINE_INLINE void hide() {
+    if constexpr (layout == ProductLayout::by_rows) asm("" : "+r"(stride_), "+r"(three_), "+r"(five_));
+  }
+
+ private:
+  const char* first_;
+  std::int64_t stride_, three_, five_;
+  const char* second_;
+};
+
 template <class T, ProductLayout layout, int rows, int vectors>
 [[gnu::noinline]] void product_kernel(const ProductArgs<T>& args) {
   constexpr int n = lanes<T>;
@@ -42,27 +85,31 @@ template <class T, ProductLayout layout, int rows, int vectors>
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sums[i][v] = Vec<T>{};
 
-  const std::int64_t a_stride = args.a_stride, b_stride = args.b_stride;
-  const T *a = args.a, *b = args.b;
+  RowAddresses<T, layout, rows> a(args.a, args.a_stride);
+  const T* b = args.b;
+  const std::int64_t b_stride = args.b_stride;
   for (std::int64_t p = args.depth; p > 0; --p, b += b_stride) {
     Vec<T> b_row[vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) b_row[v] = load(b + v * n);
+    a.hide();
 #pragma GCC unroll 14
     for (int i = 0; i < rows; ++i) {
-      const Vec<T> element = splat<T>(layout == ProductLayout::by_rows ? a[i * a_stride] : a[i]);
+      const Vec<T> element = splat<T>(a.at(i));
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v) sums[i][v] += element * b_row[v];
     }
-    a += layout == ProductLayout::by_rows ? 1 : a_stride;
+    a.advance();
   }
 
   T* c = args.c;
+  const std::int64_t c_stride = args.c_stride;
+  const bool accumulate = args.accumulate;
 #pragma GCC unroll 14
-  for (int i = 0; i < rows; ++i, c += args.c_stride)
+  for (int i = 0; i < rows; ++i, c += c_stride)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v)
-      store(c + v * n, args.accumulate ? load(c + v * n) + sums[i][v] : sums[i][v]);
+      store(c + v * n, accumulate ? load(c + v * n) + sums[i][v] : sums[i][v]);
 }
 
 template <class T, ProductLayout layout>

@@ -299,6 +299,7 @@ void lower_conv2d_fixed(Lowering& lowering, const Node& node) {
   auto call = lowering.call("conv2d", kernels.conv_forward);
   auto& args = call.args;
   args = fixed_args(node);
+  args.backwards = args.filter_is_transformed && lowering.backwards();
   call.read(args.input, images);
   call.read(args.filter, filter);
   const View y = call.output(args.epilogue, node, outputs[0] * outputs[2] * outputs[3], outputs[1],

@@ -66,6 +66,13 @@ void check_sums(const KernelTable& table, const ConvShape& s, ConvAlgorithm algo
   const std::int64_t rows = convolution.rows, columns = convolution.columns;
   const Buffer<float> bias = random_buffer<float>(columns, 3);
   const Buffer<float> residual = random_buffer<float>(rows * columns, 4);
+  Buffer<float> backwards(rows * columns);
+  convolution.args.backwards = true;
+  convolution.run_into(backwards);
+  EXPECT_EQ(std::memcmp(backwards.data(), convolution.result.data(),
+                        static_cast<std::size_t>(rows * columns) * sizeof(float)),
+            0)
+      << "from the last image to the first";
   for (const bool with_residual : {false, true})
     for (const bool rectified : {false, true})
       for (const bool in_place : {false, true}) {
