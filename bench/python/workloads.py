@@ -108,6 +108,11 @@ RULE_UPDATES = {
     f"{rule}-{size}": Workload(f"{rule}-{size}", "update", 0, rule, tensors=tensors)
     for rule in RULES
     for size, tensors in (MATRICES if rule == "Muon" else NUMBERS).items()
+} | {
+    f"Adafactor-{size}-matrices": Workload(
+        f"Adafactor-{size}-matrices", "update", 0, "Adafactor", tensors=tensors
+    )
+    for size, tensors in MATRICES.items()
 }
 SWEEP_WIDTHS = (8, 32, 128, 512, 2048, 4096)
 SWEEP_BATCHES = (1, 8, 32, 128, 1024)

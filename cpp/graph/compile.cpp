@@ -222,6 +222,7 @@ class ProgramCompiler {
       }
       assignments.emplace_back(value, state);
     }
+    keep_values_of_effects();
     const std::size_t first_effect = program_->calls_.size();
     for (const auto& [value, state] : assignments) lowering_.copy(value, state);
     for (const Node* effect : unit_.graph->effects()) {
@@ -230,6 +231,29 @@ class ProgramCompiler {
       if (effect->target) lowering_.target(effect->target);
     }
     for (std::size_t i = first_effect; i < program_->calls_.size(); ++i) program_->calls_[i].effect = true;
+  }
+
+  // A value that an effect reads can lie in an array that another, or the effect itself, changes before: the
+  // gradient of sum(p q) with respect to p is q.
+  void keep_values_of_effects() {
+    std::set<int> written;
+    for (const Node* effect : unit_.graph->effects()) {
+      if (effect->op == &assign_op) written.insert(lowering_.external(effect->array).storage);
+      else if (effect->target)
+        for (const Array& array : effect->target->written())
+          written.insert(lowering_.external(array).storage);
+    }
+    for (const Node* effect : unit_.graph->effects()) {
+      if (effect->op == &assign_op) continue;
+      for (const Value input : effect->inputs) {
+        if (lowering_.left_to_effect(*input.node) || !written.contains(lowering_.view(input).storage))
+          continue;
+        const View value = lowering_.view(input);
+        const View copied = lowering_.temporary(value.dtype, value.shape);
+        lowering_.copy(value, copied);
+        lowering_.alias(input, copied);
+      }
+    }
   }
 
   Storage& storage_of(int index) { return program_->storages_[static_cast<std::size_t>(index)]; }

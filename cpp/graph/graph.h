@@ -158,6 +158,8 @@ struct EffectTarget {
   virtual ~EffectTarget() = default;
   virtual void before_run() {}
   virtual void after_run() {}  // only when the run succeeded
+  // The arrays that its effect changes.
+  virtual std::vector<Array> written() const { return {}; }
 };
 
 struct Node {

@@ -74,7 +74,7 @@ struct Tiling {
   explicit Tiling(const MatrixShape& of) : shape(of), block_rows(of.rows), tile_width(of.columns) {
     const std::int64_t matrix = of.rows * of.columns * of.inner;
     if (of.inner == 1 && (matrix > least_tile || of.columns > tile_columns)) {
-      const std::int64_t elements = smaller(larger(matrix / 16, least_tile / 2), largest_tile);
+      const std::int64_t elements = smaller(larger(matrix / 4, least_tile / 2), largest_tile);
       column_tiles = ceil_div(of.columns, tile_columns);
       tile_width = ceil_div(ceil_div(of.columns, column_tiles), 16) * 16;
       column_tiles = ceil_div(of.columns, tile_width);
@@ -113,40 +113,57 @@ struct Tile {
   std::int64_t column_tile, first_column, end_column;
 };
 
-// visit(work, tile) for the tiles of this thread.
-template <class Visit>
+Tile tile_of(const Tiling& tiling, std::int64_t number) {
+  const std::int64_t matrix_tiles = tiling.row_blocks * tiling.column_tiles;
+  Tile tile;
+  tile.number = number;
+  tile.first_batch = number / matrix_tiles * tiling.batches;
+  tile.end_batch = smaller(tile.first_batch + tiling.batches, tiling.shape.batch);
+  tile.row_block = number % matrix_tiles / tiling.column_tiles;
+  tile.first_row = tile.row_block * tiling.block_rows;
+  tile.end_row = smaller(tile.first_row + tiling.block_rows, tiling.shape.rows);
+  tile.column_tile = number % tiling.column_tiles;
+  tile.first_column = tile.column_tile * tiling.tile_width;
+  tile.end_column = smaller(tile.first_column + tiling.tile_width, tiling.shape.columns);
+  return tile;
+}
+// The elements of tiles with smaller numbers.
+std::int64_t elements_before(const Tiling& tiling, const Tile& tile) {
+  const MatrixShape& shape = tiling.shape;
+  const std::int64_t matrix = shape.rows * shape.columns * shape.inner;
+  return tile.first_batch * matrix + tile.first_row * shape.columns +
+         (tile.end_row - tile.first_row) * tile.first_column;
+}
+
+// visit(work, tile) for the tiles of this thread, from the first on or from the last: a pass that begins
+// where the one before has ended finds that in cache.
+template <bool from_last = false, class Visit>
 RAVINE_INLINE void for_each_tile(const MatrixStepArgs& args, const Team& team, Visit visit) {
-  std::int64_t total = 0;
-  for (std::int64_t s = 0; s < args.step.n_segments; ++s) total += args.step.segments[s].size;
+  const std::int64_t n = args.step.n_segments;
+  std::int64_t total = 0, memory_size = 0;
+  for (std::int64_t s = 0; s < n; ++s) total += args.step.segments[s].size;
+  if constexpr (from_last)
+    for (std::int64_t s = 0; s < n; ++s) memory_size += Tiling(args.shapes[s]).workspace();
   const Pieces mine = pieces_of(total, team);  // the tiles that begin in here
-  auto* memory = static_cast<double*>(args.step.workspace);
-  std::int64_t start = 0;
-  for (std::int64_t s = 0; s < args.step.n_segments; ++s) {
-    const std::int64_t size = args.step.segments[s].size;
+  std::int64_t start = from_last ? total : 0;
+  auto* memory = static_cast<double*>(args.step.workspace) + memory_size;
+  for (std::int64_t k = 0; k < n; ++k) {
+    const std::int64_t s = from_last ? n - 1 - k : k, size = args.step.segments[s].size;
     const Tiling tiling(args.shapes[s]);
+    if constexpr (from_last) start -= size, memory -= tiling.workspace();
     Work work{s, tiling, memory, nullptr, nullptr, nullptr};
     work.column_partials = work.row_partials + tiling.row_partials();
     work.row_sums = work.column_partials + tiling.column_partials();
     work.squares = work.row_sums + tiling.row_sums();
-    memory += tiling.workspace();
     if (size > 0 && start < mine.end && start + size > mine.begin) {
-      const MatrixShape& shape = tiling.shape;
-      Tile tile{0, 0, 0, 0, 0, 0, 0, 0, 0};
-      std::int64_t at = start;
-      for (std::int64_t b = 0; b < shape.batch; b += tiling.batches)
-        for (std::int64_t r = 0; r < tiling.row_blocks; ++r)
-          for (std::int64_t c = 0; c < tiling.column_tiles; ++c, ++tile.number) {
-            tile.first_batch = b, tile.end_batch = smaller(b + tiling.batches, shape.batch);
-            tile.row_block = r, tile.first_row = r * tiling.block_rows;
-            tile.end_row = smaller(tile.first_row + tiling.block_rows, shape.rows);
-            tile.column_tile = c, tile.first_column = c * tiling.tile_width;
-            tile.end_column = smaller(tile.first_column + tiling.tile_width, shape.columns);
-            if (at >= mine.begin && at < mine.end) visit(work, tile);
-            at += (tile.end_batch - b) * (tile.end_row - tile.first_row) *
-                  (tile.end_column - tile.first_column) * shape.inner;
-          }
+      const std::int64_t tiles = tiling.tiles();
+      for (std::int64_t i = 0; i < tiles; ++i) {
+        const Tile tile = tile_of(tiling, from_last ? tiles - 1 - i : i);
+        const std::int64_t at = start + elements_before(tiling, tile);
+        if (at >= mine.begin && at < mine.end) visit(work, tile);
+      }
     }
-    start += size;
+    if constexpr (!from_last) start += size, memory += tiling.workspace();
   }
 }
 
@@ -171,7 +188,7 @@ class Matrices {
       for_each_tile(args_, team_, [&](const Work& work, const Tile& tile) { combine(work, tile); });
       team_.barrier();
     }
-    for_each_tile(args_, team_, [&](const Work& work, const Tile& tile) { measure(work, tile); });
+    for_each_tile<true>(args_, team_, [&](const Work& work, const Tile& tile) { measure(work, tile); });
     team_.barrier();
     std::int64_t segment = -1;
     double squares[2] = {};

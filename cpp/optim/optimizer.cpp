@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <memory>
 
 #include "core/error.h"
@@ -113,6 +114,14 @@ void Optimizer::before_run() {
 
 void Optimizer::after_run() {
   if (clipping_ == nullptr || !clipping_->skipped()) progress_ = next_progress_;
+}
+
+std::vector<Array> Optimizer::written() const {
+  std::vector<Array> arrays = parameters_;
+  for (const SlotArrays& slot : slots_)
+    std::copy_if(slot.arrays.begin(), slot.arrays.end(), std::back_inserter(arrays),
+                 [](const Array& array) { return static_cast<bool>(array); });
+  return arrays;
 }
 
 void Optimizer::set_clipping(std::shared_ptr<Clipping> clipping, std::int64_t first) {
@@ -311,18 +320,6 @@ void lower_matrix_step(Lowering& lowering, const Optimizer& optimizer, DType dty
   call.cost(flops, 6 * elements * static_cast<double>(size_of(dtype)));
 }
 
-// Storages that the step writes. A gradient can lie in one of them (that of sum(p q) with respect to p is q),
-// and would then be read after it has changed.
-std::vector<int> written_by(Lowering& lowering, const Optimizer& optimizer) {
-  std::vector<int> written;
-  for (std::size_t i = 0; i < optimizer.parameters().size(); ++i) {
-    written.push_back(lowering.external(optimizer.parameters()[i]).storage);
-    for (const auto& slot : optimizer.slots())
-      if (slot.arrays[i]) written.push_back(lowering.external(slot.arrays[i]).storage);
-  }
-  return written;
-}
-
 // A set of parameters that a kernel call of its own updates.
 struct LoweredSet {
   Chosen chosen;
@@ -332,7 +329,7 @@ struct LoweredSet {
 // Makes the gradients' memory ready. Parameters that are updated where their gradient is computed are left
 // out, and their numbers appended.
 LoweredSet lower_gradients(Lowering& lowering, const Node& node, DType dtype, bool matrices,
-                           const std::vector<int>& written, std::vector<std::size_t>& updated_by_gradients) {
+                           std::vector<std::size_t>& updated_by_gradients) {
   const Optimizer& optimizer = optimizer_of(node);
   LoweredSet set{Chosen(optimizer, dtype, matrices), {}};
   std::vector<std::size_t>& parameters = set.chosen.parameters;
@@ -341,26 +338,17 @@ LoweredSet lower_gradients(Lowering& lowering, const Node& node, DType dtype, bo
   });
   updated_by_gradients.insert(updated_by_gradients.end(), rest, parameters.end());
   parameters.erase(rest, parameters.end());
-  for (const std::size_t i : parameters) {
-    const Layout layout = optimizer.parameters()[i].layout();
-    View gradient = lowering.dense(node.inputs[i], layout);
-    if (std::find(written.begin(), written.end(), gradient.storage) != written.end()) {
-      const View copied = lowering.temporary(dtype, gradient.shape, layout);
-      lowering.copy(gradient, copied);
-      gradient = copied;
-    }
-    set.gradients.push_back(gradient);
-  }
+  for (const std::size_t i : parameters)
+    set.gradients.push_back(lowering.dense(node.inputs[i], optimizer.parameters()[i].layout()));
   return set;
 }
 
 void lower_step(Lowering& lowering, const Node& node) {
   const Optimizer& optimizer = optimizer_of(node);
-  const std::vector<int> written = written_by(lowering, optimizer);
   std::vector<std::size_t> updated_by_gradients;
   std::vector<LoweredSet> sets;
   for_each_set([&](DType dtype, bool matrices) {
-    sets.push_back(lower_gradients(lowering, node, dtype, matrices, written, updated_by_gradients));
+    sets.push_back(lower_gradients(lowering, node, dtype, matrices, updated_by_gradients));
   });
   lower_updates_by_gradients(lowering, node, updated_by_gradients);
   auto set = sets.begin();

@@ -67,6 +67,7 @@ class Optimizer final : public EffectTarget {
   const kernels::OptimizerStep& kernel_step() const { return kernel_step_; }
   void before_run() override;
   void after_run() override;
+  std::vector<Array> written() const override;
 
  private:
   void check_slots(const HyperValues& hyper) const;

@@ -157,6 +157,44 @@ TEST(OptimizerStep, GradientThatLiesInAnotherParameter) {
   EXPECT_EQ(values_of(q), (std::vector<float>{9, 18}));
 }
 
+TEST(OptimizerStep, GradientThatLiesInAParameterOfAnotherOptimizer) {
+  for (const bool p_first : {true, false}) {
+    const Array p = filled({1, 2}, {2}), q = filled({10, 20}, {2});
+    const auto of = [](const Array& parameter) {
+      return std::make_shared<Optimizer>("sgd", std::vector{parameter}, Optimizer::Settings{{"lr", 1}});
+    };
+    Graph graph(op_table());
+    const Value pv = graph.state(p), qv = graph.state(q), loss = ops::sum(pv * qv);
+    const Values slopes = gradients(loss, Values{pv, qv});
+    if (p_first) optimizer_step(graph, of(p), {slopes[0]});
+    optimizer_step(graph, of(q), {slopes[1]});
+    if (!p_first) optimizer_step(graph, of(p), {slopes[0]});
+    compile(graph, {})->run({}, {});
+    EXPECT_EQ(values_of(p), (std::vector<float>{-9, -18}));
+    EXPECT_EQ(values_of(q), (std::vector<float>{9, 18}));
+  }
+}
+
+TEST(OptimizerStep, MatricesAndVectorsOfOneRule) {
+  // Adafactor's first step is lr times the sign of the gradient where that has one size, for weights of rms 1.
+  const Array vector = filled({1, -1}, {2}), matrix = filled({1, -1, 1, 1}, {2, 2});
+  const auto optimizer = std::make_shared<Optimizer>("adafactor", std::vector{matrix, vector},
+                                                     Optimizer::Settings{{"lr", 0.5}});
+  EXPECT_EQ(optimizer->slots().size(), 3u);
+  for (const auto& slot : optimizer->slots()) {
+    const bool of_vector = slot.name == "variance";
+    EXPECT_EQ(static_cast<bool>(slot.arrays[0]), !of_vector) << slot.name;
+    EXPECT_EQ(static_cast<bool>(slot.arrays[1]), of_vector) << slot.name;
+  }
+  run_step(optimizer, {filled({3, 3, -3, 3}, {2, 2}), filled({-2, 2}, {2})});
+  const auto expect_near = [](const Array& array, const std::vector<float>& expected) {
+    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(values_of(array)[i], expected[i], 1e-6f);
+  };
+  expect_near(matrix, {0.5f, -1.5f, 1.5f, 0.5f});
+  expect_near(vector, {1.5f, -1.5f});
+  EXPECT_EQ(optimizer->step(), 1);
+}
+
 TEST(OptimizerStep, BothPrecisionsAndAllLayouts) {
   const Array image = filled({0, 0, 0, 0, 0, 0, 0, 0}, {2, 2, 1, 2}, Layout::channels_last);
   const Array exact(DType::float64, {2});

@@ -49,6 +49,25 @@ def test_modules_and_parameters_select() -> None:
     assert changed == {"1.bias", "2.weight", "2.bias"}
 
 
+@pytest.mark.parametrize("first", ["p", "q"])
+def test_gradients_that_lie_in_parameters_of_other_groups(first: str) -> None:
+    """The gradients of sum(p q) are q and p themselves: both are read before either group changes."""
+
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.p, self.q = nn.Parameter(np.array([1.0, 2.0])), nn.Parameter(np.array([10.0, 20.0]))
+
+        def forward(self, x: Any) -> Any:
+            return (self.p * self.q).sum() + 0.0 * x.sum()
+
+    model = Product()
+    step = rv.TrainStep(model, lambda loss, _: loss, optim.SGD(lr=1.0, groups=[optim.Group(first, lr=1.0)]))
+    step(np.zeros(1), np.zeros(1))
+    np.testing.assert_array_equal(model.p.data, [-9.0, -18.0])
+    np.testing.assert_array_equal(model.q.data, [9.0, 18.0])
+
+
 def test_no_decay_spares_what_has_fewer_than_two_axes() -> None:
     spared = run(optim.AdamW(lr=0.01, weight_decay=0.5, no_decay=True))
     assert_mixture(

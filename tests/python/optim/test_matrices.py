@@ -45,14 +45,31 @@ def test_muon(nesterov: bool, adjust: str | None) -> None:
         ahead = momentum * buffer + (1 - momentum) * g if nesterov else buffer
         w = w * (1 - lr * decay) - lr * ratio * orthogonal(ahead)
         np.testing.assert_allclose(weights(step)["matrix"], w, rtol=0, atol=1e-10)
-    # The others decay with lr, AdamW's with adam_lr.
-    free = new_step(optim.Muon(lr, 0.0, adam_lr=0.01, adam_betas=(0.8, 0.95)), "float64")
-    plain = new_step(optim.Adam(lr=0.01, betas=(0.8, 0.95)), "float64")
-    for slopes in gradients(60, "float64"):
-        apply(free, slopes)
-        apply(plain, slopes)
     for key in ("vector", "scalar"):
-        np.testing.assert_allclose(weights(free)[key], weights(plain)[key], rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(weights(step)[key], weights(adam)[key])
+
+
+def test_muons_numbers_change_without_compiling_and_by_group() -> None:
+    changed = {"ns_steps": 2, "nesterov": False, "ns_coefficients": (2.0, -1.5, 0.5), "eps": 0.1}
+    changed["adjust_lr_fn"] = "match_rms_adamw"
+    whole = new_step(optim.Muon(0.02, **changed), "float64")  # type: ignore[arg-type]
+    grouped = new_step(optim.Muon(0.02, groups=[optim.Group("matrix", **changed)]), "float64")
+    rule = optim.Muon(0.02)
+    later = new_step(rule, "float64")
+    for slopes in gradients(2, "float64"):
+        apply(whole, slopes)
+        apply(grouped, slopes)
+    np.testing.assert_array_equal(weights(grouped)["matrix"], weights(whole)["matrix"])
+    first, second = gradients(2, "float64")
+    apply(later, {key: np.zeros_like(slope) for key, slope in first.items()})
+    for name, value in changed.items():
+        setattr(rule, name, value)
+    apply(later, second)
+    fresh = new_step(optim.Muon(0.02, **changed), "float64")  # type: ignore[arg-type]
+    apply(fresh, {key: np.zeros_like(slope) for key, slope in first.items()})
+    apply(fresh, second)
+    np.testing.assert_array_equal(weights(later)["matrix"], weights(fresh)["matrix"])
+    assert len(later.programs()) == 1
 
 
 def test_muon_is_near_torchs_in_bfloat16() -> None:
@@ -128,6 +145,9 @@ def test_skipping(build: Any) -> None:
         (lambda: optim.Muon(adjust_lr_fn="more"), ValueError, "adjust_lr_fn must be 'original' or"),
         (lambda: optim.Adafactor(eps=1e-3), TypeError, "eps must be a pair"),  # type: ignore[arg-type]
         (lambda: optim.Adafactor(beta2_decay=0.5), ValueError, "beta2_decay must be at most 0"),
+        (lambda: setattr(optim.Muon(), "ns_a", 1.0), AttributeError, "Muon has no hyperparameter 'ns_a'"),
+        (lambda: setattr(optim.Muon(), "match_rms_adamw", True), AttributeError, "'match_rms_adamw'"),
+        (lambda: setattr(optim.Adafactor(), "machine_eps", True), AttributeError, "'machine_eps'"),
         (lambda: optim.Adafactor(d=0.0), ValueError, "d must be a finite number at least 1"),
         (lambda: optim.Muon(decay=0.5), TypeError, "unexpected keyword argument 'decay'"),  # type: ignore[call-arg]
     ],
