@@ -1,8 +1,8 @@
 // Muon's step of matrices: momentum, Newton and Schulz's iteration towards the nearest orthogonal matrix,
 // the move. A small matrix is one thread's from beginning to end; a large one is the whole team's.
 //
-// With the shorter side first, an iteration is A = x x^T, P = a + b A + c A^2, x = P x; with the longer first
-// A = x^T x, x = x P. A and P are symmetric: of their products only the blocks on and above the diagonal are
+// With the shorter side first, an iteration is A = x x^T, P = a + b A + c A^2, x = P x; else A = x^T x,
+// x = x P. A and P are symmetric: of their products only the blocks on and above the diagonal are
 // computed, and mirrored.
 #include "kernels/gemm_blocked.h"
 #include "kernels/optimizer_clipping.h"
@@ -196,7 +196,7 @@ class Orthogonalization {
 
   void iterate() {
     const std::int64_t rows = shape_.rows, columns = shape_.columns, side = side_of(shape_);
-    const bool wide = rows <= columns;
+    const bool wide = rows < columns;  // x^T x reads its right operand in place
     T *const x = memory_.x, *const gram = memory_.gram, *const polynomial = memory_.polynomial;
     const MatrixA<T> left{x, columns, 1}, left_transposed{x, 1, columns};
     const MatrixB<T> right{x, columns, 1}, right_transposed{x, 1, columns};

@@ -23,5 +23,6 @@ def new_axes(what: str, **labels: Any) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     axes.set(**labels)
+    axes.title.set(wrap=True, fontsize="medium")
     axes.grid(alpha=0.3)
     return figure, axes
