@@ -299,11 +299,12 @@ class Multiplication {
             MicroArgs<T> first = args;
             first.b = b_.at(run.begin, j);
             first.b_step = b_.step();
+            first.b_rows = depth_.end - run.begin;
             first.c_rows = c_rows;
             look_ahead(first, packed, 0);
             block_of_a.multiply_and_pack_b(first, packed, first_panel);
             i += micro_rows;
-            next_b = b_.at(run.begin, j + width);
+            if (j + width < columns_.end) next_b = b_.at(run.begin, j + width);
             next_b_step = b_.step();
           }
         }

@@ -48,6 +48,7 @@ struct MicroArgs {
 
   const T* b;  // element (p, j) is b[p * b_step + j]; whole vectors are read
   std::int64_t b_step;
+  std::int64_t b_rows = 0;  // Packs::b: how many there are from b on, of which `depth` are multiplied
   // What will be read soon, from memory to L2: two cache lines a p. Addresses that exist, as a search for the
   // page of others takes long.
   const T* ahead[2];
@@ -59,22 +60,38 @@ struct MicroArgs {
   bool accumulate;      // add to what C holds
 };
 
-// How far ahead rows of B are asked for that are read in place: far apart, the hardware does not foresee
-// them. Into L2, as rows at a power of two from each other meet in a few lines of L1.
-inline constexpr std::int64_t rows_ahead = 64;
+// Asks for the rows of B that are read in place, far ahead: far apart, the hardware does not foresee them.
+// Into L2, as rows at a power of two from each other meet in a few lines of L1. Never beyond the last row:
+// what lies there may be another thread's, which would have to fetch it back when it writes.
+template <class T>
+class RowsAhead {
+ public:
+  RAVINE_INLINE explicit RowsAhead(const MicroArgs<T>& args)
+      : at_(args.b + (args.b_rows <= distance ? 0 : distance) * args.b_step),
+        step_(args.b_step),
+        left_(args.b_rows - 1 - distance) {}
+  template <int vectors>
+  RAVINE_INLINE void ask() {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) __builtin_prefetch(at_ + v * lanes<T>, 0, 2);
+    at_ += left_ > 0 ? step_ : 0;
+    --left_;
+  }
+
+ private:
+  static constexpr std::int64_t distance = 64;
+  const T* at_;
+  std::int64_t step_, left_;
+};
 
 // sums[i][v] += the products of one p.
 template <class T, Packs packs, int rows, int vectors, class Element>
-RAVINE_INLINE void multiply_add_row(Vec<T> (&sums)[rows][vectors], const T* b, std::int64_t b_step,
-                                    Element a_element, T* packed) {
+RAVINE_INLINE void multiply_add_row(Vec<T> (&sums)[rows][vectors], const T* b, Element a_element, T* packed) {
   Vec<T> b_row[vectors];
 #pragma GCC unroll 4
   for (int v = 0; v < vectors; ++v) {
     b_row[v] = load(b + v * lanes<T>);
-    if constexpr (packs == Packs::b) {
-      store(packed + v * lanes<T>, b_row[v]);
-      __builtin_prefetch(b + rows_ahead * b_step + v * lanes<T>, 0, 2);
-    }
+    if constexpr (packs == Packs::b) store(packed + v * lanes<T>, b_row[v]);
   }
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) {
@@ -104,6 +121,7 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
   constexpr std::int64_t packed_step = packs == Packs::a   ? panel_rows
                                        : packs == Packs::b ? panel_columns<T>
                                                            : 0;
+  RowsAhead<T> rows_ahead(args);
   if constexpr (layout == ALayout::adjacent) {
     const T* a = args.a;
     const std::int64_t a_step = args.a_step;
@@ -117,9 +135,10 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
         ahead += ahead_step;
         also_ahead += ahead_step;
       }
+      if constexpr (packs == Packs::b) rows_ahead.template ask<vectors>();
       if constexpr (packs == Packs::a) std::memcpy(packed, a, rows * sizeof(T));
       multiply_add_row<T, packs>(
-          sums, b, b_step, [a](int i) RAVINE_INLINE_LAMBDA { return a[i]; }, packed);
+          sums, b, [a](int i) RAVINE_INLINE_LAMBDA { return a[i]; }, packed);
     }
   } else {
     for (std::int64_t run = 0; run < args.runs; ++run) {
@@ -128,12 +147,13 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
       for (int i = 0; i < rows; ++i) a[i] = args.a_rows[run * panel_rows + i];
       const std::int64_t depth = args.run_depths[run];
       for (std::int64_t p = 0; p < depth; ++p, b += b_step, packed += packed_step) {
+        if constexpr (packs == Packs::b) rows_ahead.template ask<vectors>();
         if constexpr (packs == Packs::a) {
 #pragma GCC unroll 8
           for (int i = 0; i < rows; ++i) std::memcpy(packed + i, a[i] + p, sizeof(T));
         }
         multiply_add_row<T, packs>(
-            sums, b, b_step, [&a, p](int i) RAVINE_INLINE_LAMBDA { return a[i][p]; }, packed);
+            sums, b, [&a, p](int i) RAVINE_INLINE_LAMBDA { return a[i][p]; }, packed);
       }
     }
   }
