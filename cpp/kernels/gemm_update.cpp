@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t tile_rows = 48;
 static_assert(tile_rows % micro_rows == 0);
 template <class T>
-constexpr std::int64_t tile_columns = 3072 / sizeof(T);
+constexpr std::int64_t tile_columns = 4096 / sizeof(T);
 template <class T>
 constexpr std::size_t operand_bytes = (a_capacity<T> + b_capacity<T>)*sizeof(T);
 static_assert(operand_bytes<float> + tile_rows * tile_columns<float> * sizeof(float) <=
@@ -65,22 +65,24 @@ void gemm_update(const GemmUpdateArgs& args, const Team& team) {
   const MatrixB<T> b{static_cast<const T*>(product.b.data), product.b.row_stride, product.b.column_stride};
   T* const gradient = reinterpret_cast<T*>(team.scratch + operand_bytes<T>);
 
-  const std::int64_t tiles_down = divide_up(product.m, tile_rows);
-  const std::int64_t tiles_across = divide_up(product.n, tile_columns<T>);
-  const Pieces mine = pieces_of(tiles_down * tiles_across, team);
-  for (std::int64_t tile = mine.begin; tile < mine.end; ++tile) {
-    const std::int64_t first_row = tile / tiles_across * tile_rows;
-    const Range rows{first_row, smaller(first_row + tile_rows, product.m)};
-    const Range columns = share_of(product.n, panel_columns<T>, static_cast<int>(tile % tiles_across),
-                                   static_cast<int>(tiles_across));
-    TileOfC<T> c(gradient, args, rows, columns);
-    multiply<T>(a, b, c, rows, columns, Range{0, product.k}, false, team.scratch);
-    // Whole rows lie behind one another in the parameter too.
-    const std::int64_t runs = columns.size() == product.n ? 1 : rows.size();
-    const std::int64_t count = rows.size() * columns.size() / runs;
-    for (std::int64_t run = 0; run < runs; ++run) {
-      args.update(*args.step, args.segment, gradient + run * count,
-                  (rows.begin + run) * product.n + columns.begin, count);
+  // A thread updates the part of the weight that it reads when the weight is multiplied: no other cache holds
+  // it.
+  const Share mine = share<T>(1, product.m, product.n, team);
+  const std::int64_t height = equal_parts(mine.rows.size(), tile_rows, micro_rows);
+  const std::int64_t width = equal_parts(mine.columns.size(), tile_columns<T>, panel_columns<T>);
+  for (std::int64_t i = mine.rows.begin; i < mine.rows.end; i += height) {
+    const Range rows{i, smaller(i + height, mine.rows.end)};
+    for (std::int64_t j = mine.columns.begin; j < mine.columns.end; j += width) {
+      const Range columns{j, smaller(j + width, mine.columns.end)};
+      multiply<T>(a, b, TileOfC<T>(gradient, args, rows, columns), rows, columns, Range{0, product.k}, false,
+                  team.scratch);
+      // Whole rows lie behind one another in the parameter too.
+      const std::int64_t runs = columns.size() == product.n ? 1 : rows.size();
+      const std::int64_t count = rows.size() * columns.size() / runs;
+      for (std::int64_t run = 0; run < runs; ++run) {
+        args.update(*args.step, args.segment, gradient + run * count,
+                    (rows.begin + run) * product.n + columns.begin, count);
+      }
     }
   }
 }

@@ -170,12 +170,17 @@ bool reads_state(Value value) {
   return value.node->op->kind == OpKind::state;
 }
 
+// Where the rule can have the gradient piece by piece. From 2^18 numbers on that spares the gradient the way
+// through memory; with a short sum, by far less work, the way to another core's cache, as a rule alone
+// divides its numbers in other parts than a product. (784 x 128, 32 rows, two cores far from each other: 54
+// us a step instead of 72; with 128 rows 3 % slower.) In one call many small parameters cost less than in
+// calls of their own.
 bool can_update(const Node& node) {
-  // Below this the gradient stays in cache anyway, and one call that updates many parameters costs less than
-  // many.
-  constexpr std::int64_t min_elements = std::int64_t{1} << 18;
-  return node.outputs[0].shape.rank() == 2 && numel(node.outputs[0].shape) >= min_elements &&
-         !reads_state(node.inputs[0]) && !reads_state(node.inputs[1]);
+  constexpr std::int64_t large = std::int64_t{1} << 18, small = std::int64_t{1} << 13, short_sum = 64;
+  const std::int64_t elements = numel(node.outputs[0].shape), depth = node.inputs[0].shape().back();
+  return node.outputs[0].shape.rank() == 2 &&
+         (elements >= large || (elements >= small && depth <= short_sum)) && !reads_state(node.inputs[0]) &&
+         !reads_state(node.inputs[1]);
 }
 
 void lower_update(Lowering& lowering, const Node& node, const ParameterUpdate& update) {

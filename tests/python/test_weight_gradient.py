@@ -49,6 +49,28 @@ def test_as_the_update_after_the_gradient(new) -> None:
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize(("batch", "inside"), [(32, True), (128, False)])
+def test_a_weight_that_fits_the_cache_where_the_sums_are_short(batch: int, inside: bool) -> None:
+    def trained_on(threads: int, **options: float) -> tuple[np.ndarray, str]:
+        rv.seed(1)
+        model = nn.Linear(200, 60)
+        step = rv.TrainStep(model, nn.MSELoss(), optim.SGD(lr=0.1, momentum=0.9, **options))
+        generator = np.random.default_rng(0)
+        with rv.threads(threads):
+            for _ in range(3):
+                step(
+                    generator.normal(size=(batch, 200)).astype(np.float32),
+                    generator.normal(size=(batch, 60)).astype(np.float32),
+                )
+        return np.array(model.weight), step.programs()[0].describe()
+
+    weight, program = trained_on(1)
+    assert ("gemm_update" in program) == inside
+    for threads in (2, 3, 5):
+        assert trained_on(threads)[0].tobytes() == weight.tobytes()
+    np.testing.assert_allclose(weight, trained_on(2, clip_global_norm=1e6)[0], rtol=2e-5, atol=2e-6)
+
+
 def test_same_bits_for_any_number_of_threads() -> None:
     expected, program = trained(optim.Adam(lr=1e-3), threads=1)
     assert "gemm_update" in program
