@@ -33,26 +33,37 @@ struct Place {
   std::int64_t end_;
 };
 
-// visit(s, its place, offset, count, number of the part) for the parts of this thread.
+// visit(s, its place, from, to) for what this thread has of the segments, from and to being places in the
+// row; the row is dealt out in units of `unit` elements.
 template <class Args, class Visit>
-RAVINE_INLINE void for_each_part(const Args& args, const Team& team, Visit visit) {
+RAVINE_INLINE void for_each_segment(const Args& args, const Team& team, std::int64_t unit, Visit visit) {
   std::int64_t total = 0;
   for (std::int64_t s = 0; s < args.n_segments; ++s)
     total += ceil_div(args.segments[s].size, granule) * granule;
   if (total == 0) return;
-  const Pieces mine = pieces_of(ceil_div(total, piece), team);
+  const Pieces mine = pieces_of(ceil_div(total, unit), team);
   Place place = Place::first(args.segments[0]);
   for (std::int64_t s = 0; s < args.n_segments; ++s) {
     const ParameterSegment& segment = args.segments[s];
     if (s > 0) place = place.next(segment);
-    const std::int64_t end = smaller(place.start + segment.size, mine.end * piece);
-    std::int64_t from = larger(place.start, mine.begin * piece);
-    while (from < end) {
-      const std::int64_t to = smaller(end, (from / piece + 1) * piece);
-      visit(s, place, from - place.start, to - from, place.first_part + from / piece - place.start / piece);
-      from = to;
-    }
+    const std::int64_t from = larger(place.start, mine.begin * unit);
+    const std::int64_t to = smaller(place.start + segment.size, mine.end * unit);
+    if (from < to) visit(s, place, from, to);
   }
+}
+
+// visit(s, its place, offset, count, number of the part) for the parts of this thread.
+template <class Args, class Visit>
+RAVINE_INLINE void for_each_part(const Args& args, const Team& team, Visit visit) {
+  for_each_segment(args, team, piece,
+                   [&](std::int64_t s, const Place& place, std::int64_t from, std::int64_t end) {
+                     while (from < end) {
+                       const std::int64_t to = smaller(end, (from / piece + 1) * piece);
+                       visit(s, place, from - place.start, to - from,
+                             place.first_part + from / piece - place.start / piece);
+                       from = to;
+                     }
+                   });
 }
 
 template <class T>
@@ -127,11 +138,13 @@ void optimizer_step(const OptimizerArgs& args, const Team& team) {
   if (clipping.skips()) return;
   const auto [update, measure] = args.functions;
   if (measure == nullptr) {
-    for_each_part(args, team,
-                  [&](std::int64_t s, const Place&, std::int64_t offset, std::int64_t count, std::int64_t) {
-                    const ParameterSegment& segment = args.segments[s];
-                    update(clipping.step_of(s), segment, gradient_at<T>(segment, offset), offset, count);
-                  });
+    // Without sums the row can be cut anywhere: as evenly as whole vectors allow.
+    for_each_segment(
+        args, team, granule, [&](std::int64_t s, const Place& place, std::int64_t from, std::int64_t to) {
+          const ParameterSegment& segment = args.segments[s];
+          const std::int64_t offset = from - place.start;
+          update(clipping.step_of(s), segment, gradient_at<T>(segment, offset), offset, to - from);
+        });
     return;
   }
 
