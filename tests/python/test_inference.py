@@ -229,6 +229,9 @@ def test_pools_that_a_convolution_cannot_compute_stay() -> None:
         model = nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), pool).eval()
         model(x)
         assert "max_pool2d" in describe(model) and "pooled by" not in describe(model)
+    beyond = nn.Sequential(nn.Conv2d(8, 16, 3), nn.MaxPool2d(2, ceil_mode=True)).eval()
+    y = beyond(x[:, :, 1:])  # 9 rows
+    assert y.shape == (2, 16, 5, 5) and "max_pool2d" in describe(beyond)
     strided = nn.Sequential(nn.Conv2d(8, 16, 3, stride=2), nn.MaxPool2d(2)).eval()
     strided(x)
     assert "max_pool2d" in describe(strided)
