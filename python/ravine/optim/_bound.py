@@ -362,7 +362,9 @@ class BoundOptimizer:
         for part in self._parts:
             slots = part.core.slots
             for i, (name, parameter) in enumerate(part.members):
-                own = {slot: arrays[i].numpy() for slot, arrays in slots.items() if arrays[i] is not None}
+                own = {
+                    slot: array.numpy() for slot, arrays in slots.items() if (array := arrays[i]) is not None
+                }
                 data = parameter.data
                 result[name] = np.array(part.average(own, data), data.dtype) if part.core.step else data
         return result
