@@ -1,6 +1,8 @@
 // Pooling of NHWC images, float32, beside a plain loop over as much memory: an image of stride * stride
-// arrays of the output's size, and indices of two. Rows say threads, batch, image size, channels, kernel,
-// stride; padding keeps size / stride.
+// arrays of the output's size; maxima with offsets of a byte, as programs keep them. Rows say threads, batch,
+// image size, channels, kernel, stride; padding keeps size / stride.
+#include <vector>
+
 #include "kernel_bench.h"
 
 namespace ravine::bench {
@@ -12,7 +14,8 @@ struct Problem {
   PoolShape shape;
   int threads;
   std::int64_t outputs;
-  Memory input, output, indices;
+  Memory input, output;
+  std::vector<std::uint8_t> offsets;
 
   explicit Problem(const benchmark::State& state) : threads(static_cast<int>(state.range(0))) {
     shape.batch = state.range(1);
@@ -26,9 +29,13 @@ struct Problem {
     outputs = shape.batch * shape.out_height * shape.out_width * shape.channels;
     input = numbers(shape.batch * shape.height * shape.width * shape.channels);
     output = numbers(outputs);
-    indices = numbers(2 * outputs);
+    offsets.resize(static_cast<std::size_t>(outputs));
   }
-  std::int64_t* index() const { return reinterpret_cast<std::int64_t*>(indices.get()); }
+  MaxPoolArgs forward() {
+    MaxPoolArgs args{shape, input.get(), output.get()};
+    args.offsets = offsets.data();
+    return args;
+  }
   // Inputs per output, as many streams.
   int share() const { return static_cast<int>(shape.stride_h * shape.stride_w); }
   Streams streams(int reads, int writes) const {
@@ -37,18 +44,18 @@ struct Problem {
 };
 
 void max_pool(benchmark::State& state) {
-  const Problem p(state);
-  const MaxPoolArgs args{p.shape, p.input.get(), p.output.get(), p.index()};
-  time_kernel(state, active_kernels().float32.max_pool, args, p.threads, p.streams(p.share(), 3));
+  Problem p(state);
+  time_kernel(state, active_kernels().float32.max_pool, p.forward(), p.threads, p.streams(p.share(), 1));
 }
 void max_pool_grad(benchmark::State& state) {
-  const Problem p(state);
+  Problem p(state);
   const auto& k = active_kernels().float32;
-  const MaxPoolArgs forward{p.shape, p.input.get(), p.output.get(), p.index()};
   const Team alone{};
-  k.max_pool(forward, alone);  // indices that exist
-  const MaxPoolGradArgs args{p.shape, p.output.get(), p.index(), p.input.get()};
-  time_kernel(state, k.max_pool_grad, args, p.threads, p.streams(3, p.share()));
+  k.max_pool(p.forward(), alone);  // offsets that exist
+  MaxPoolGradArgs args{p.shape, p.output.get()};
+  args.grad_input = p.input.get();
+  args.offsets = p.offsets.data();
+  time_kernel(state, k.max_pool_grad, args, p.threads, p.streams(1, p.share()));
 }
 void avg_pool(benchmark::State& state) {
   const Problem p(state);

@@ -36,7 +36,7 @@ class ProgramCompiler {
       unit_ = merge_common_subexpressions(fix_filters(unit_, kernels_));
       unit_ = keep_derived(unit_, kernels_, program_->derived_);
     }
-    unit_ = fuse(normalize_in_pools(pool_in_products(unit_, kernels_)));
+    unit_ = fuse(tell_maxima_by_offsets(normalize_in_pools(pool_in_products(unit_, kernels_))));
   }
 
   std::unique_ptr<Program> finish() {

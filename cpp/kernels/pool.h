@@ -16,15 +16,20 @@ struct PoolShape {
   bool adaptive = false;
 };
 
+// A maximum is the first of equals, and a NaN wins. It is told by its index in the image, h * width + w, or
+// by its offset in the window, kernel_w * row + column of the window's own grid; for windows of at most
+// max_window_offsets numbers. [N, out_h, out_w, C], one of the two or none.
+inline constexpr std::int64_t max_window_offsets = 255;
+
 struct MaxPoolArgs {
   PoolShape shape;
   const void* input = nullptr;
   void* output = nullptr;
-  std::int64_t* indices =
-      nullptr;  // [N, out_h, out_w, C]: h * width + w of the maximum (first of equals; a NaN wins); or null
+  std::int64_t* indices = nullptr;
   // [channels] both or null: the images are relu(input scale + shift), as BatchNorm and ReLU make them.
   const void* scale = nullptr;
   const void* shift = nullptr;
+  std::uint8_t* offsets = nullptr;
 };
 
 // grad_input = sum over windows whose maximum lies there; overlapping windows add in a fixed order.
@@ -33,6 +38,7 @@ struct MaxPoolGradArgs {
   const void* grad_output = nullptr;
   const std::int64_t* indices = nullptr;
   void* grad_input = nullptr;
+  const std::uint8_t* offsets = nullptr;
 };
 
 struct AvgPoolArgs {

@@ -57,15 +57,21 @@ void check_windows_meet_image(const Node& node, const Window& window, std::int64
 
 void infer_maxima(Node& node) {
   expect_floating(node, 0);
-  node.attrs.check_known(node.op->name, {"kernel_size", "stride", "padding", "dilation", "ceil_mode"});
+  node.attrs.check_known(node.op->name,
+                         {"kernel_size", "stride", "padding", "dilation", "ceil_mode", "offsets"});
   const Shape& images = node.input_shape(0);
   const Shape outputs = infer_windows(node, images, /*with_dilation=*/true);
   const Windows windows = windows_of(node, kernel_of(node));
   check_windows_meet_image(node, windows.h, images[2]);
   check_windows_meet_image(node, windows.w, images[3]);
-  node.outputs = {{node.input_dtype(0), outputs}, {DType::int64, outputs}};
+  const bool offsets = node.attrs.flag("offsets", false);
+  const Dims kernel = kernel_of(node);
+  check<ValueError>(!offsets || kernel[0] * kernel[1] <= kernels::max_window_offsets, node.op->name,
+                    ": offsets of a window of ", kernel, " do not fit a byte");
+  node.outputs = {{node.input_dtype(0), outputs}, {offsets ? DType::uint8 : DType::int64, outputs}};
 }
 
+// images -> maxima, and where they were: their indices in the image, int64; or offsets in the window, uint8.
 void infer_max_pool(Node& node) {
   expect_inputs(node, 1);
   infer_maxima(node);
@@ -96,7 +102,7 @@ void infer_max_pool_grad(Node& node) {
   const Shape images = node.attrs.dims("input_shape");
   const Shape outputs = infer_windows(node, images, /*with_dilation=*/true);
   expect_gradient(node, outputs);
-  const TensorType indices{DType::int64, outputs};
+  const TensorType indices{DType::int64, outputs};  // or offsets, once a pass has made them so
   check<ValueError>(node.input_type(1) == indices, node.op->name, ": the indices are ",
                     to_string(node.input_type(1)), ", expected ", to_string(indices));
   node.outputs = {{node.input_dtype(0), images}};
@@ -231,13 +237,14 @@ kernels::PoolShape pool_shape(const Node& node, const Shape& images, const Shape
 }
 
 template <class Args>
-void describe(Call<Args>& call, const Shape& images, const Shape& outputs, DType dtype) {
+void describe(Call<Args>& call, const Shape& images, const Shape& outputs, DType dtype,
+              const char* more = "") {
   const kernels::PoolShape& shape = call.args.shape;
   std::string text = str(images, " -> ", outputs);
   if (!shape.adaptive)
     text += str(", kernel ", Dims{shape.kernel_h, shape.kernel_w}, ", stride ",
                 Dims{shape.stride_h, shape.stride_w});
-  call.describe(text);
+  call.describe(text + more);
   const double taps = shape.adaptive ? static_cast<double>(numel(images))
                                      : static_cast<double>(numel(outputs) * shape.kernel_h * shape.kernel_w);
   call.cost(taps, static_cast<double>(numel(images) + numel(outputs)) * static_cast<double>(size_of(dtype)));
@@ -260,8 +267,10 @@ void lower_max_pool(Lowering& lowering, const Node& node) {
     call.read(call.args.shift, shift);
   }
   call.write(call.args.output, outputs);
-  call.write(call.args.indices, indices);
-  describe(call, images.shape, outputs.shape, images.dtype);
+  if (indices.dtype == DType::uint8) call.write(call.args.offsets, indices);
+  else call.write(call.args.indices, indices);
+  describe(call, images.shape, outputs.shape, images.dtype,
+           indices.dtype == DType::uint8 ? ", index 1 B" : "");
 }
 
 void lower_max_pool_grad(Lowering& lowering, const Node& node) {
@@ -271,7 +280,8 @@ void lower_max_pool_grad(Lowering& lowering, const Node& node) {
   auto call = lowering.call("max_pool2d_grad", lowering.floats(node).max_pool_grad);
   call.args.shape = pool_shape(node, images.shape, dy.shape);
   call.read(call.args.grad_output, dy);
-  call.read(call.args.indices, indices);
+  if (indices.dtype == DType::uint8) call.read(call.args.offsets, indices);
+  else call.read(call.args.indices, indices);
   call.write(call.args.grad_input, images);
   describe(call, images.shape, dy.shape, dy.dtype);
 }

@@ -1,11 +1,13 @@
 // Max-pooling joins its neighbours. In training it takes BatchNorm's last step and its ReLU in, where nothing
 // else reads what they make: the images are read once, and neither the normalised nor the rectified ones are
-// written. Where nobody asks which pixels were the largest, a convolution pools its own outputs.
+// written. Where nobody asks which pixels were the largest, a convolution pools its own outputs; where the
+// gradient alone does, a byte tells it.
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "graph/passes/rewrite.h"
+#include "kernels/pool.h"
 
 namespace ravine {
 namespace {
@@ -84,6 +86,28 @@ Unit pool_in_products(const Unit& unit, const kernels::KernelTable& kernels) {
         }
         return {pooled[0], Value{}};
       }));
+}
+
+Unit tell_maxima_by_offsets(const Unit& unit) {
+  const auto is_max_pool = [](const Node& node) {
+    const std::string_view name(node.op->name);
+    return name == "max_pool2d" || name == "normalized_max_pool2d";
+  };
+  std::vector<bool> indices_read(unit.graph->nodes().size(), false);  // by others than the gradient
+  for (const Node* node : live_nodes(*unit.graph, unit.outputs))
+    for (const Value& input : node->inputs)
+      if (input.index == 1 && std::string_view(node->op->name) != "max_pool2d_grad")
+        indices_read[input.node->id] = true;
+  for (const Value& output : unit.outputs)
+    if (output.index == 1) indices_read[output.node->id] = true;
+  return rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
+    if (!is_max_pool(node) || indices_read[node.id]) return {};
+    const Dims kernel = node.attrs.dims("kernel_size");
+    if (kernel[0] * kernel[1] > kernels::max_window_offsets) return {};
+    Attrs attrs = node.attrs;
+    attrs.set("offsets", true);
+    return to.apply(*node.op, inputs, std::move(attrs));
+  });
 }
 
 Unit normalize_in_pools(const Unit& unit) {

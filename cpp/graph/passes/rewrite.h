@@ -43,11 +43,14 @@ bool has_compounds(const Unit& unit);
 Unit fix_filters(const Unit& unit, const kernels::KernelTable& kernels);
 Unit keep_derived(const Unit& unit, const kernels::KernelTable& kernels,
                   std::vector<std::shared_ptr<Derived>>& kept);
-// Max-pooling behind a convolution, a sum with numbers of its channels and ReLU goes before the latter two and
-// into the convolution.
+// Max-pooling behind a convolution, a sum with numbers of its channels and ReLU goes before the latter two
+// and into the convolution.
 Unit pool_in_products(const Unit& unit, const kernels::KernelTable& kernels);
 // Max-pooling of what BatchNorm and ReLU make becomes one operation.
 Unit normalize_in_pools(const Unit& unit);
+// Max-pooling keeps offsets of a byte in the windows, not indices of eight, where its gradient alone reads
+// them.
+Unit tell_maxima_by_offsets(const Unit& unit);
 // Elementwise nodes become fused nodes, or epilogues of the operation before them.
 Unit fuse(const Unit& unit);
 

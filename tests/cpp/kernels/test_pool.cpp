@@ -136,12 +136,16 @@ void check_max_pool(const PoolShape& s, const Buffer<T>& x) {
       winner = input;
   });
   const Buffer<T> dy = random_buffer<T>(outputs, 2);
-  Doubles maxima, indices, dx(static_cast<std::size_t>(inputs));
+  Doubles maxima, indices, offsets, dx(static_cast<std::size_t>(inputs));
   for (std::int64_t output = 0; output < outputs; ++output) {
     const std::int64_t winner = winners[static_cast<std::size_t>(output)];
     maxima.push_back(static_cast<double>(x[winner]));
     indices.push_back(static_cast<double>(winner / s.channels % (s.height * s.width)));
     dx[static_cast<std::size_t>(winner)] += static_cast<double>(dy[output]);
+    const std::int64_t pixel = output / s.channels, place = winner / s.channels % (s.height * s.width);
+    const std::int64_t row = place / s.width + s.pad_h - pixel / s.out_width % s.out_height * s.stride_h;
+    const std::int64_t column = place % s.width + s.pad_w - pixel % s.out_width * s.stride_w;
+    offsets.push_back(static_cast<double>(row / s.dilation_h * s.kernel_w + column / s.dilation_w));
   }
   on_every_isa([&](const KernelTable& table) {
     const FloatKernels& kernels = table.of(dtype_of<T>);
@@ -160,6 +164,18 @@ void check_max_pool(const PoolShape& s, const Buffer<T>& x) {
                   MaxPoolGradArgs{s, dy.data(), where.data(), grad_input.data()}, {grad_input.memory()});
     const double tolerance = sizeof(T) == 4 ? 1e-6 : 1e-15;
     expect_close(grad_input, dx, tolerance, tolerance, "gradient");
+    Buffer<std::uint8_t> offset(outputs);
+    Buffer<T> by_offset(inputs);
+    MaxPoolArgs args{s, x.data(), y_alone.data()};
+    args.offsets = offset.data();
+    run_same_bits(table, kernels.max_pool, args, {y_alone.memory(), offset.memory()});
+    expect_close(y_alone, maxima, 0, 0, "maximum beside its offset");
+    expect_close(offset, offsets, 0, 0, "offset");
+    MaxPoolGradArgs grad{s, dy.data()};
+    grad.grad_input = by_offset.data();
+    grad.offsets = offset.data();
+    run_same_bits(table, kernels.max_pool_grad, grad, {by_offset.memory()});
+    expect_close(by_offset, Doubles(grad_input.begin(), grad_input.end()), 0, 0, "gradient by offsets");
   });
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helper import Case, case, check, distinct, normal
+from helper import Case, case, check, distinct, normal, record
 
 import ravine as rv
 from ravine import _core, ops
@@ -164,6 +164,27 @@ def test_the_first_of_equal_maxima_has_the_gradient() -> None:
     total = graph.apply("sum", [y], {"axes": ()})[0]
     (gradient,) = _core.Program(graph, graph.gradients(total, [x])).run([np.ones((1, 1, 2, 2), "float32")])
     np.testing.assert_array_equal(gradient[0, 0], [[1, 0], [0, 0]])
+
+
+def gradients_program(function, *arrays):
+    graph, inputs, outputs = record(function, arrays)
+    total = graph.apply("sum", [outputs[0]], {"axes": ()})[0]
+    return _core.Program(graph, [*outputs, *graph.gradients(total, inputs)])
+
+
+def test_gradients_alone_keep_offsets_of_a_byte() -> None:
+    x = distinct(4, 16, 8, 8)
+    without = gradients_program(lambda x: ops.max_pool2d(x, 2), x)
+    with_indices = gradients_program(lambda x: ops.max_pool2d(x, 2, return_indices=True), x)
+    large = gradients_program(lambda x: ops.max_pool2d(x, 8), x)
+    assert "index 1 B" in without.describe()
+    assert "index 1 B" not in with_indices.describe()
+    assert "index 1 B" in large.describe()
+    assert (
+        "index 1 B"
+        not in gradients_program(lambda x: ops.max_pool2d(x, 16), distinct(1, 1, 16, 16)).describe()
+    )
+    np.testing.assert_array_equal(without.run([x])[1], with_indices.run([x])[2])
 
 
 def test_a_nan_is_the_maximum() -> None:
