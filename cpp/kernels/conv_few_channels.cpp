@@ -272,9 +272,8 @@ void few_channels_forward(const ConvForwardArgs& args, const Team& team) {
   transpose_filter(s, plan, static_cast<const T*>(args.filter), filter);
   SumEpilogue<T> sum;
   // Pooling leaves a quarter to add to.
-  const bool biased = pool == 1 && args.epilogue != nullptr &&
-                      is_sum(*args.epilogue, s.out_channels, sum) && sum.output == args.output &&
-                      sum.whole == nullptr;
+  const bool biased = pool == 1 && args.epilogue != nullptr && is_sum(*args.epilogue, s.out_channels, sum) &&
+                      sum.output == args.output && sum.whole == nullptr;
 
   const std::int64_t vectors = plan.padded_out_channels / n_lanes;
   const std::int64_t panel = divide_up(vectors, divide_up(vectors, tile_vectors));

@@ -9,8 +9,8 @@ namespace ravine::kernels::RAVINE_ISA {
 
 inline constexpr std::int64_t max_dot_rows = 8;
 
-// Lane i: the sum of v[i]'s lanes, added in pairs. Of fewer vectors than lanes, n, a power of two, lanes i + n,
-// i + 2 n, ... have parts of it.
+// Lane i: the sum of v[i]'s lanes, added in pairs. Of fewer vectors than lanes, n, a power of two, lanes i +
+// n, i + 2 n, ... have parts of it.
 template <class T, int n>
 RAVINE_INLINE Vec<T> sum_each(Vec<T> (&v)[n]) {
 #pragma GCC unroll 8

@@ -176,10 +176,11 @@ TEST(OptimizerStep, GradientThatLiesInAParameterOfAnotherOptimizer) {
 }
 
 TEST(OptimizerStep, MatricesAndVectorsOfOneRule) {
-  // Adafactor's first step is lr times the sign of the gradient where that has one size, for weights of rms 1.
+  // Adafactor's first step is lr times the sign of the gradient where that has one size, for weights of
+  // rms 1.
   const Array vector = filled({1, -1}, {2}), matrix = filled({1, -1, 1, 1}, {2, 2});
-  const auto optimizer = std::make_shared<Optimizer>("adafactor", std::vector{matrix, vector},
-                                                     Optimizer::Settings{{"lr", 0.5}});
+  const auto optimizer =
+      std::make_shared<Optimizer>("adafactor", std::vector{matrix, vector}, Optimizer::Settings{{"lr", 0.5}});
   EXPECT_EQ(optimizer->slots().size(), 3u);
   for (const auto& slot : optimizer->slots()) {
     const bool of_vector = slot.name == "variance";
