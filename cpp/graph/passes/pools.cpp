@@ -65,8 +65,8 @@ Unit pool_in_products(const Unit& unit, const kernels::KernelTable& kernels) {
       rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
         if (std::string_view(node.op->name) != "max_pool2d" || indices_read[node.id]) return {};
         const std::int64_t size = window_size(node);
-        std::vector<std::pair<const Node*, std::size_t>>
-            steps;  // of the new graph, and their inputs from before
+        // Of the new graph, and their inputs from before.
+        std::vector<std::pair<const Node*, std::size_t>> steps;
         const Node* before = node.inputs[0].node;
         const Node* copy = inputs[0].node;
         for (int i; uses[before->id] == 1 && (i = ordered_input(*before)) >= 0;) {
