@@ -22,14 +22,17 @@ void conv_forward(const ConvForwardArgs& args, const Team& team) {
   const std::int64_t positions = s.batch * s.out_height * s.out_width;
   const std::int64_t patch_size = s.kernel_h * s.kernel_w * channels;
   const bool pointwise = is_pointwise(s);
+  const bool streams = s.groups == 1 && args.epilogue == nullptr &&
+                       should_stream(static_cast<const T*>(args.output), positions, out_channels, team);
 
   const Share mine = share<T>(s.groups, positions, out_channels, team);
   for (std::int64_t group = mine.products.begin; group < mine.products.end; ++group) {
     const T* const input = static_cast<const T*>(args.input) + group * channels;
     const MatrixB<T> filter{static_cast<const T*>(args.filter) + group * out_channels * patch_size, 1,
                             patch_size};
-    const MatrixC<T> output{static_cast<T*>(args.output) + group * out_channels, s.out_channels,
-                            args.epilogue, 0, group * out_channels};
+    MatrixC<T> output{static_cast<T*>(args.output) + group * out_channels, s.out_channels, args.epilogue, 0,
+                      group * out_channels};
+    output.streams = streams;
     const auto run = [&](const auto& patches) RAVINE_INLINE_LAMBDA {
       multiply<T>(patches, filter, output, mine.rows, mine.columns, Range{0, patch_size}, false,
                   team.scratch);

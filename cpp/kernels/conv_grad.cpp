@@ -28,10 +28,13 @@ void grad_input_of_class(const ConvGradInputArgs& args, const PhaseTaps& y, cons
         static_cast<const T*>(args.filter) + group * out_channels * s.kernel_h * s.kernel_w * channels;
     T* const grad_input = static_cast<T*>(args.grad_input) + group * channels;
     if (is_pointwise(s)) {
-      multiply<T>(StreamedA<T>{{grad_output, s.out_channels, 1}, s.batch * y.pixels * x.pixels, depth},
-                  MatrixB<T>{filter, channels, 1},
-                  MatrixC<T>{grad_input, s.channels, epilogue, 0, group * channels}, mine.rows, mine.columns,
-                  Range{0, depth}, false, team.scratch);
+      const std::int64_t pixels = s.batch * y.pixels * x.pixels;
+      MatrixC<T> rows{grad_input, s.channels, epilogue, 0, group * channels};
+      rows.streams =
+          s.groups == 1 && epilogue == nullptr && should_stream<T>(grad_input, pixels, channels, team);
+      multiply<T>(StreamedA<T>{{grad_output, s.out_channels, 1}, pixels, depth},
+                  MatrixB<T>{filter, channels, 1}, rows, mine.rows, mine.columns, Range{0, depth}, false,
+                  team.scratch);
       continue;
     }
     const PatchesA<T> patches{{grad_output, s.out_height, s.out_width, s.out_channels, out_channels, y.pixels,
@@ -48,16 +51,51 @@ void grad_input_of_class(const ConvGradInputArgs& args, const PhaseTaps& y, cons
 std::int64_t filter_elements(const ConvShape& s) {
   return s.out_channels * s.kernel_h * s.kernel_w * (s.channels / s.groups);
 }
+
+// A filter of fewer channels than a panel is wide has its gradient computed transposed, [channels,
+// out_channels] = patches^T grad_output, which fills panels with the output channels.
+template <class T>
+bool is_transposed(const ConvShape& s) {
+  const std::int64_t channels = s.channels / s.groups;
+  return is_pointwise(s) && channels < panel_columns<T> && channels < s.out_channels / s.groups;
+}
+
 // Parts of the positions, whose sums are added up. A small filter has several even where it is work enough
 // for a team: threads that share the filter's rows would each gather all patches.
 template <class T>
 std::int64_t filter_splits(const ConvShape& s) {
   const std::int64_t positions = s.batch * s.out_height * s.out_width;
-  const std::int64_t splits = depth_splits<T>(s.groups, s.out_channels / s.groups,
-                                              s.kernel_h * s.kernel_w * (s.channels / s.groups), positions);
+  const std::int64_t out_channels = s.out_channels / s.groups;
+  const std::int64_t patch_size = s.kernel_h * s.kernel_w * (s.channels / s.groups);
+  const bool transposed = is_transposed<T>(s);
+  const std::int64_t splits = depth_splits<T>(s.groups, transposed ? patch_size : out_channels,
+                                              transposed ? out_channels : patch_size, positions);
   constexpr std::int64_t small = (512 << 10) / sizeof(T), most = 16;
   if (filter_elements(s) > small) return splits;
   return larger(splits, smaller(positions / max_run_depth, most));
+}
+template <class T>
+bool has_parts(const ConvShape& s) {
+  return is_transposed<T>(s) || filter_splits<T>(s) > 1;
+}
+
+// The filter's elements of these rows [out_channels][channels], each the sum of its parts
+// [splits][group][channels][out_channels of the group].
+template <class T>
+void add_transposed_splits(T* filter, const T* parts, const ConvShape& s, std::int64_t splits, Range rows) {
+  const std::int64_t channels = s.channels / s.groups, out_channels = s.out_channels / s.groups;
+  const std::int64_t elements = s.out_channels * channels;
+  for (std::int64_t row = rows.begin; row < rows.end;) {
+    const std::int64_t group = row / out_channels, o = row % out_channels;
+    const std::int64_t count = smaller(smaller(out_channels - o, rows.end - row), lanes<T>);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const T* from = parts + (group * channels + c) * out_channels + o;
+      Vec<T> sum = load(from, count);
+      for (std::int64_t split = 1; split < splits; ++split) sum += load(from += elements, count);
+      for (std::int64_t l = 0; l < count; ++l) filter[(row + l) * channels + c] = sum[l];
+    }
+    row += count;
+  }
 }
 
 }  // namespace
@@ -114,28 +152,36 @@ void conv_grad_filter(const ConvGradFilterArgs& args, const Team& team) {
   const std::int64_t positions = s.batch * s.out_height * s.out_width;
   const std::int64_t patch_size = s.kernel_h * s.kernel_w * channels;
   const std::int64_t splits = filter_splits<T>(s), elements = filter_elements(s);
-  T* const sums = static_cast<T*>(splits > 1 ? args.workspace : args.grad_filter);  // [splits][filter]
+  const bool transposed = is_transposed<T>(s), has_sums = has_parts<T>(s);
+  T* const sums = static_cast<T*>(has_sums ? args.workspace : args.grad_filter);  // [splits][filter]
 
-  const Share mine = share<T>(splits * s.groups, out_channels, patch_size, team);
+  const Share mine = transposed ? share<T>(splits * s.groups, patch_size, out_channels, team)
+                                : share<T>(splits * s.groups, out_channels, patch_size, team);
   for (std::int64_t part = mine.products.begin; part < mine.products.end; ++part) {
     const std::int64_t split = part / s.groups, group = part % s.groups;
+    const Range range = split_of(positions, split, splits);
     const T* const input = static_cast<const T*>(args.input) + group * channels;
-    const MatrixA<T> grad_output{static_cast<const T*>(args.grad_output) + group * out_channels, 1,
-                                 s.out_channels};
-    const MatrixC<T> sum{sums + split * elements + group * out_channels * patch_size, patch_size};
-    const auto run = [&](const auto& patches) RAVINE_INLINE_LAMBDA {
-      multiply<T>(grad_output, patches, sum, mine.rows, mine.columns, split_of(positions, split, splits),
-                  false, team.scratch);
+    const T* const grad_output = static_cast<const T*>(args.grad_output) + group * out_channels;
+    T* const sum = sums + split * elements + group * out_channels * patch_size;
+    const auto run = [&](const auto& a, const auto& b, std::int64_t columns) RAVINE_INLINE_LAMBDA {
+      multiply<T>(a, b, MatrixC<T>{sum, columns}, mine.rows, mine.columns, range, false, team.scratch);
     };
-    if (is_pointwise(s)) run(MatrixB<T>{input, s.channels, 1});
-    else run(PatchesB<T>{patches_of(s, input)});
+    const MatrixA<T> rows{grad_output, 1, s.out_channels};
+    if (transposed)
+      run(MatrixA<T>{input, 1, s.channels}, MatrixB<T>{grad_output, s.out_channels, 1}, out_channels);
+    else if (is_pointwise(s)) run(rows, MatrixB<T>{input, s.channels, 1}, patch_size);
+    else run(rows, PatchesB<T>{patches_of(s, input)}, patch_size);
   }
-  if (splits == 1) return;
+  if (!has_sums) return;
   team.barrier();
+  T* const filter = static_cast<T*>(args.grad_filter);
+  if (transposed) {
+    const Range rows = share_of(s.out_channels, lanes<T>, team.rank, team.size);
+    return add_transposed_splits(filter, sums, s, splits, rows);
+  }
   constexpr std::int64_t piece = 1024;
   const Range range = share_of(elements, piece, team.rank, team.size);
-  add_splits(static_cast<T*>(args.grad_filter) + range.begin, sums + range.begin, elements, splits,
-             range.size(), false);
+  add_splits(filter + range.begin, sums + range.begin, elements, splits, range.size(), false);
 }
 template void conv_grad_filter<float>(const ConvGradFilterArgs&, const Team&);
 template void conv_grad_filter<double>(const ConvGradFilterArgs&, const Team&);
@@ -148,8 +194,7 @@ std::size_t conv_grad_filter_workspace(const ConvGradFilterArgs& args) {
     if (has_few_channels(s)) return few_channels_grad_filter_workspace(args);
   }
   if (is_depthwise(s)) return static_cast<std::size_t>(depthwise_grad_filter_elements(s)) * sizeof(T);
-  const std::int64_t splits = filter_splits<T>(s);
-  return splits > 1 ? static_cast<std::size_t>(splits * filter_elements(s)) * sizeof(T) : 0;
+  return has_parts<T>(s) ? static_cast<std::size_t>(filter_splits<T>(s) * filter_elements(s)) * sizeof(T) : 0;
 }
 template std::size_t conv_grad_filter_workspace<float>(const ConvGradFilterArgs&);
 template std::size_t conv_grad_filter_workspace<double>(const ConvGradFilterArgs&);

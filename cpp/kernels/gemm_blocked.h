@@ -74,6 +74,7 @@ struct MatrixC {
   std::int64_t stride;
   const TileProgram* epilogue = nullptr;
   std::int64_t epilogue_row = 0, epilogue_column = 0;
+  bool streams = false;  // it is written past the caches, where its rows are summed in one run
 
   T* row(std::int64_t i) const { return data + i * stride; }
   void complete(Range rows, Range columns) const {
@@ -82,6 +83,16 @@ struct MatrixC {
                  epilogue_column + columns.begin, columns.size());
   }
 };
+
+// Whether C [rows, columns], dense and without an epilogue, is better written past the caches: it does not
+// fit into them, and before it is written there it would be read from memory.
+template <class T>
+bool should_stream(const T* c, std::int64_t rows, std::int64_t columns, const Team& team) {
+  constexpr std::int64_t line = 64;  // bytes, which are written together
+  constexpr std::int64_t size = sizeof(T);
+  return vector_bytes > 16 && rows * columns * size > caches().l3_bytes * team.size &&
+         columns * size % line == 0 && reinterpret_cast<std::uintptr_t>(c) % line == 0;
+}
 
 // ---- one thread's rectangle ----------------------------------------------------------------------------
 // A block of A as the micro-kernels will read it: packed, or in place.
@@ -98,6 +109,7 @@ class BlockOfA {
 
   void prepare(Range rows, Range depth) {
     first_row_ = rows.begin;
+    end_row_ = rows.end;
     depth_ = depth;
     if (!pack_ && access_ == AAccess::adjacent) return;
     for (std::int64_t i = rows.begin; i < rows.end; i += micro_rows) {
@@ -114,10 +126,11 @@ class BlockOfA {
   // multiplied by this block yet.
   void multiply(MicroArgs<T>& args, std::int64_t i, std::int64_t height, std::int64_t vectors, bool first) {
     if (first && pack_ && packed_on_the_way(height)) {
-      if (vectors == micro_vectors) return multiply_and_pack_a(args, i);
+      if (vectors == micro_vectors) return multiply_and_pack_a<micro_vectors>(args, i);
+      if (vectors == 2) return multiply_and_pack_a<2>(args, i);
       a_.pack(packed_panel(i), i, micro_rows, depth_);
     }
-    if (point(args, i) == ALayout::by_rows) {
+    if (point(args, i, first) == ALayout::by_rows) {
       micro_kernels<T, ALayout::by_rows>.of[height - 1][vectors - 1](args);
     } else {
       micro_kernels<T, ALayout::adjacent>.of[height - 1][vectors - 1](args);
@@ -129,7 +142,7 @@ class BlockOfA {
     if (first && pack_ && packed_on_the_way(micro_rows))
       a_.pack(packed_panel(first_row_), first_row_, micro_rows, depth_);
     args.packed = packed_b;
-    if (point(args, first_row_) == ALayout::by_rows) {
+    if (point(args, first_row_, first) == ALayout::by_rows) {
       micro_kernel<T, ALayout::by_rows, micro_rows, micro_vectors, Packs::b>(args);
     } else {
       micro_kernel<T, ALayout::adjacent, micro_rows, micro_vectors, Packs::b>(args);
@@ -150,25 +163,27 @@ class BlockOfA {
   bool packed_on_the_way(std::int64_t height) const {
     return access_ != AAccess::packed && height == micro_rows;
   }
+  template <int vectors>
   void multiply_and_pack_a(MicroArgs<T>& args, std::int64_t i) {
     args.packed = packed_panel(i);
     if (access_ == AAccess::by_rows) {
       const T* addresses[panel_rows * max_runs];
       args.runs = a_.point(addresses, run_depths_, i, micro_rows, depth_);
-      args.a_rows = addresses;
+      args.a_rows = args.next_a_rows = addresses;
       args.run_depths = run_depths_;
-      micro_kernel<T, ALayout::by_rows, micro_rows, micro_vectors, Packs::a>(args);
+      micro_kernel<T, ALayout::by_rows, micro_rows, vectors, Packs::a>(args);
     } else if constexpr (requires { a_.at(i, i); }) {
       args.a = a_.at(i, depth_.begin);
       args.a_step = a_.step();
       args.depth = depth_.size();
-      micro_kernel<T, ALayout::adjacent, micro_rows, micro_vectors, Packs::a>(args);
+      micro_kernel<T, ALayout::adjacent, micro_rows, vectors, Packs::a>(args);
     }
   }
   // What concerns the panel of A at row i, packed or in place.
-  ALayout point(MicroArgs<T>& args, std::int64_t i) const {
+  ALayout point(MicroArgs<T>& args, std::int64_t i, bool first) const {
     if (!pack_ && access_ == AAccess::by_rows) {
-      args.a_rows = addresses_ + panel_of(i) * panel_rows * runs_;
+      args.a_rows = args.next_a_rows = addresses_ + panel_of(i) * panel_rows * runs_;
+      if (first && i + micro_rows < end_row_) args.next_a_rows += panel_rows * runs_;
       args.run_depths = run_depths_;
       args.runs = runs_;
       return ALayout::by_rows;
@@ -193,7 +208,7 @@ class BlockOfA {
   bool pack_;
   T* packed_;
   const T** addresses_;
-  std::int64_t first_row_ = 0, runs_ = 0;
+  std::int64_t first_row_ = 0, end_row_ = 0, runs_ = 0;
   Range depth_{0, 0};
   std::int64_t run_depths_[max_runs];
 };
@@ -237,9 +252,15 @@ class Multiplication {
         q0 = deep.end;
       } while (q0 < depth_.end);
     }
+    if (streams()) finish_streams();
   }
 
  private:
+  bool streams() const {
+    if constexpr (requires { c_.streams; }) return c_.streams && !accumulate_ && depth_.size() <= run_depth_;
+    return false;
+  }
+
   // in_place_once: whoever reads a panel first leaves it packed.
   enum class ReadB { packed, in_place, in_place_once };
 
@@ -280,6 +301,7 @@ class Multiplication {
       args.column = j;
       args.last = count - (vectors - 1) * lanes<T>;
       args.accumulate = accumulate_ || run.begin > depth_.begin;
+      args.streams = streams();
       args.b = packed_b_ + (j - strip.begin) * deep.size() + (run.begin - deep.begin) * width;
       args.b_step = width;
       std::int64_t i = block.begin;

@@ -45,6 +45,7 @@ struct MicroArgs {
   const T* const* a_rows;
   const std::int64_t* run_depths;
   std::int64_t runs;
+  const T* const* next_a_rows;  // by_rows: of the panel that is read next, for the same runs, or a_rows
 
   const T* b;  // element (p, j) is b[p * b_step + j]; whole vectors are read
   std::int64_t b_step;
@@ -58,6 +59,7 @@ struct MicroArgs {
   std::int64_t column;  // of the tile within these rows
   std::int64_t last;    // columns of the last vector, 1..lanes
   bool accumulate;      // add to what C holds
+  bool streams;         // C goes to memory past the caches: whole vectors of aligned rows, not accumulated
 };
 
 // Asks for the rows of B that are read in place, far ahead: far apart, the hardware does not foresee them.
@@ -109,11 +111,12 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) sums[i][v] = Vec<T>{};
 
+  if (!args.streams) {  // by the end of the sum C is in L1, to be written if not to be read
 #pragma GCC unroll 8
-  for (int i = 0; i < rows; ++i)
+    for (int i = 0; i < rows; ++i)
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) __builtin_prefetch(args.c_rows[i] + args.column + v * lanes<T>, 1);
-  // By the end of the sum C is in L1, to be written if not to be read.
+      for (int v = 0; v < vectors; ++v) __builtin_prefetch(args.c_rows[i] + args.column + v * lanes<T>, 1);
+  }
 
   const std::int64_t b_step = args.b_step;
   const T* b = args.b;
@@ -121,6 +124,8 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
   constexpr std::int64_t packed_step = packs == Packs::a   ? panel_rows
                                        : packs == Packs::b ? panel_columns<T>
                                                            : 0;
+  constexpr std::int64_t cache_line = 64 / sizeof(T);
+  constexpr bool asks_for_a = rows == micro_rows && vectors > 1 && packs == Packs::nothing;
   RowsAhead<T> rows_ahead(args);
   if constexpr (layout == ALayout::adjacent) {
     const T* a = args.a;
@@ -145,8 +150,13 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
       const T* a[rows];
 #pragma GCC unroll 8
       for (int i = 0; i < rows; ++i) a[i] = args.a_rows[run * panel_rows + i];
+      const T* const* const next_a = args.next_a_rows + run * panel_rows;
       const std::int64_t depth = args.run_depths[run];
       for (std::int64_t p = 0; p < depth; ++p, b += b_step, packed += packed_step) {
+        if constexpr (asks_for_a) {  // a cache line of each row in turn
+          const std::int64_t line = p / panel_rows * cache_line;
+          __builtin_prefetch(next_a[p % panel_rows] + (line < depth ? line : 0));
+        }
         if constexpr (packs == Packs::b) rows_ahead.template ask<vectors>();
         if constexpr (packs == Packs::a) {
 #pragma GCC unroll 8
@@ -164,7 +174,9 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
       T* to = c + v * lanes<T>;
-      if (v < vectors - 1 || args.last == lanes<T>) {
+      if (args.streams) {
+        stream(to, sums[i][v]);
+      } else if (v < vectors - 1 || args.last == lanes<T>) {
         store(to, args.accumulate ? load(to) + sums[i][v] : sums[i][v]);
       } else {
         store(to, args.accumulate ? load(to, args.last) + sums[i][v] : sums[i][v], args.last);

@@ -63,6 +63,23 @@ RAVINE_INLINE void store(T* to, Vec<T> value) {
   *reinterpret_cast<typename VecOf<T>::unaligned*>(to) = value;
 }
 
+// To memory past the caches, at a multiple of vector_bytes; other threads see it after finish_streams().
+template <class T>
+RAVINE_INLINE void stream(T* to, Vec<T> value) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)value);
+#elif defined(__AVX2__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(to), (__m256i)value);
+#else
+  store(to, value);
+#endif
+}
+RAVINE_INLINE void finish_streams() {
+#if defined(__AVX2__)
+  _mm_sfence();
+#endif
+}
+
 #if defined(__AVX512BW__)
 RAVINE_INLINE __mmask64 first_lanes_mask(std::int64_t n) {
   return _cvtu64_mask64(n >= 64 ? ~0ULL : (1ULL << n) - 1);

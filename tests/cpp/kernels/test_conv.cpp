@@ -1,5 +1,6 @@
 // Convolutions by implicit GEMM and depthwise, forward and both gradients, on every ISA.
 #include "conv_test.h"
+#include "core/caches.h"
 
 namespace ravine::testing {
 namespace {
@@ -87,6 +88,25 @@ TEST(Conv, FewChannels) {
               shape_of(2, 10, 5, 2, 35, 1, {3, 4, 2, 3}, {3, 2, 4, 3}),
               // More output channels than the gradient's kernel takes.
               shape_of(1, 6, 9, 3, 1030, 1, {3, 1, 1, 1}, {3, 2, 1, 1})});
+}
+
+// 1x1 kernels of few channels: the gradient to the filter is computed transposed, from several parts too.
+TEST(Conv, PointwiseFromFewChannels) {
+  check_both({shape_of(2, 9, 7, 5, 17, 1, {1, 1, 0, 1}, {1, 1, 0, 1}),
+              shape_of(3, 5, 6, 12, 70, 2, {1, 1, 0, 1}, {1, 1, 0, 1}),
+              shape_of(3, 29, 27, 16, 96, 1, {1, 1, 0, 1}, {1, 1, 0, 1}),
+              shape_of(2, 33, 32, 21, 75, 3, {1, 1, 0, 1}, {1, 1, 0, 1})});
+}
+
+// Results that do not fit into the caches are written past them.
+TEST(Conv, ResultsBeyondTheCaches) {
+  const Caches here = caches();
+  set_caches({256 << 10, 1 << 10});
+  check_both({shape_of(2, 10, 11, 7, 96, 1, {1, 1, 0, 1}, {1, 1, 0, 1}),
+              shape_of(2, 10, 11, 64, 7, 1, {1, 1, 0, 1}, {1, 1, 0, 1}),
+              shape_of(2, 9, 11, 20, 64, 1, {3, 2, 1, 1}, {3, 2, 1, 1}),
+              shape_of(1, 7, 5, 130, 32, 1, {3, 1, 1, 1}, {3, 1, 1, 1})});
+  set_caches(here);
 }
 
 TEST(Conv, EmptyBatchAndEmptyOutput) {
