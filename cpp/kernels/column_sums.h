@@ -2,6 +2,7 @@
 // combined from, in double.
 #pragma once
 
+#include "kernels/elementwise_formulas.h"
 #include "kernels/vector_loop.h"
 #include "simd/vec.h"
 
@@ -75,10 +76,32 @@ RAVINE_INLINE void sum_deviations(const T* x, std::int64_t stride, std::int64_t 
   });
 }
 
-// Sums of dy and of dy (x - mean).
+// dy as it is.
 template <class T>
+struct WholeGradient {
+  RAVINE_INLINE auto of_columns(std::int64_t, auto) const {
+    return [](Vec<T>, Vec<T> dy) RAVINE_INLINE_LAMBDA { return dy; };
+  }
+};
+
+// dy of relu(x scale + shift): what reaches the sum.
+template <class T>
+struct RectifiedGradient {
+  const T *scale, *shift;  // of the first column
+
+  RAVINE_INLINE auto of_columns(std::int64_t i, auto n) const {
+    return [a = load(scale + i, n), b = load(shift + i, n)](Vec<T> x, Vec<T> dy) RAVINE_INLINE_LAMBDA {
+      const Vec<T> sum = formula::multiply_add::of<T>({}, x, a, b);
+      return formula::scale_by_positive::of<T>({}, sum, dy);
+    };
+  }
+};
+
+// Sums of dy and of dy (x - mean), dy by way of `gradient`.
+template <class T, class Gradient>
 RAVINE_INLINE void sum_gradients(const T* x, const T* dy, const T* means, std::int64_t stride,
-                                 std::int64_t rows, std::int64_t count, T* sums, T* products) {
+                                 std::int64_t rows, std::int64_t count, T* sums, T* products,
+                                 Gradient gradient) {
   set_zero(sums, count);
   set_zero(products, count);
   for_each_row_group(rows, [&](std::int64_t row, auto group) {
@@ -86,11 +109,13 @@ RAVINE_INLINE void sum_gradients(const T* x, const T* dy, const T* means, std::i
     const std::int64_t first = row * stride;
     for_each_vector<T>(count, [&](std::int64_t i, auto n) {
       const Vec<T> m = load(means + i, n);
+      const auto gradient_of = gradient.of_columns(i, n);
       Vec<T> grads[K], weighted[K];
 #pragma GCC unroll 8
       for (int k = 0; k < K; ++k) {
-        grads[k] = load(dy + first + k * stride + i, n);
-        weighted[k] = grads[k] * (load(x + first + k * stride + i, n) - m);
+        const Vec<T> values = load(x + first + k * stride + i, n);
+        grads[k] = gradient_of(values, load(dy + first + k * stride + i, n));
+        weighted[k] = grads[k] * (values - m);
       }
       store(sums + i, load(sums + i, n) + sum_pairwise<T>(grads), n);
       store(products + i, load(products + i, n) + sum_pairwise<T>(weighted), n);

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t tile_elements = 1024;  // a few values of this size fit the L1 cache
 constexpr std::int64_t transposed_columns = 32;
+constexpr std::int64_t run_tiles = 128;    // computed on end, long enough for the processor to read ahead
 constexpr std::int64_t dense_below = 64;  // columns; shorter rows are computed many at a time, as one
 constexpr int max_values = max_tile_inputs + max_tile_steps;
 // A tile's rows in registers begin at multiples of this many elements; a register is at most this much
@@ -335,29 +336,34 @@ void elementwise(const TileProgram& program, const Team& team) {
 
   const std::byte* inputs[max_tile_inputs];
   std::byte* outputs[max_tile_outputs];
-  std::int64_t column_tile = pieces.begin % column_tiles, row_tile = pieces.begin / column_tiles % row_tiles;
-  std::int64_t outer_index = pieces.begin / column_tiles / row_tiles;
-  for (std::int64_t piece = pieces.begin; piece < pieces.end; ++piece) {
-    const std::int64_t row = row_tile * layout.tile_rows, column = column_tile * layout.tile_columns;
-    const auto address_of = [&](const TileTensor& tensor, const Strides2& strides) {
-      std::int64_t offset = row * strides.row + column * strides.column, rest = outer_index;
-      for (int d = outer_rank - 1; d >= 0; --d) {
-        offset += rest % program.extents[dims[d]] * tensor.strides[dims[d]];
-        rest /= program.extents[dims[d]];
-      }
-      return static_cast<std::byte*>(tensor.data) + offset * bytes_of(tensor.dtype);
-    };
-    for (int i = 0; i < program.n_inputs; ++i) inputs[i] = address_of(program.inputs[i], layout.inputs[i]);
-    for (int o = 0; o < program.n_outputs; ++o)
-      outputs[o] = address_of(program.outputs[o].tensor, layout.outputs[o]);
-    runner.run(inputs, outputs, smaller(layout.tile_rows, layout.rows - row),
-               smaller(layout.tile_columns, layout.columns - column),
-               (outer_index * layout.rows + row) * layout.columns + column);
-    if (++column_tile < column_tiles) continue;
-    column_tile = 0;
-    if (++row_tile < row_tiles) continue;
-    row_tile = 0;
-    ++outer_index;
+  // From the last tiles to the first. What the call before wrote or read last is in the caches still, and
+  // most kernels go from the first to the last; as the next one will, which finds what was computed last.
+  for (std::int64_t run = ceil_divide(pieces.end - pieces.begin, run_tiles) - 1; run >= 0; --run) {
+    const std::int64_t begin = pieces.begin + run * run_tiles, end = smaller(begin + run_tiles, pieces.end);
+    std::int64_t column_tile = begin % column_tiles, row_tile = begin / column_tiles % row_tiles;
+    std::int64_t outer_index = begin / column_tiles / row_tiles;
+    for (std::int64_t piece = begin; piece < end; ++piece) {
+      const std::int64_t row = row_tile * layout.tile_rows, column = column_tile * layout.tile_columns;
+      const auto address_of = [&](const TileTensor& tensor, const Strides2& strides) {
+        std::int64_t offset = row * strides.row + column * strides.column, rest = outer_index;
+        for (int d = outer_rank - 1; d >= 0; --d) {
+          offset += rest % program.extents[dims[d]] * tensor.strides[dims[d]];
+          rest /= program.extents[dims[d]];
+        }
+        return static_cast<std::byte*>(tensor.data) + offset * bytes_of(tensor.dtype);
+      };
+      for (int i = 0; i < program.n_inputs; ++i) inputs[i] = address_of(program.inputs[i], layout.inputs[i]);
+      for (int o = 0; o < program.n_outputs; ++o)
+        outputs[o] = address_of(program.outputs[o].tensor, layout.outputs[o]);
+      runner.run(inputs, outputs, smaller(layout.tile_rows, layout.rows - row),
+                 smaller(layout.tile_columns, layout.columns - column),
+                 (outer_index * layout.rows + row) * layout.columns + column);
+      if (++column_tile < column_tiles) continue;
+      column_tile = 0;
+      if (++row_tile < row_tiles) continue;
+      row_tile = 0;
+      ++outer_index;
+    }
   }
 }
 

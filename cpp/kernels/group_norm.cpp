@@ -326,7 +326,7 @@ void group_norm_grad(const GroupNormGradArgs& args, const Team& team) {
                        std::int64_t count) {
                      alignas(64) T of_dy[max_block], of_product[max_block];
                      sum_gradients(x + offset, dy + offset, mean + column, plan.width, rows, count, of_dy,
-                                   of_product);
+                                   of_product, WholeGradient<T>{});
                      for (std::int64_t i = 0; i < count; ++i) {
                        const double sum = before == 0 ? 0 : sums[column + i];
                        const double product = before == 0 ? 0 : products[column + i];

@@ -157,22 +157,36 @@ std::size_t column_grad_sums_workspace(const ColumnGradSumsArgs& args) {
 template std::size_t column_grad_sums_workspace<float>(const ColumnGradSumsArgs&);
 template std::size_t column_grad_sums_workspace<double>(const ColumnGradSumsArgs&);
 
-template <class T>
-void column_grad_sums(const ColumnGradSumsArgs& args, const Team& team) {
+namespace {
+
+template <class T, bool rectified>
+void sum_column_gradients(const ColumnGradSumsArgs& args, const Team& team) {
   const ColumnPlan plan = plan_columns(args.rows, args.columns);
   const T* input = static_cast<const T*>(args.input);
   const T* grad_output = static_cast<const T*>(args.grad_output);
   const T* mean = static_cast<const T*>(args.mean);
   const T* rstd = static_cast<const T*>(args.rstd);
+  const T *scale = static_cast<const T*>(args.scale), *shift = static_cast<const T*>(args.shift);
+  // From numbers of the columns.
+  const auto gradient = [](const T* of_scale, const T* of_shift) {
+    if constexpr (rectified) return RectifiedGradient<T>{of_scale, of_shift};
+    else return WholeGradient<T>{};
+  };
 
   for_each_block(plan, args.workspace, team, [&](const Block& block) {
-    alignas(64) T means[max_block], sums[max_block], products[max_block];
+    alignas(64) T means[max_block], scales[max_block], shifts[max_block], sums[max_block],
+        products[max_block];
     for_each_run(block, args.columns, [&](std::int64_t i, std::int64_t column, std::int64_t n) {
       for (std::int64_t k = 0; k < n; ++k) means[i + k] = mean[column + k];
+      if constexpr (rectified)
+        for (std::int64_t k = 0; k < n; ++k) {
+          scales[i + k] = scale[column + k];
+          shifts[i + k] = shift[column + k];
+        }
     });
     const std::int64_t start = block.begin * plan.width + block.first;
     sum_gradients(input + start, grad_output + start, means, plan.width, block.end - block.begin, block.count,
-                  sums, products);
+                  sums, products, gradient(scales, shifts));
     for (std::int64_t i = 0; i < block.count; ++i) {
       block.partial[i] = static_cast<double>(sums[i]);
       block.partial[plan.width + i] = static_cast<double>(products[i]);
@@ -193,8 +207,13 @@ void column_grad_sums(const ColumnGradSumsArgs& args, const Team& team) {
     }
     for (std::int64_t row = plan.folded_rows * plan.fold; row < args.rows; ++row) {
       const std::int64_t start = row * args.columns + first;
+      alignas(64) T grads[combine_columns];
+      for_each_vector<T>(count, [&](std::int64_t i, auto n) {
+        const auto gradient_of = gradient(scale + first, shift + first).of_columns(i, n);
+        store(grads + i, gradient_of(load(input + start + i, n), load(grad_output + start + i, n)), n);
+      });
       for (std::int64_t i = 0; i < count; ++i) {
-        const double dy = static_cast<double>(grad_output[start + i]);
+        const double dy = static_cast<double>(grads[i]);
         sums[i] += dy;
         products[i] += dy * (static_cast<double>(input[start + i]) - static_cast<double>(mean[first + i]));
       }
@@ -205,6 +224,14 @@ void column_grad_sums(const ColumnGradSumsArgs& args, const Team& team) {
           static_cast<T>(products[i] * static_cast<double>(rstd[first + i]));
     }
   });
+}
+
+}  // namespace
+
+template <class T>
+void column_grad_sums(const ColumnGradSumsArgs& args, const Team& team) {
+  if (args.scale != nullptr) sum_column_gradients<T, true>(args, team);
+  else sum_column_gradients<T, false>(args, team);
 }
 template void column_grad_sums<float>(const ColumnGradSumsArgs&, const Team&);
 template void column_grad_sums<double>(const ColumnGradSumsArgs&, const Team&);

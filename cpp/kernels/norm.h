@@ -16,7 +16,7 @@ struct ColumnMomentsArgs {
 };
 
 // Per column: sum_grad = sum dy; sum_grad_xhat = sum dy (x - mean) rstd, with rstd = 1 / sqrt(variance +
-// eps).
+// eps). Where ReLU follows, dy is the gradient of its result and counts where x scale + shift > 0.
 struct ColumnGradSumsArgs {
   std::int64_t rows = 0, columns = 0;
   const void* input = nullptr;
@@ -26,6 +26,8 @@ struct ColumnGradSumsArgs {
   void* sum_grad = nullptr;
   void* sum_grad_xhat = nullptr;
   void* workspace = nullptr;
+  const void* scale = nullptr;  // [columns], and
+  const void* shift = nullptr;  // [columns]: both or none
 };
 
 // The moments of a result's columns, gathered by the kernel that computes it while each block is in the

@@ -36,6 +36,12 @@ Value beside(Value columns, const Shape& shape) { return ops::reshape(columns, c
 
 Value multiply_add(Value a, Value b, Value c) { return a.graph().apply1("multiply_add", {a, b, c}); }
 
+// What reaches x scale + shift of the gradient dy of its ReLU; scale and shift [C].
+Value rectified_gradient(Value x, Value dy, Value scale, Value shift) {
+  const Value sum = multiply_add(x, beside(scale, x.shape()), beside(shift, x.shape()));
+  return x.graph().apply1("scale_by_positive", {sum, dy}, {{"slope", 0.0}});
+}
+
 void expect_columns(const Node& node) {
   const Shape& shape = node.input_shape(0);
   check<ValueError>(shape.rank() >= 2 && shape.rank() <= 5, node.op->name,
@@ -86,9 +92,11 @@ void lower_column_moments(Lowering& lowering, const Node& node) {
   call.cost(4 * numbers, numbers * static_cast<double>(size_of(x.dtype)));
 }
 
-// (x, dy, mean, rstd) -> sum of dy, sum of dy (x - mean) rstd
+// (x, dy, mean, rstd[, scale, shift]) -> sum of dy, sum of dy (x - mean) rstd; with scale and shift dy is the
+// gradient of relu(x scale + shift), and counts where that is positive.
 void infer_column_grad_sums(Node& node) {
-  expect_inputs(node, 4);
+  expect_inputs(node, 4, 6);
+  check<TypeError>(node.n_inputs() != 5, "column_grad_sums: takes scale and shift or neither, got one");
   expect_floating(node, 0);
   expect_one_dtype(node);
   expect_columns(node);
@@ -96,11 +104,18 @@ void infer_column_grad_sums(Node& node) {
   expect_shape(node, 1, node.input_shape(0), "the output's gradient");
   expect_shape(node, 2, columns, "the mean");
   expect_shape(node, 3, columns, "rstd");
+  if (node.n_inputs() == 6) {
+    expect_shape(node, 4, columns, "the scale");
+    expect_shape(node, 5, columns, "the shift");
+  }
   node.outputs = {{node.input_dtype(0), columns}, {node.input_dtype(0), columns}};
 }
 
 Values decompose_column_grad_sums(const Node& node) {
-  const Value x = node.inputs[0], dy = node.inputs[1], mean = node.inputs[2], rstd = node.inputs[3];
+  const Value x = node.inputs[0], mean = node.inputs[2], rstd = node.inputs[3];
+  const Value dy = node.n_inputs() == 6
+                       ? rectified_gradient(x, node.inputs[1], node.inputs[4], node.inputs[5])
+                       : node.inputs[1];
   const Axes rows = row_axes(x.shape());
   const Value normalized = (x - beside(mean, x.shape())) * beside(rstd, x.shape());
   return {ops::sum(dy, rows), ops::sum(dy * normalized, rows)};
@@ -110,6 +125,12 @@ void lower_column_grad_sums(Lowering& lowering, const Node& node) {
   const View x = lowering.dense(node.inputs[0], Layout::channels_last);
   const View dy = lowering.dense(node.inputs[1], Layout::channels_last);
   const View mean = lowering.dense(node.inputs[2]), rstd = lowering.dense(node.inputs[3]);
+  const bool rectified = node.n_inputs() == 6;
+  View scale, shift;
+  if (rectified) {
+    scale = lowering.dense(node.inputs[4]);
+    shift = lowering.dense(node.inputs[5]);
+  }
   const View sum_grad = lowering.create(node.out(0)), sum_grad_xhat = lowering.create(node.out(1));
   const auto& kernels = lowering.floats(node);
   auto call = lowering.call("column_grad_sums", kernels.column_grad_sums);
@@ -120,10 +141,14 @@ void lower_column_grad_sums(Lowering& lowering, const Node& node) {
   call.read(args.grad_output, dy);
   call.read(args.mean, mean);
   call.read(args.rstd, rstd);
+  if (rectified) {
+    call.read(args.scale, scale);
+    call.read(args.shift, shift);
+  }
   call.write(args.sum_grad, sum_grad);
   call.write(args.sum_grad_xhat, sum_grad_xhat);
   call.workspace(args.workspace, kernels.column_grad_sums_workspace(args));
-  call.describe(str(x.shape, " -> ", sum_grad.shape));
+  call.describe(str(x.shape, " -> ", sum_grad.shape, rectified ? ", rectified" : ""));
   const double numbers = static_cast<double>(numel(x.shape));
   call.cost(4 * numbers, 2 * numbers * static_cast<double>(size_of(x.dtype)));
 }
@@ -227,8 +252,28 @@ Values decompose_batch_norm_grad(const Node& node) {
   return results;
 }
 
+// The gradient of a ReLU whose input is x scale + shift, with numbers of the columns.
+struct Rectified {
+  Value dy, scale, shift;  // dy none: it is no such gradient
+};
+
+// `grad` is a gradient to x scale + shift, as this file computes BatchNorm.
+Rectified rectified_sum(const Value& grad, const Value& x) {
+  const Node& gate = *grad.node;
+  if (gate.op != &scale_by_positive_op || gate.attrs.real("slope") != 0) return {};
+  const Node& relu = *gate.inputs[0].node;
+  if (relu.op != &relu_op) return {};
+  const Node& sum = *relu.inputs[0].node;
+  if (sum.op != &multiply_add_op || sum.inputs[0] != x) return {};
+  const Shape columns = column_shape(x.shape());
+  if (sum.inputs[1].shape() != columns || sum.inputs[2].shape() != columns) return {};
+  const Shape dense{columns[1]};
+  return {gate.inputs[1], ops::reshape(sum.inputs[1], dense), ops::reshape(sum.inputs[2], dense)};
+}
+
 Values expand_batch_norm_grad(const Node& node) {
-  const Value x = node.inputs[0], dy = node.inputs[1], mean = node.inputs[2], variance = node.inputs[3];
+  const Value x = node.inputs[0], mean = node.inputs[2], variance = node.inputs[3];
+  Value dy = node.inputs[1];
   const bool affine = node.n_inputs() == 5;
   const Shape& shape = x.shape();
   if (row_count(shape) == 0) {  // there are no statistics; empty sums are 0
@@ -239,7 +284,14 @@ Values expand_batch_norm_grad(const Node& node) {
   }
   const double share = 1 / static_cast<double>(row_count(shape));
   const Value rstd = ops::rsqrt(variance + eps_of(node));
-  const Values sums = node.graph->apply("column_grad_sums", {x, dy, mean, rstd});
+  Values of_sums{x, dy, mean, rstd};
+  // Behind a ReLU, both passes see for themselves where it let the gradient through, as they read x: neither
+  // the ReLU's result is read nor the gradient behind it stored.
+  if (const Rectified relu = rectified_sum(dy, x); relu.dy) {
+    of_sums = {x, relu.dy, mean, rstd, relu.scale, relu.shift};
+    dy = rectified_gradient(x, relu.dy, relu.scale, relu.shift);
+  }
+  const Values sums = node.graph->apply("column_grad_sums", std::move(of_sums));
   const Value scale = affine ? rstd * node.inputs[4] : rstd;
   const Value mean_grad = sums[0] * share, slope = sums[1] * share * rstd;
   // (dy - mean_grad - (x - mean) slope) scale, in two steps

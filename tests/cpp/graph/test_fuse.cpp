@@ -222,6 +222,41 @@ TEST(Fuse, MaxPoolingTakesBatchNormsLastStepIn) {
   EXPECT_GT(std::count_if(actual[0].begin(), actual[0].end(), [](float value) { return value != 0; }), 100);
 }
 
+// BatchNorm's gradient behind a ReLU takes the ReLU's own along: what it let through is seen from x.
+TEST(Fuse, BatchNormsGradientRectifiesAsItReads) {
+  constexpr std::int64_t n = 4, channels = 3, size = 9;
+  const auto build = [](Graph& graph, bool by_relu) {
+    const Value x = graph.input({DType::float32, {n, channels, size, size}});
+    const Value gamma = graph.input({DType::float32, {channels}});
+    const Value beta = graph.input({DType::float32, {channels}});
+    const Value sum = graph.apply("batch_norm", {x, gamma, beta})[0];
+    const Value y = by_relu ? ops::relu(sum) : graph.apply1("leaky_relu", {sum}, {{"slope", 0.0}});
+    const Value loss = ops::sum(y * graph.input({DType::float32, x.shape()}));
+    const Value inputs[] = {x, gamma, beta};
+    return gradients(loss, inputs);
+  };
+  Graph rectified(op_table()), plain(op_table());
+  const auto within = compile(rectified, build(rectified, true)), apart = compile(plain, build(plain, false));
+  const auto sums_of = [](const Program& program) {
+    std::vector<std::string> sums;
+    for (const KernelCall& call : program.calls())
+      if (call.kernel == "column_grad_sums") sums.push_back(call.description);
+    return sums;
+  };
+  ASSERT_EQ(sums_of(*within).size(), 1u) << within->describe();
+  EXPECT_NE(sums_of(*within)[0].find("rectified"), std::string::npos) << within->describe();
+  EXPECT_EQ(sums_of(*apart)[0].find("rectified"), std::string::npos) << apart->describe();
+  EXPECT_EQ(within->calls().size() + 1, apart->calls().size());  // the gradient behind the ReLU is not stored
+
+  Array images(DType::float32, {n, channels, size, size}), dy(DType::float32, images.shape());
+  for (std::int64_t i = 0; i < images.size(); ++i)
+    images.as<float>()[i] = std::sin(static_cast<float>(i * i));
+  for (std::int64_t i = 0; i < dy.size(); ++i) dy.as<float>()[i] = std::cos(static_cast<float>(i));
+  const std::vector<Array> values = {images, array_of({3}, {1.5f, -0.5f, 0}),
+                                     array_of({3}, {0.1f, 0.2f, -0.3f}), dy};
+  EXPECT_EQ(run(*within, values), run(*apart, values));
+}
+
 TEST(CommonSubexpressions, EqualNodesAreComputedOnce) {
   Graph graph(op_table());
   const Value x = graph.input({DType::float32, {3, 3}});

@@ -131,17 +131,26 @@ TEST(ColumnMoments, NoRowsGiveNaN) {
 }
 
 template <class T>
-void check_column_grad_sums(std::int64_t rows, std::int64_t columns) {
-  SCOPED_TRACE(::testing::Message() << rows << " x " << columns << ", " << sizeof(T));
+void check_column_grad_sums(std::int64_t rows, std::int64_t columns, bool rectified) {
+  SCOPED_TRACE(::testing::Message() << rows << " x " << columns << ", " << sizeof(T)
+                                    << (rectified ? ", rectified" : ""));
   const Buffer<T> x = random_buffer<T>(rows * columns, 3, 1, 5), dy = random_buffer<T>(rows * columns, 4);
   const Buffer<T> mean = random_buffer<T>(columns, 5, 2, 4), rstd = random_buffer<T>(columns, 6, 0.1, 2);
+  const Buffer<T> scale = random_buffer<T>(columns, 7, 0.5, 2), shift = random_buffer<T>(columns, 8, -6, -2);
   Doubles sums(static_cast<std::size_t>(columns)), products(sums);
+  std::int64_t passed = 0;
   for (std::int64_t i = 0; i < rows * columns; ++i) {
     const auto c = i % columns;
-    sums[static_cast<std::size_t>(c)] += static_cast<double>(dy[i]);
-    products[static_cast<std::size_t>(c)] += static_cast<double>(dy[i]) *
-                                             (static_cast<double>(x[i]) - static_cast<double>(mean[c])) *
-                                             static_cast<double>(rstd[c]);
+    const auto number = [](T value) { return static_cast<double>(value); };
+    if (rectified && number(x[i]) * number(scale[c]) + number(shift[c]) <= 0) continue;
+    ++passed;
+    sums[static_cast<std::size_t>(c)] += number(dy[i]);
+    products[static_cast<std::size_t>(c)] +=
+        number(dy[i]) * (number(x[i]) - number(mean[c])) * number(rstd[c]);
+  }
+  if (rectified && rows * columns > 1000) {  // neither all nor none
+    EXPECT_GT(passed, rows * columns / 8);
+    EXPECT_LT(passed, rows * columns * 7 / 8);
   }
   on_every_isa([&](const KernelTable& table) {
     const FloatKernels& kernels = table.of(dtype_of<T>);
@@ -149,6 +158,10 @@ void check_column_grad_sums(std::int64_t rows, std::int64_t columns) {
     ColumnGradSumsArgs args{rows,        columns,     x.data(),        dy.data(),
                             mean.data(), rstd.data(), sum_grad.data(), sum_grad_xhat.data(),
                             nullptr};
+    if (rectified) {
+      args.scale = scale.data();
+      args.shift = shift.data();
+    }
     auto workspace = workspace_for<T>(kernels.column_grad_sums_workspace, args);
     args.workspace = workspace.data();
     run_same_bits(table, kernels.column_grad_sums, args, {sum_grad.memory(), sum_grad_xhat.memory()},
@@ -160,12 +173,14 @@ void check_column_grad_sums(std::int64_t rows, std::int64_t columns) {
 }
 
 TEST(ColumnGradSums, AgreesWithDouble) {
-  for (const MatrixSize size : matrix_sizes) {
-    check_column_grad_sums<float>(size.rows, size.columns);
-    check_column_grad_sums<double>(size.rows, size.columns);
+  for (const bool rectified : {false, true}) {
+    for (const MatrixSize size : matrix_sizes) {
+      check_column_grad_sums<float>(size.rows, size.columns, rectified);
+      check_column_grad_sums<double>(size.rows, size.columns, rectified);
+    }
+    check_column_grad_sums<float>(0, 5, rectified);  // sums of nothing are 0
+    check_column_grad_sums<float>(5, 0, rectified);
   }
-  check_column_grad_sums<float>(0, 5);  // sums of nothing are 0
-  check_column_grad_sums<float>(5, 0);
 }
 
 constexpr MatrixSize layer_sizes[] = {{1, 1},  {3, 2},     {5, 7},    {9, 16},  {33, 31},

@@ -282,6 +282,23 @@ TEST(TilePrograms, RandomProgramsOverRandomStrides) {
   });
 }
 
+// More tiles than are computed on end, for every size of team.
+TEST(TilePrograms, EveryTileOfALongTensorIsComputedOnce) {
+  on_every_isa([](const KernelTable& table) {
+    constexpr std::int64_t rows = 701, columns = 1311;
+    const Buffer<float> x = random_buffer<float>(rows * columns, 7);
+    const Buffer<float> y = random_buffer<float>(columns, 8);
+    Buffer<float> out(rows * columns);
+    std::memcpy(out.data(), x.data(), out.memory().size());
+    TileBuilder build(table, {rows, columns});
+    const auto a = build.input(out), b = build.input(y.data(), {0, 1});
+    build.output(build.apply(TileOp::add, DType::float32, {a, b}), out);  // in place: twice would show
+    run_same_bits(table, table.elementwise, build.program(), {out.memory()}, {},
+                  [&] { std::memcpy(out.data(), x.data(), out.memory().size()); });
+    for (std::int64_t i = 0; i < rows * columns; ++i) ASSERT_EQ(out[i], x[i] + y[i % columns]) << i;
+  });
+}
+
 // Many live values at once: all inputs strided (a register each) and every step's value needed to the end.
 TEST(TilePrograms, AsManyValuesAsAllowed) {
   on_every_isa([](const KernelTable& table) {
