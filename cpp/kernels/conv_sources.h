@@ -226,6 +226,21 @@ struct PatchesB {
   Patches<T> patches;
 
   bool in_place() const { return false; }
+  // Every vector of a panel is of one pixel.
+  bool gathers() const { return patches.channels % lanes<T> == 0; }
+  // For the panel from column `first` on, where each vector is at every position; the addresses of vectors of
+  // the same pixel are the same but for their place in the panel.
+  [[gnu::noinline]] void gather(const T* const* (&vectors)[micro_vectors],
+                                const T* (&addresses)[micro_vectors][max_run_depth + gather_ahead],
+                                std::int64_t first, Range depth) const {
+    for (int v = 0; v < micro_vectors;) {
+      const PatchRun run = run_at(patches, first + v * lanes<T>, first + panel_columns<T>, false);
+      const T** const to = addresses[v];
+      point(to, run, v * lanes<T>, depth);
+      for (std::int64_t i = 0; i < gather_ahead; ++i) to[depth.size() + i] = to[depth.size() - 1];
+      for (const int end = v + static_cast<int>(run.size / lanes<T>); v < end; ++v) vectors[v] = to;
+    }
+  }
   [[gnu::noinline]] void pack(T* to, Range columns, Range depth) const {
     if (depth.size() <= 0) return;
     for_each_panel<T>(columns, [&](std::int64_t j, std::int64_t count, std::int64_t width) {
@@ -234,6 +249,27 @@ struct PatchesB {
   }
 
  private:
+  // Of a run within one pixel, at every position, the address less `before` elements; outside of the image
+  // that of zeros, as they are enough.
+  void point(const T** to, const PatchRun& run, std::int64_t before, Range depth) const {
+    const std::int64_t dy = run.tap_y * patches.tap_y_step, dx = run.tap_x * patches.tap_x_step;
+    const std::int64_t x_step = patches.x_step, pixel_step = x_step * patches.image_channels;
+    const T* const outside = zeros<T>;
+    PatchPosition<T> at(patches, depth.begin);
+    for (std::int64_t p = depth.begin; p < depth.end;) {
+      const std::int64_t count = smaller(patches.positions_x - at.position_x, depth.end - p);
+      const std::int64_t y = at.y + dy, x = at.x + dx;
+      const T* const from = at.image + (y * patches.width + x) * patches.image_channels + run.channel;
+      const bool inside = y >= 0 && y < patches.height;
+      for (std::int64_t k = 0; k < count; ++k) {
+        const std::int64_t column = x + k * x_step;
+        *to++ = inside && column >= 0 && column < patches.width ? from + k * pixel_step - before : outside;
+      }
+      p += count;
+      at.advance_row(patches, count);
+    }
+  }
+
   void pack_panel(T* to, std::int64_t width, std::int64_t first_column, std::int64_t columns,
                   Range depth) const {
     PatchRun runs[panel_columns<T>];

@@ -138,14 +138,15 @@ class BlockOfA {
   }
 
   // Multiplies the block's first panel, of micro_rows, by a panel of B read in place, and packs the latter.
+  template <Packs packs>
   void multiply_and_pack_b(MicroArgs<T>& args, T* packed_b, bool first) {
     if (first && pack_ && packed_on_the_way(micro_rows))
       a_.pack(packed_panel(first_row_), first_row_, micro_rows, depth_);
     args.packed = packed_b;
-    if (point(args, first_row_, first) == ALayout::by_rows) {
-      micro_kernel<T, ALayout::by_rows, micro_rows, micro_vectors, Packs::b>(args);
-    } else {
-      micro_kernel<T, ALayout::adjacent, micro_rows, micro_vectors, Packs::b>(args);
+    if (point(args, first_row_, first) == ALayout::adjacent) {
+      micro_kernel<T, ALayout::adjacent, micro_rows, micro_vectors, packs>(args);
+    } else if constexpr (packs == Packs::b) {
+      micro_kernel<T, ALayout::by_rows, micro_rows, micro_vectors, packs>(args);
     }
   }
 
@@ -232,7 +233,13 @@ class Multiplication {
         blocking_(run_depth),
         block_rows_(equal_parts(rows.size(), blocking_.block_rows, micro_rows)),
         run_depth_(run_depth) {
-    if (!b.in_place() || depth.size() == 0) return;
+    if (depth.size() == 0) return;
+    if constexpr (requires { b.gathers(); }) {
+      static_assert(requires { a.row_stride; });  // a matrix, never read by rows while B is gathered
+      if (b.gathers() && a.access() == AAccess::adjacent && rows.size() >= rows_to_pack_b)
+        read_b_ = ReadB::gathered_once;
+    }
+    if (!b.in_place()) return;
     read_b_ = rows.size() < rows_to_pack_b ? ReadB::in_place : ReadB::in_place_once;
   }
 
@@ -261,8 +268,11 @@ class Multiplication {
     return false;
   }
 
-  // in_place_once: whoever reads a panel first leaves it packed.
-  enum class ReadB { packed, in_place, in_place_once };
+  // The last two: whoever reads a panel first leaves it packed.
+  enum class ReadB { packed, in_place, in_place_once, gathered_once };
+  bool packs_b_on_the_way() const {
+    return read_b_ == ReadB::in_place_once || read_b_ == ReadB::gathered_once;
+  }
 
   void multiply_strip(Range strip, Range deep) const {
     pack_b(strip, deep);
@@ -283,7 +293,7 @@ class Multiplication {
   // The panels of a strip that no micro-kernel can pack on its way: all, or those of a ragged width.
   void pack_b(Range strip, Range deep) const {
     std::int64_t first = 0;
-    if (read_b_ == ReadB::in_place_once) first = full_panels<T>(strip.size()) * panel_columns<T>;
+    if (packs_b_on_the_way()) first = full_panels<T>(strip.size()) * panel_columns<T>;
     if (read_b_ == ReadB::in_place)  // whole vectors of the last panel might reach beyond B
       first = strip.size() % lanes<T> == 0 ? strip.size() : last_panel<T>(strip.size());
     if (first < strip.size())
@@ -308,27 +318,37 @@ class Multiplication {
       // What the micro-kernels ask for: the next panel of B, if it comes from memory.
       const T* next_b = nullptr;
       std::int64_t next_b_step = 0;
+      const bool packs_b = packs_b_on_the_way() && width == panel_columns<T>;
+      // A single block packs every panel in the same place, which stays in L1 or L2.
+      if (packs_b && rows_.size() <= block_rows_) args.b = packed_b_;
+      T* const packed = const_cast<T*>(args.b);
       if constexpr (requires { b_.at(j, j); }) {
         if (read_b_ == ReadB::in_place && count == width) {
           args.b = b_.at(run.begin, j);
           args.b_step = b_.step();
         }
-        if (read_b_ == ReadB::in_place_once && width == panel_columns<T>) {
-          // A single block packs every panel in the same place, which stays in L1 or L2.
-          T* const packed = rows_.size() <= block_rows_ ? packed_b_ : const_cast<T*>(args.b);
-          args.b = packed;
-          if (block.begin == rows_.begin) {
-            MicroArgs<T> first = args;
-            first.b = b_.at(run.begin, j);
-            first.b_step = b_.step();
-            first.b_rows = depth_.end - run.begin;
-            first.c_rows = c_rows;
-            look_ahead(first, packed, 0);
-            block_of_a.multiply_and_pack_b(first, packed, first_panel);
-            i += micro_rows;
-            if (j + width < columns_.end) next_b = b_.at(run.begin, j + width);
-            next_b_step = b_.step();
-          }
+        if (packs_b && block.begin == rows_.begin) {
+          MicroArgs<T> first = args;
+          first.b = b_.at(run.begin, j);
+          first.b_step = b_.step();
+          first.b_rows = depth_.end - run.begin;
+          first.c_rows = c_rows;
+          look_ahead(first, packed, 0);
+          block_of_a.template multiply_and_pack_b<Packs::b>(first, packed, first_panel);
+          i += micro_rows;
+          if (j + width < columns_.end) next_b = b_.at(run.begin, j + width);
+          next_b_step = b_.step();
+        }
+      }
+      if constexpr (requires { b_.gathers(); }) {
+        if (packs_b && block.begin == rows_.begin) {
+          MicroArgs<T> first = args;
+          first.c_rows = c_rows;
+          look_ahead(first, packed, 0);
+          const T* addresses[micro_vectors][max_run_depth + gather_ahead];
+          b_.gather(first.b_gathered, addresses, j, run);
+          block_of_a.template multiply_and_pack_b<Packs::gathered_b>(first, packed, first_panel);
+          i += micro_rows;
         }
       }
       for (; i < block.end; i += micro_rows) {

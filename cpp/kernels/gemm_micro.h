@@ -33,7 +33,9 @@ enum class ALayout {
 
 // What a micro-kernel does besides: the first that reads a panel in place leaves it packed for the others,
 // which costs nothing while the multiplications are the bottleneck.
-enum class Packs { nothing, a, b };
+enum class Packs { nothing, a, b, gathered_b };
+// gathered_b: rows of B that are anywhere; so far ahead they are asked for.
+inline constexpr std::int64_t gather_ahead = 24;
 
 template <class T>
 struct MicroArgs {
@@ -49,6 +51,8 @@ struct MicroArgs {
 
   const T* b;  // element (p, j) is b[p * b_step + j]; whole vectors are read
   std::int64_t b_step;
+  // Packs::gathered_b: vector v of row p is b_gathered[v][p] + v * lanes; addresses go on for gather_ahead.
+  const T* const* b_gathered[micro_vectors];
   std::int64_t b_rows = 0;  // Packs::b: how many there are from b on, of which `depth` are multiplied
   // What will be read soon, from memory to L2: two cache lines a p. Addresses that exist, as a search for the
   // page of others takes long.
@@ -86,14 +90,15 @@ class RowsAhead {
   std::int64_t step_, left_;
 };
 
-// sums[i][v] += the products of one p.
-template <class T, Packs packs, int rows, int vectors, class Element>
-RAVINE_INLINE void multiply_add_row(Vec<T> (&sums)[rows][vectors], const T* b, Element a_element, T* packed) {
+// sums[i][v] += the products of one p. b_vector(v): the address of B's.
+template <class T, Packs packs, int rows, int vectors, class BVector, class Element>
+RAVINE_INLINE void multiply_add_row(Vec<T> (&sums)[rows][vectors], BVector b_vector, Element a_element,
+                                    T* packed) {
   Vec<T> b_row[vectors];
 #pragma GCC unroll 4
   for (int v = 0; v < vectors; ++v) {
-    b_row[v] = load(b + v * lanes<T>);
-    if constexpr (packs == Packs::b) store(packed + v * lanes<T>, b_row[v]);
+    b_row[v] = load(b_vector(v));
+    if constexpr (packs == Packs::b || packs == Packs::gathered_b) store(packed + v * lanes<T>, b_row[v]);
   }
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) {
@@ -121,9 +126,9 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
   const std::int64_t b_step = args.b_step;
   const T* b = args.b;
   T* packed = packs == Packs::nothing ? nullptr : args.packed;
-  constexpr std::int64_t packed_step = packs == Packs::a   ? panel_rows
-                                       : packs == Packs::b ? panel_columns<T>
-                                                           : 0;
+  constexpr std::int64_t packed_step = packs == Packs::a                                 ? panel_rows
+                                       : packs == Packs::b || packs == Packs::gathered_b ? panel_columns<T>
+                                                                                         : 0;
   constexpr std::int64_t cache_line = 64 / sizeof(T);
   constexpr bool asks_for_a = rows == micro_rows && vectors > 1 && packs == Packs::nothing;
   RowsAhead<T> rows_ahead(args);
@@ -142,8 +147,19 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
       }
       if constexpr (packs == Packs::b) rows_ahead.template ask<vectors>();
       if constexpr (packs == Packs::a) std::memcpy(packed, a, rows * sizeof(T));
-      multiply_add_row<T, packs>(
-          sums, b, [a](int i) RAVINE_INLINE_LAMBDA { return a[i]; }, packed);
+      const auto a_element = [a](int i) RAVINE_INLINE_LAMBDA { return a[i]; };
+      if constexpr (packs == Packs::gathered_b) {
+        const std::int64_t at = args.depth - p;
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v)
+          __builtin_prefetch(args.b_gathered[v][at + gather_ahead] + v * lanes<T>);
+        multiply_add_row<T, packs>(
+            sums, [&args, at](int v) RAVINE_INLINE_LAMBDA { return args.b_gathered[v][at] + v * lanes<T>; },
+            a_element, packed);
+      } else {
+        multiply_add_row<T, packs>(
+            sums, [b](int v) RAVINE_INLINE_LAMBDA { return b + v * lanes<T>; }, a_element, packed);
+      }
     }
   } else {
     for (std::int64_t run = 0; run < args.runs; ++run) {
@@ -163,7 +179,8 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
           for (int i = 0; i < rows; ++i) std::memcpy(packed + i, a[i] + p, sizeof(T));
         }
         multiply_add_row<T, packs>(
-            sums, b, [&a, p](int i) RAVINE_INLINE_LAMBDA { return a[i][p]; }, packed);
+            sums, [b](int v) RAVINE_INLINE_LAMBDA { return b + v * lanes<T>; },
+            [&a, p](int i) RAVINE_INLINE_LAMBDA { return a[i][p]; }, packed);
       }
     }
   }

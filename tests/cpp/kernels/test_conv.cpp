@@ -98,6 +98,19 @@ TEST(Conv, PointwiseFromFewChannels) {
               shape_of(2, 33, 32, 21, 75, 3, {1, 1, 0, 1}, {1, 1, 0, 1})});
 }
 
+// Patches whose vectors each belong to one pixel are read where they lie: the first panel of rows packs them.
+TEST(Conv, PatchesOfWholeVectors) {
+  const std::vector<ConvShape> shapes{shape_of(2, 19, 23, 48, 70, 1, {3, 2, 1, 1}, {3, 3, 2, 1}),
+                                      shape_of(3, 23, 20, 64, 40, 2, {3, 1, 2, 2}, {2, 1, 1, 1}),
+                                      shape_of(1, 33, 35, 16, 25, 1, {5, 1, 2, 1}, {5, 1, 2, 1}),
+                                      shape_of(2, 9, 12, 96, 18, 1, {1, 2, 0, 1}, {1, 2, 0, 1})};
+  check_both(shapes);
+  const Caches here = caches();
+  set_caches({1, 1});  // several blocks of rows
+  check_both(shapes);
+  set_caches(here);
+}
+
 // Results that do not fit into the caches are written past them.
 TEST(Conv, ResultsBeyondTheCaches) {
   const Caches here = caches();
