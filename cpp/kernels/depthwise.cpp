@@ -3,6 +3,7 @@
 #include "kernels/depthwise.h"
 
 #include "kernels/conv_phase.h"
+#include "kernels/depthwise_3x3.h"
 #include "kernels/depthwise_tiles.h"
 #include "kernels/elementwise.h"
 
@@ -56,6 +57,12 @@ RAVINE_INLINE Range taps_inside(std::int64_t first, std::int64_t kernel, std::in
           first >= extent ? 0 : smaller(kernel, divide_up(extent - first, dilation))};
 }
 
+// Both passes have blocks for 3x3: `width` of what they write.
+bool has_3x3_blocks(const ConvShape& s, std::int64_t width) {
+  return s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.dilation_w == 1 &&
+         s.channels == s.out_channels && width >= block_3x3_positions;
+}
+
 }  // namespace
 
 std::int64_t depthwise_filter_elements(const ConvShape& s) {
@@ -70,6 +77,29 @@ void depthwise_forward(const ConvForwardArgs& args, const Team& team) {
   repack_filter(static_cast<const T*>(args.filter), filter, s, team);
   team.barrier();
   const Pieces lines = pieces_of(s.batch * s.out_height, team);
+  const auto complete = [&](std::int64_t line, std::int64_t count) {
+    if (args.epilogue == nullptr) return;
+    run_epilogue(*args.epilogue, static_cast<T*>(args.output) + line * s.out_width * s.out_channels,
+                 s.out_channels, line * s.out_width, count * s.out_width, 0, s.out_channels);
+  };
+  if (has_3x3_blocks(s, s.out_width) && s.stride_h == s.stride_w && s.stride_h <= 2) {
+    const Depthwise3x3<T> conv{static_cast<const T*>(args.input),
+                               s.height,
+                               s.width,
+                               s.channels,
+                               static_cast<T*>(args.output),
+                               s.out_height,
+                               s.out_width,
+                               s.pad_h,
+                               s.pad_w,
+                               filter,
+                               s.channels,
+                               comes_from_memory<T>(s)};
+    const Range range{lines.begin, lines.end};
+    if (s.stride_h == 1) depthwise_3x3_lines<1>(conv, range, complete);
+    else depthwise_3x3_lines<2>(conv, range, complete);
+    return;
+  }
   for (std::int64_t line = lines.begin; line < lines.end; ++line) {
     const std::int64_t sample = line / s.out_height, first_y = line % s.out_height * s.stride_h - s.pad_h;
     const Range taps_y = taps_inside(first_y, s.kernel_h, s.dilation_h, s.height);
@@ -116,10 +146,7 @@ void depthwise_forward(const ConvForwardArgs& args, const Team& team) {
         block.put(output + out_x * s.out_channels, sum);
       });
     }
-    if (args.epilogue != nullptr) {
-      run_epilogue(*args.epilogue, output, s.out_channels, line * s.out_width, s.out_width, 0,
-                   s.out_channels);
-    }
+    complete(line, 1);
   }
 }
 template void depthwise_forward<float>(const ConvForwardArgs&, const Team&);
@@ -133,6 +160,22 @@ void depthwise_grad_input(const ConvGradInputArgs& args, const Team& team) {
   repack_filter(static_cast<const T*>(args.filter), filter, s, team);
   team.barrier();
   const Pieces lines = pieces_of(s.batch * s.height, team);
+  if (has_3x3_blocks(s, s.width) && s.stride_h == 1 && s.stride_w == 1) {
+    // The forward pass of the output's gradient with the filter turned around.
+    const Depthwise3x3<T> conv{static_cast<const T*>(args.grad_output),
+                               s.out_height,
+                               s.out_width,
+                               s.channels,
+                               static_cast<T*>(args.grad_input),
+                               s.height,
+                               s.width,
+                               2 - s.pad_h,
+                               2 - s.pad_w,
+                               filter + 8 * s.channels,
+                               -s.channels,
+                               comes_from_memory<T>(s)};
+    return depthwise_3x3_lines<1>(conv, {lines.begin, lines.end}, [](std::int64_t, std::int64_t) {});
+  }
   for (std::int64_t line = lines.begin; line < lines.end; ++line) {
     const std::int64_t sample = line / s.height, y = line % s.height;
     const PhaseTaps taps_y =

@@ -66,6 +66,19 @@ TEST(Conv, Depthwise) {
   check_both(shapes);
 }
 
+// Depthwise by 3x3: blocks of lines and of positions, at every border; images that come from memory.
+TEST(Conv, Depthwise3x3) {
+  std::vector<ConvShape> shapes;
+  for (std::int64_t stride : {1, 2})
+    for (std::int64_t pad : {0, 1, 2, 4})
+      for (const auto& [height, width] : {std::array<std::int64_t, 2>{7, 13}, {4, 9}, {3, 4}, {10, 6}})
+        shapes.push_back(shape_of(3, height, width, 21, 21, 21, {3, stride, pad, 1},
+                                  {3, stride, std::min<std::int64_t>(pad, 2), 1}));
+  for (std::int64_t stride : {1, 2})
+    shapes.push_back(shape_of(2, 75, 61, 120, 120, 120, {3, stride, 1, 1}, {3, stride, 1, 1}));
+  check_both(shapes);
+}
+
 // Blocks of rows, columns and depth more than one; sums over many positions cut into parts.
 TEST(Conv, SeveralBlocks) {
   check_both({shape_of(2, 19, 23, 70, 130, 1, {3, 1, 1, 1}, {3, 1, 1, 1}),
