@@ -116,12 +116,12 @@ void put_together(const Patches<T>& patches, const PatchRun& run, const T* from,
 // The positions of one panel's rows, side by side so that the tests for the border are vector instructions.
 template <class T>
 struct PanelPositions {
-  const T* origin[panel_rows];  // of tap (0, 0), even where that is outside of the image
-  std::int64_t y[panel_rows], x[panel_rows];
+  const T* origin[micro_rows];  // of tap (0, 0), even where that is outside of the image
+  std::int64_t y[micro_rows], x[micro_rows];
 
   PanelPositions(const Patches<T>& patches, std::int64_t first, int rows) {
     PatchPosition<T> at(patches, first);
-    for (int i = 0; i < panel_rows; ++i) {
+    for (int i = 0; i < micro_rows; ++i) {
       y[i] = i < rows ? at.y
                       : -patches.taps_y * larger(patches.tap_y_step, 1) - patches.height;  // always outside
       x[i] = at.x;
@@ -135,7 +135,7 @@ struct PanelPositions {
     const std::int64_t offset = (dy * patches.width + dx) * patches.image_channels + run.channel;
     const auto height = static_cast<std::uint64_t>(patches.height),
                width = static_cast<std::uint64_t>(patches.width);
-    for (int i = 0; i < panel_rows; ++i) {
+    for (int i = 0; i < micro_rows; ++i) {
       const bool inside =
           (static_cast<std::uint64_t>(y[i] + dy) < height) & (static_cast<std::uint64_t>(x[i] + dx) < width);
       to[i] = inside ? origin[i] + offset : zeros<T>;
@@ -144,11 +144,11 @@ struct PanelPositions {
   // Of any run; where it straddles the image's left or right border, its elements are put together in a
   // buffer.
   RAVINE_INLINE void point_merged(const Patches<T>& patches, const PatchRun& run, const T** to,
-                                  T (&buffers)[panel_rows][max_merged_run]) const {
+                                  T (&buffers)[micro_rows][max_merged_run]) const {
     const std::int64_t dy = run.tap_y * patches.tap_y_step, dx = run.tap_x * patches.tap_x_step;
     const std::int64_t offset = (dy * patches.width + dx) * patches.image_channels + run.channel;
     const auto height = static_cast<std::uint64_t>(patches.height);
-    for (int i = 0; i < panel_rows; ++i) {
+    for (int i = 0; i < micro_rows; ++i) {
       if (static_cast<std::uint64_t>(y[i] + dy) >= height) {
         to[i] = zeros<T>;
       } else if (x[i] + dx >= 0 && x[i] + dx + run.taps <= patches.width) {
@@ -190,7 +190,7 @@ struct PatchesA {
     std::int64_t runs = 0;
     for (std::int64_t p = depth.begin; p < depth.end; ++runs) {
       const PatchRun run = run_at(patches, p, depth.end, false);
-      positions.point(patches, run, to + runs * panel_rows);
+      positions.point(patches, run, to + runs * micro_rows);
       run_depths[runs] = run.size;
       p += run.size;
     }
@@ -198,23 +198,23 @@ struct PatchesA {
   }
   [[gnu::noinline]] void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
     if (depth.size() <= 0) return;
-    const T* row[panel_rows];
+    const T* row[micro_rows];
     if (patches.channels >= min_run) {
       const PanelPositions<T> positions(patches, first_row, rows);
       for (std::int64_t p = depth.begin; p < depth.end;) {
         const PatchRun run = run_at(patches, p, depth.end, false);
         positions.point(patches, run, row);
-        pack_a_rows<T>(to + (p - depth.begin) * panel_rows, row, run.size);
+        pack_a_rows<T>(to + (p - depth.begin) * micro_rows, row, run.size);
         p += run.size;
       }
       return;
     }
-    T buffers[panel_rows][max_merged_run];
+    T buffers[micro_rows][max_merged_run];
     const PanelPositions<T> positions(patches, first_row, rows);
     for (std::int64_t p = depth.begin; p < depth.end;) {
       const PatchRun run = run_at(patches, p, depth.end);
       positions.point_merged(patches, run, row, buffers);
-      pack_a_rows<T>(to + (p - depth.begin) * panel_rows, row, run.size);
+      pack_a_rows<T>(to + (p - depth.begin) * micro_rows, row, run.size);
       p += run.size;
     }
   }

@@ -80,7 +80,7 @@ template <class T>
 void sum_rows_apart(const GemmArgs& args, const Team& team) {
   if (args.row_sums == nullptr) return;
   const MatrixA<T> a = left_of<T>(args, static_cast<const T*>(args.a.data), static_cast<T*>(args.row_sums));
-  a.sum(share_of(args.m, panel_rows, team.rank, team.size), {0, args.k}, false);
+  a.sum(share_of(args.m, micro_rows, team.rank, team.size), {0, args.k}, false);
 }
 
 template <class T>

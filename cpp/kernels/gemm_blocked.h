@@ -42,7 +42,7 @@ struct Blocking {
     const Caches cache = caches();
     b_elements = smaller(larger(cache.l3_bytes / 2, cache.l2_bytes / 2), max_b_bytes) / size;
     const std::int64_t room = smaller(cache.l2_bytes, max_l2_bytes) / 4 * 3 / size / run_depth;
-    const std::int64_t rows = (room - 2 * panel_columns<T>) / panel_rows * micro_rows;
+    const std::int64_t rows = (room - 2 * panel_columns<T>) / micro_rows * micro_rows;
     block_rows = larger(smaller(rows, max_block_rows), 4 * micro_rows);
   }
 
@@ -53,10 +53,8 @@ struct Blocking {
 template <class T>
 inline constexpr std::int64_t b_capacity = Blocking<T>::max_b_bytes / sizeof(T);
 template <class T>
-inline constexpr std::int64_t a_capacity = round_up(larger(Blocking<T>::max_l2_bytes / 4 * 3 / sizeof(T),
-                                                           max_run_depth * 4 * panel_rows) +
-                                                        pack_slack<T>,
-                                                    lanes<T>);
+inline constexpr std::int64_t a_capacity =
+    round_up(larger(Blocking<T>::max_l2_bytes / 4 * 3 / sizeof(T), max_run_depth * 4 * micro_rows), lanes<T>);
 static_assert((a_capacity<double> + b_capacity<double>)*sizeof(double) <= product_scratch_bytes);
 static_assert((a_capacity<float> + b_capacity<float>)*sizeof(float) <= product_scratch_bytes);
 static_assert(Blocking<float>::max_block_rows % micro_rows == 0);
@@ -65,6 +63,15 @@ static_assert(Blocking<float>::max_block_rows % micro_rows == 0);
 inline constexpr std::int64_t rows_to_pack_b = 2 * micro_rows + 1;
 // So few panels of columns read A too seldom to pay for packing it.
 inline constexpr std::int64_t panels_in_place_a = 4;
+
+// Rows of the micro-tile that is `left` rows from the end of its block. The last two share their rows where
+// the last alone would have too few sums to hide a multiply-add's latency on two multipliers. (32 rows in
+// tiles of 6: 6, 6, 6, 6, 4, 4, not 6, 6, 6, 6, 6, 2.)
+RAVINE_INLINE std::int64_t tile_height(std::int64_t left) {
+  constexpr std::int64_t sums_in_flight = 8, enough_rows = divide_up(sums_in_flight, micro_vectors);
+  if (left > micro_rows && left < micro_rows + enough_rows) return divide_up(left, 2);
+  return smaller(left, micro_rows);
+}
 
 // ---- where C goes -------------------------------------------------------------------------------------
 // Rows at a fixed stride, with an epilogue whose element (epilogue_row, epilogue_column) is C's (0, 0).
@@ -112,12 +119,13 @@ class BlockOfA {
     end_row_ = rows.end;
     depth_ = depth;
     if (!pack_ && access_ == AAccess::adjacent) return;
-    for (std::int64_t i = rows.begin; i < rows.end; i += micro_rows) {
-      const int height = static_cast<int>(smaller(micro_rows, rows.end - i));
+    for (std::int64_t i = rows.begin, height = 0; i < rows.end; i += height) {
+      height = tile_height(rows.end - i);
       if (!pack_) {  // every panel has the same runs
-        runs_ = a_.point(addresses_ + panel_of(i) * panel_rows * runs_, run_depths_, i, height, depth);
+        runs_ = a_.point(addresses_ + panel_of(i) * micro_rows * runs_, run_depths_, i,
+                         static_cast<int>(height), depth);
       } else if (!packed_on_the_way(height)) {
-        a_.pack(packed_panel(i), i, height, depth);
+        a_.pack(packed_panel(i), i, static_cast<int>(height), depth);
       }
     }
   }
@@ -168,7 +176,7 @@ class BlockOfA {
   void multiply_and_pack_a(MicroArgs<T>& args, std::int64_t i) {
     args.packed = packed_panel(i);
     if (access_ == AAccess::by_rows) {
-      const T* addresses[panel_rows * max_runs];
+      const T* addresses[micro_rows * max_runs];
       args.runs = a_.point(addresses, run_depths_, i, micro_rows, depth_);
       args.a_rows = args.next_a_rows = addresses;
       args.run_depths = run_depths_;
@@ -183,14 +191,14 @@ class BlockOfA {
   // What concerns the panel of A at row i, packed or in place.
   ALayout point(MicroArgs<T>& args, std::int64_t i, bool first) const {
     if (!pack_ && access_ == AAccess::by_rows) {
-      args.a_rows = args.next_a_rows = addresses_ + panel_of(i) * panel_rows * runs_;
-      if (first && i + micro_rows < end_row_) args.next_a_rows += panel_rows * runs_;
+      args.a_rows = args.next_a_rows = addresses_ + panel_of(i) * micro_rows * runs_;
+      if (first && i + micro_rows < end_row_) args.next_a_rows += micro_rows * runs_;
       args.run_depths = run_depths_;
       args.runs = runs_;
       return ALayout::by_rows;
     }
     args.a = packed_panel(i);
-    args.a_step = panel_rows;
+    args.a_step = micro_rows;
     args.depth = depth_.size();
     if constexpr (requires { a_.at(i, i); }) {
       if (!pack_) {
@@ -201,8 +209,9 @@ class BlockOfA {
     return ALayout::adjacent;
   }
 
-  std::int64_t panel_of(std::int64_t i) const { return (i - first_row_) / micro_rows; }
-  T* packed_panel(std::int64_t i) const { return packed_ + panel_of(i) * panel_rows * depth_.size(); }
+  // All panels but the last two have micro_rows.
+  std::int64_t panel_of(std::int64_t i) const { return divide_up(i - first_row_, micro_rows); }
+  T* packed_panel(std::int64_t i) const { return packed_ + panel_of(i) * micro_rows * depth_.size(); }
 
   const A& a_;
   AAccess access_;
@@ -351,13 +360,15 @@ class Multiplication {
           i += micro_rows;
         }
       }
-      for (; i < block.end; i += micro_rows) {
+      for (std::int64_t height = 0; i < block.end; i += height) {
+        height = tile_height(block.end - i);
         args.c_rows = c_rows + (i - block.begin);
-        const std::int64_t vector = (i - block.begin) / micro_rows - 1;  // one of the panel for each tile
+        // One vector of the panel for each tile.
+        const std::int64_t vector = divide_up(i - block.begin, micro_rows) - 1;
         if (next_b != nullptr && vector < micro_vectors)
           look_ahead(args, next_b + vector * lanes<T>, next_b_step);
         else look_ahead(args, args.b, 0);
-        block_of_a.multiply(args, i, smaller(micro_rows, block.end - i), vectors, first_panel);
+        block_of_a.multiply(args, i, height, vectors, first_panel);
       }
       if constexpr (requires { a_.row_sums; }) {
         if (a_.row_sums != nullptr && j == 0) a_.sum(block, run, run.begin > depth_.begin);

@@ -3,10 +3,12 @@
 // waste no arithmetic.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/vector_loop.h"
 #include "simd/vec.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -20,8 +22,6 @@ inline constexpr int micro_rows = 6, micro_vectors = 2;
 #else
 inline constexpr int micro_rows = 4, micro_vectors = 2;
 #endif
-// Rows of a packed panel of A: a power of two, as its transposition by interleaving needs.
-inline constexpr int panel_rows = micro_rows == 6 ? 8 : micro_rows;
 template <class T>
 inline constexpr int panel_columns = micro_vectors* lanes<T>;
 
@@ -43,7 +43,7 @@ struct MicroArgs {
   const T* a;
   std::int64_t a_step;
   std::int64_t depth;
-  // by_rows: element (i, p) of a run is a_rows[run * panel_rows + i][p], p < run_depths[run].
+  // by_rows: element (i, p) of a run is a_rows[run * micro_rows + i][p], p < run_depths[run].
   const T* const* a_rows;
   const std::int64_t* run_depths;
   std::int64_t runs;
@@ -58,7 +58,7 @@ struct MicroArgs {
   // page of others takes long.
   const T* ahead[2];
   std::int64_t ahead_step;
-  T* packed;            // Packs::a: [p][panel_rows], Packs::b: [p][panel_columns]
+  T* packed;            // Packs::a: [p][micro_rows], Packs::b: [p][panel_columns]
   T* const* c_rows;     // one address per row of the tile
   std::int64_t column;  // of the tile within these rows
   std::int64_t last;    // columns of the last vector, 1..lanes
@@ -126,7 +126,7 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
   const std::int64_t b_step = args.b_step;
   const T* b = args.b;
   T* packed = packs == Packs::nothing ? nullptr : args.packed;
-  constexpr std::int64_t packed_step = packs == Packs::a                                 ? panel_rows
+  constexpr std::int64_t packed_step = packs == Packs::a                                 ? micro_rows
                                        : packs == Packs::b || packs == Packs::gathered_b ? panel_columns<T>
                                                                                          : 0;
   constexpr std::int64_t cache_line = 64 / sizeof(T);
@@ -165,13 +165,14 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
     for (std::int64_t run = 0; run < args.runs; ++run) {
       const T* a[rows];
 #pragma GCC unroll 8
-      for (int i = 0; i < rows; ++i) a[i] = args.a_rows[run * panel_rows + i];
-      const T* const* const next_a = args.next_a_rows + run * panel_rows;
+      for (int i = 0; i < rows; ++i) a[i] = args.a_rows[run * micro_rows + i];
+      const T* const* const next_a = args.next_a_rows + run * micro_rows;
       const std::int64_t depth = args.run_depths[run];
       for (std::int64_t p = 0; p < depth; ++p, b += b_step, packed += packed_step) {
         if constexpr (asks_for_a) {  // a cache line of each row in turn
-          const std::int64_t line = p / panel_rows * cache_line;
-          __builtin_prefetch(next_a[p % panel_rows] + (line < depth ? line : 0));
+          constexpr std::int64_t turn = std::bit_ceil(static_cast<unsigned>(rows));
+          const std::int64_t line = p / turn * cache_line;
+          __builtin_prefetch(next_a[smaller(p % turn, rows - 1)] + (line < depth ? line : 0));
         }
         if constexpr (packs == Packs::b) rows_ahead.template ask<vectors>();
         if constexpr (packs == Packs::a) {

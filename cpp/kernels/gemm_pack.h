@@ -1,4 +1,4 @@
-// Packing for GEMM: panels of A [depth][panel_rows] and of B [depth][width], in the order the micro-kernel
+// Packing for GEMM: panels of A [depth][micro_rows] and of B [depth][width], in the order the micro-kernel
 // reads them. A source is a matrix in memory here, patches of an image in conv_sources.h.
 #pragma once
 
@@ -82,32 +82,47 @@ inline constexpr std::int64_t max_run_depth = 1024;
 template <class T>
 alignas(64) inline constexpr T zeros[max_run_depth] = {};
 
-// to[p * panel_rows + i] = row[i][p] for p < depth. May write up to one transposed block beyond: panels are
-// packed in rising order with that slack behind the last.
+// The rows that a transposition takes at once: a power of two.
+inline constexpr int transposed_rows = micro_rows == 6 ? 8 : micro_rows;
+
+// to[p * micro_rows + i] = element p * transposed_rows + i of v read as one array, for p < count.
 template <class T>
-[[gnu::noinline]] void pack_a_rows(T* to, const T* const (&row)[panel_rows], std::int64_t depth) {
+RAVINE_INLINE void store_transposed(T* to, const Vec<T> (&v)[transposed_rows], std::int64_t count) {
   constexpr int n = lanes<T>;
-  Vec<T> v[panel_rows];
+#pragma GCC unroll 8
+  for (int i = 0; i < transposed_rows; ++i) {
+    if constexpr (micro_rows == transposed_rows) {
+      const std::int64_t left = count * micro_rows - i * n;
+      if (left >= n) store(to + i * n, v[i]);
+      else if (left > 0) store(to + i * n, v[i], left);
+    } else {  // without the rows that fill up the power of two
+      static_assert(micro_rows == transposed_rows || n <= transposed_rows);
+      const int p = i * n / transposed_rows, row = i * n % transposed_rows;
+      if (p < count)
+        std::memcpy(to + p * micro_rows + row, &v[i],
+                    sizeof(T) * (row + n > micro_rows ? micro_rows - row : n));
+    }
+  }
+}
+
+// to[p * micro_rows + i] = row[i][p] for p < depth.
+template <class T>
+[[gnu::noinline]] void pack_a_rows(T* to, const T* const (&row)[micro_rows], std::int64_t depth) {
+  constexpr int n = lanes<T>;
+  Vec<T> v[transposed_rows];
   std::int64_t p = 0;
   for (; p + n <= depth; p += n) {
 #pragma GCC unroll 8
-    for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p);
-    transpose<T, panel_rows>(v);
-#pragma GCC unroll 8
-    for (int i = 0; i < panel_rows; ++i) store(to + p * panel_rows + i * n, v[i]);
+    for (int i = 0; i < transposed_rows; ++i) v[i] = i < micro_rows ? load(row[i] + p) : Vec<T>{};
+    transpose<T, transposed_rows>(v);
+    store_transposed(to + p * micro_rows, v, n);
   }
   if (p == depth) return;
 #pragma GCC unroll 8
-  for (int i = 0; i < panel_rows; ++i) v[i] = load(row[i] + p, depth - p);
-  transpose<T, panel_rows>(v);
-#pragma GCC unroll 8
-  for (int i = 0; i < panel_rows; ++i) {
-    if (i * n < (depth - p) * panel_rows) store(to + p * panel_rows + i * n, v[i]);
-  }
+  for (int i = 0; i < transposed_rows; ++i) v[i] = i < micro_rows ? load(row[i] + p, depth - p) : Vec<T>{};
+  transpose<T, transposed_rows>(v);
+  store_transposed(to + p * micro_rows, v, depth - p);
 }
-// Elements that pack_a_rows may write behind a panel.
-template <class T>
-inline constexpr std::int64_t pack_slack = lanes<T>;
 
 // to[p * width + i] = row[i][p] for p < depth and one vector of columns i; columns from `count` on are 0.
 template <class T>
@@ -145,7 +160,7 @@ RAVINE_INLINE void copy_padded(T* to, const T* from, std::int64_t count) {
 }
 
 // How a source of A can be read where it lies: step() elements from p to p + 1 (adjacent), or through
-// addresses that point() writes, panel_rows of them for each run of depth (by_rows); packed: it cannot.
+// addresses that point() writes, micro_rows of them for each run of depth (by_rows); packed: it cannot.
 // pack() always can.
 enum class AAccess { adjacent, by_rows, packed };
 // Shortest run, but for the first and last, that a source read by rows has.
@@ -156,9 +171,9 @@ inline constexpr std::int64_t min_run = 8;
 template <class T>
 void sum_rows(T* to, const T* a, std::int64_t row_stride, std::int64_t column_stride, std::int64_t rows,
               std::int64_t depth, bool accumulate) {
-  constexpr int chains = 4;
+  constexpr int chains = 4, rows_at_once = 8;
   const auto sum_panel = [&](T* sums, const T* from, std::int64_t stride, int height) RAVINE_INLINE_LAMBDA {
-    T chain[chains][panel_rows] = {};
+    T chain[chains][rows_at_once] = {};
     std::int64_t p = 0;
     for (; p + chains <= depth; p += chains)
 #pragma GCC unroll 4
@@ -171,10 +186,10 @@ void sum_rows(T* to, const T* a, std::int64_t row_stride, std::int64_t column_st
       sums[i] = accumulate ? sums[i] + sum : sum;
     }
   };
-  for (std::int64_t i = 0; i < rows; i += panel_rows) {
+  for (std::int64_t i = 0; i < rows; i += rows_at_once) {
     const T* const from = a + i * row_stride;
-    const int height = static_cast<int>(smaller(panel_rows, rows - i));
-    if (height == panel_rows && row_stride == 1) sum_panel(to + i, from, 1, panel_rows);
+    const int height = static_cast<int>(smaller(rows_at_once, rows - i));
+    if (height == rows_at_once && row_stride == 1) sum_panel(to + i, from, 1, rows_at_once);
     else sum_panel(to + i, from, row_stride, height);
   }
 }
@@ -205,18 +220,18 @@ struct MatrixA {
   }
   [[gnu::noinline]] void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
     if (column_stride == 1) {
-      const T* row[panel_rows];
-      for (int i = 0; i < panel_rows; ++i) row[i] = i < rows ? at(first_row + i, depth.begin) : zeros<T>;
+      const T* row[micro_rows];
+      for (int i = 0; i < micro_rows; ++i) row[i] = i < rows ? at(first_row + i, depth.begin) : zeros<T>;
       pack_a_rows<T>(to, row, depth.size());
     } else if (row_stride == 1 && rows == micro_rows) {
       const T* from = at(first_row, depth.begin);
-      for (std::int64_t p = 0; p < depth.size(); ++p, from += column_stride, to += panel_rows) {
+      for (std::int64_t p = 0; p < depth.size(); ++p, from += column_stride, to += micro_rows) {
 #pragma GCC unroll 8
         for (int i = 0; i < micro_rows; ++i) to[i] = from[i];
       }
     } else {
       const T* from = at(first_row, depth.begin);
-      for (std::int64_t p = 0; p < depth.size(); ++p, from += column_stride, to += panel_rows) {
+      for (std::int64_t p = 0; p < depth.size(); ++p, from += column_stride, to += micro_rows) {
         for (int i = 0; i < rows; ++i) to[i] = from[i * row_stride];
       }
     }

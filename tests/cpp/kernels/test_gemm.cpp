@@ -188,6 +188,14 @@ TEST(Gemm, SeveralBlocks) {
               {300, 20, 1100, Order::padded_rows, Order::row_major}});
 }
 
+// Every remainder of rows behind full tiles, A packed beside it at an odd depth.
+TEST(Gemm, LastRows) {
+  std::vector<Case> cases;
+  for (std::int64_t m = 13; m <= 24; ++m)
+    for (Order a : {Order::row_major, Order::every_second}) cases.push_back({m, 260, 75, a});
+  check_both(cases);
+}
+
 // Few tiles and a long k: k is cut.
 TEST(Gemm, LongDepth) {
   check_both(
