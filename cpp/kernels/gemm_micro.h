@@ -129,8 +129,6 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
   constexpr std::int64_t packed_step = packs == Packs::a                                 ? micro_rows
                                        : packs == Packs::b || packs == Packs::gathered_b ? panel_columns<T>
                                                                                          : 0;
-  constexpr std::int64_t cache_line = 64 / sizeof(T);
-  constexpr bool asks_for_a = rows == micro_rows && vectors > 1 && packs == Packs::nothing;
   RowsAhead<T> rows_ahead(args);
   if constexpr (layout == ALayout::adjacent) {
     const T* a = args.a;
@@ -162,39 +160,52 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
       }
     }
   } else {
-    for (std::int64_t run = 0; run < args.runs; ++run) {
-      const T* a[rows];
+    const auto sum_runs = [&](auto ask_for) RAVINE_INLINE_LAMBDA {
+      for (std::int64_t run = 0; run < args.runs; ++run) {
+        const T* a[rows];
 #pragma GCC unroll 8
-      for (int i = 0; i < rows; ++i) a[i] = args.a_rows[run * micro_rows + i];
-      const T* const* const next_a = args.next_a_rows + run * micro_rows;
-      const std::int64_t depth = args.run_depths[run];
-      for (std::int64_t p = 0; p < depth; ++p, b += b_step, packed += packed_step) {
-        if constexpr (asks_for_a) {  // a cache line of each row in turn
-          constexpr std::int64_t turn = std::bit_ceil(static_cast<unsigned>(rows));
-          const std::int64_t line = p / turn * cache_line;
-          __builtin_prefetch(next_a[smaller(p % turn, rows - 1)] + (line < depth ? line : 0));
-        }
-        if constexpr (packs == Packs::b) rows_ahead.template ask<vectors>();
-        if constexpr (packs == Packs::a) {
+        for (int i = 0; i < rows; ++i) a[i] = args.a_rows[run * micro_rows + i];
+        const std::int64_t depth = args.run_depths[run];
+        for (std::int64_t p = 0; p < depth; ++p, b += b_step, packed += packed_step) {
+          ask_for(run, p, depth);
+          if constexpr (packs == Packs::b) rows_ahead.template ask<vectors>();
+          if constexpr (packs == Packs::a) {
 #pragma GCC unroll 8
-          for (int i = 0; i < rows; ++i) std::memcpy(packed + i, a[i] + p, sizeof(T));
+            for (int i = 0; i < rows; ++i) std::memcpy(packed + i, a[i] + p, sizeof(T));
+          }
+          multiply_add_row<T, packs>(
+              sums, [b](int v) RAVINE_INLINE_LAMBDA { return b + v * lanes<T>; },
+              [&a, p](int i) RAVINE_INLINE_LAMBDA { return a[i][p]; }, packed);
         }
-        multiply_add_row<T, packs>(
-            sums, [b](int v) RAVINE_INLINE_LAMBDA { return b + v * lanes<T>; },
-            [&a, p](int i) RAVINE_INLINE_LAMBDA { return a[i][p]; }, packed);
       }
+    };
+    constexpr bool asks_for_a = rows == micro_rows && vectors > 1 && packs == Packs::nothing;
+    if (asks_for_a && args.next_a_rows != args.a_rows) {
+      sum_runs([&args](std::int64_t run, std::int64_t p, std::int64_t depth) RAVINE_INLINE_LAMBDA {
+        // A cache line of each row in turn.
+        constexpr std::int64_t cache_line = 64 / sizeof(T), turn = std::bit_ceil(unsigned{rows});
+        const std::int64_t row = smaller(p % turn, rows - 1), line = p / turn * cache_line;
+        __builtin_prefetch(args.next_a_rows[run * micro_rows + row] + (line < depth ? line : 0));
+      });
+    } else {
+      sum_runs([](std::int64_t, std::int64_t, std::int64_t) RAVINE_INLINE_LAMBDA {});
     }
   }
 
+  if (args.streams) {
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) stream(args.c_rows[i] + args.column + v * lanes<T>, sums[i][v]);
+    return;
+  }
 #pragma GCC unroll 8
   for (int i = 0; i < rows; ++i) {
     T* c = args.c_rows[i] + args.column;
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) {
       T* to = c + v * lanes<T>;
-      if (args.streams) {
-        stream(to, sums[i][v]);
-      } else if (v < vectors - 1 || args.last == lanes<T>) {
+      if (v < vectors - 1 || args.last == lanes<T>) {
         store(to, args.accumulate ? load(to) + sums[i][v] : sums[i][v]);
       } else {
         store(to, args.accumulate ? load(to, args.last) + sums[i][v] : sums[i][v], args.last);
