@@ -5,6 +5,7 @@
     python -m bench.python --inference          forward passes alone, as a trained model serves
     python -m bench.python --convolutions       single convolutions beside torch, three passes each
     python -m bench.python --norms              single normalisations beside torch, forward and with gradients
+    python -m bench.python --pools              single poolings beside torch, forward and with gradients
     python -m bench.python --updates            optimizers alone, on 100 thousand and 10 million numbers
     python -m bench.python --rules              every optimizer alone, beside torch in its forms and optax
     python -m bench.python --sweep              dense nets of widths 8 to 4096 and batches 1 to 1024
@@ -31,6 +32,7 @@ from . import engines
 from .convolutions import convolutions, convolutions_markdown, find_convolution
 from .norms import norms
 from .operations import Operation, find_operation
+from .pools import pools
 from .report import markdown, sweep_markdown
 from .workloads import (
     INFERENCE,
@@ -215,6 +217,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rules", action="store_true", help="every optimizer alone")
     parser.add_argument("--convolutions", action="store_true", help="single convolutions; short rounds")
     parser.add_argument("--norms", action="store_true", help="single normalisations; short rounds")
+    parser.add_argument("--pools", action="store_true", help="single poolings; short rounds")
     parser.add_argument("--sweep", action="store_true", help="dense nets of many shapes; short rounds")
     parser.add_argument("--verbose", action="store_true", help="show what the engines print")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"))
@@ -230,7 +233,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if any(convolutional) and not all(convolutional):
         parser.error("convolutions are timed in a run of their own")
     options.convolutions = options.convolutions or any(convolutional)
-    single_only = options.convolutions or options.norms or any(single)
+    single_only = options.convolutions or options.norms or options.pools or any(single)
     if single_only:
         options.engines = [engine for engine in options.engines if engine in ("ravine", "torch")]
     options.brief = options.quick or options.sweep or single_only
@@ -252,6 +255,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             options.workloads = [convolution.name for convolution in convolutions()]
         elif options.norms:
             options.workloads = [norm.name for norm in norms()]
+        elif options.pools:
+            options.workloads = [pool.name for pool in pools()]
         elif options.sweep:
             options.workloads = [f"dense{w}x{b}" for w in SWEEP_WIDTHS for b in SWEEP_BATCHES]
         else:

@@ -1,13 +1,14 @@
-"""What is timed besides whole networks: single convolutions and normalisations, by name."""
+"""What is timed besides whole networks: single convolutions, normalisations and poolings, by name."""
 
 from __future__ import annotations
 
 from .convolutions import Convolution, find_convolution
 from .norms import Norm, find_norm
+from .pools import Pool, find_pool
 
-Operation = Convolution | Norm
+Operation = Convolution | Norm | Pool
 
 
 def find_operation(name: str) -> Operation | None:
     """The operation of this name, or None where it is no operation's."""
-    return find_convolution(name) or find_norm(name)
+    return find_convolution(name) or find_norm(name) or find_pool(name)

@@ -10,6 +10,7 @@ from ravine.optim._bound import BoundOptimizer
 from ..convolutions import Convolution
 from ..norms import Norm
 from ..operations import Operation
+from ..pools import Pool
 from ..workloads import Workload
 
 
@@ -99,7 +100,8 @@ def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable
         results = [record_convolution(graph, operation, *values)]
     else:
         with _trace.recording(trace):
-            results = record_norm(trace, operation, *values)
+            record = record_pool if isinstance(operation, Pool) else record_norm
+            results = record(trace, operation, *values)
     bounds = {"start": (0, 0, 0, 0), "stop": (1, 1, 1, 1), "step": (1, 1, 1, 1)}
     outputs = [
         graph.apply("slice", [result], bounds)[0] if len(result.shape) == 4 else result for result in results
@@ -128,6 +130,16 @@ def record_norm(
         return [output]
     weighted = (y * Tensor(dy, trace)).sum()._as_value(trace)
     return [output, *trace.graph.gradients(weighted, [x, weight, bias])]
+
+
+def record_pool(trace: _trace.Trace, pool: Pool, x: _core.Value, dy: _core.Value) -> list[_core.Value]:
+    function = rv.ops.max_pool2d if pool.kind == "max" else rv.ops.avg_pool2d
+    y = function(Tensor(x, trace), pool.kernel, pool.stride, pool.padding)
+    output = y._as_value(trace)
+    if pool.direction == "forward":
+        return [output]
+    weighted = (y * Tensor(dy, trace)).sum()._as_value(trace)
+    return [output, *trace.graph.gradients(weighted, [x])]
 
 
 def record_convolution(

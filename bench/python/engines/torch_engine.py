@@ -9,12 +9,13 @@ from torch import nn
 from ..convolutions import Convolution
 from ..norms import Norm
 from ..operations import Operation
+from ..pools import Pool
 from ..workloads import Workload
 
 
 def modes(workload: Workload | Operation) -> list[str]:
     """Fused optimizers in all; "+tcmalloc" is preloaded by the caller of the process."""
-    if isinstance(workload, Convolution | Norm):
+    if isinstance(workload, Convolution | Norm | Pool):
         return ["eager+tcmalloc", "channels_last+tcmalloc"]
     if workload.is_update and workload.optimizer in ("sgd", "adam"):
         return ["eager", "eager+tcmalloc"]
@@ -155,7 +156,26 @@ def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable
     tensors = [a.permute(0, 3, 1, 2).contiguous(memory_format=layout) if a.ndim == 4 else a for a in arrays]
     if isinstance(operation, Convolution):
         return prepare_convolution(operation, *tensors)
+    if isinstance(operation, Pool):
+        return prepare_pool(operation, *tensors)
     return prepare_norm(operation, *tensors)
+
+
+def prepare_pool(pool: Pool, x: torch.Tensor, dy: torch.Tensor) -> Callable[[], float]:
+    function = nn.functional.max_pool2d if pool.kind == "max" else nn.functional.avg_pool2d
+
+    def output() -> torch.Tensor:
+        return function(x, pool.kernel, pool.stride, pool.padding)
+
+    if pool.direction == "forward":
+
+        @torch.inference_mode()
+        def step() -> float:
+            return output()[0, 0, 0, 0].item()
+
+        return step
+    x.requires_grad_()
+    return lambda: torch.autograd.grad(output(), x, dy)[0][0, 0, 0, 0].item()
 
 
 def prepare_norm(
