@@ -6,13 +6,6 @@ namespace ravine::kernels::RAVINE_ISA {
 
 namespace {
 
-// x is larger than the best so far, or the first NaN.
-template <class V>
-RAVINE_INLINE auto replaces(V x, V best) {
-  if constexpr (std::is_arithmetic_v<V>) return !(x <= best) && best == best;
-  else return ~(x <= best) & (best == best);
-}
-
 // The pixels that are pooled: as they lie in memory, or what BatchNorm and ReLU make of them.
 template <class T, class L>
 struct PlainPixels {
@@ -68,10 +61,8 @@ void max_pool_tiles(const MaxPoolArgs& args, const Tiles& tiles, const Team& tea
             for (std::int64_t w = 0; w < window_w; ++w) {
               if (h == 0 && w == 0) continue;
               const std::int64_t index = first + h * s.width + w;
-              const typename L::Value x = pixels.get(input + index * s.channels + c, c, n);
-              const auto wins = replaces(x, best);
-              best = wins ? x : best;
-              where = wins ? L::every_number(By::number(index, h * window_w + w)) : where;
+              L::take_larger(pixels.get(input + index * s.channels + c, c, n),
+                             L::every_number(By::number(index, h * window_w + w)), best, where);
             }
           L::put(static_cast<T*>(args.output) + pixel + c, best, n);
           if (numbers != nullptr) L::put_numbers(numbers + pixel + c, where, n);
@@ -106,6 +97,45 @@ void max_pool_rows(const MaxPoolArgs& args, const Team& team) {
   const PoolShape s =
       args.shape;  // a copy: stores into images could change the original, for all the compiler knows
   const Axis row_axis = rows_of(s), column_axis = columns_of(s);
+  const bool many_channels = s.channels >= lanes<T>;
+  // The window's part in the image, of side x side taps where the compiler shall know it.
+  const auto pool = [&](const Window& rows, const Window& columns, const T* input, std::int64_t pixel,
+                        std::int64_t begin, std::int64_t end, auto side) RAVINE_INLINE_LAMBDA {
+    const std::int64_t column_count = side > 0 ? side : columns.count, row_count = side > 0 ? side
+                                                                                   : column_count > 0
+                                                                                       ? rows.count
+                                                                                       : 0;
+    const std::int64_t row_step = rows.dilation * s.width * s.channels,
+                       column_step = columns.dilation * s.channels;
+    const std::int64_t first = rows.first * s.width + columns.first;
+    const std::int64_t first_offset = rows.skipped * s.kernel_w + columns.skipped;
+    L::for_each(begin, end, [&](std::int64_t c, auto n) RAVINE_INLINE_LAMBDA {
+      typename L::Value best = L::every(-__builtin_inf());
+      typename L::Numbers where = L::every_number(By::number(-1, 0));  // of a window without a pixel
+      // The best of each row first: the rows' chains of comparisons run side by side.
+#pragma GCC unroll 3
+      for (std::int64_t kh = 0; kh < row_count; ++kh) {
+        const T* const row = input + first * s.channels + c + kh * row_step;
+        const std::int64_t index = first + kh * rows.dilation * s.width;
+        const std::int64_t offset = first_offset + kh * s.kernel_w;
+        typename L::Value best_in_row = pixels.get(row, c, n);
+        typename L::Numbers where_in_row = L::every_number(By::number(index, offset));
+#pragma GCC unroll 3
+        for (std::int64_t kw = 1; kw < column_count; ++kw)
+          L::take_larger(pixels.get(row + kw * column_step, c, n),
+                         L::every_number(By::number(index + kw * columns.dilation, offset + kw)), best_in_row,
+                         where_in_row);
+        if (kh > 0) {
+          L::take_larger(best_in_row, where_in_row, best, where);
+        } else {  // an image of -inf has a maximum that lies in it
+          best = best_in_row;
+          where = where_in_row;
+        }
+      }
+      L::put(static_cast<T*>(args.output) + pixel + c, best, n);
+      if (numbers != nullptr) L::put_numbers(numbers + pixel + c, where, n);
+    });
+  };
   for_each_pixel_row(
       s, s.out_height, team, [&](std::int64_t image, std::int64_t oh, std::int64_t begin, std::int64_t end) {
         const Window rows = window_of(row_axis, oh);
@@ -113,32 +143,14 @@ void max_pool_rows(const MaxPoolArgs& args, const Team& team) {
         for (std::int64_t ow = 0; ow < s.out_width; ++ow) {
           const Window columns = window_of(column_axis, ow);
           const std::int64_t pixel = ((image * s.out_height + oh) * s.out_width + ow) * s.channels;
-          const std::int64_t row_step = rows.dilation * s.width * s.channels,
-                             column_step = columns.dilation * s.channels;
-          const bool empty = rows.count == 0 || columns.count == 0;
-          L::for_each(begin, end, [&](std::int64_t c, auto n) {
-            // Starting with the first element itself, an image of -inf has a maximum that lies in it.
-            const std::int64_t first = empty ? -1 : rows.first * s.width + columns.first;
-            typename L::Value best =
-                empty ? L::every(-__builtin_inf()) : pixels.get(input + first * s.channels + c, c, n);
-            const std::int64_t first_offset = rows.skipped * s.kernel_w + columns.skipped;
-            typename L::Numbers where = L::every_number(By::number(first, first_offset));
-            const T* row = input + first * s.channels + c;
-            for (std::int64_t kh = 0; kh < rows.count; ++kh, row += row_step) {
-              const T* from = row;
-              std::int64_t index = first + kh * rows.dilation * s.width;
-              const std::int64_t offset = first_offset + kh * s.kernel_w;
-              for (std::int64_t kw = 0; kw < columns.count;
-                   ++kw, from += column_step, index += columns.dilation) {
-                const typename L::Value x = pixels.get(from, c, n);
-                const auto wins = replaces(x, best);
-                best = wins ? x : best;
-                where = wins ? L::every_number(By::number(index, offset + kw)) : where;
-              }
-            }
-            L::put(static_cast<T*>(args.output) + pixel + c, best, n);
-            if (numbers != nullptr) L::put_numbers(numbers + pixel + c, where, n);
-          });
+          if (many_channels)  // the rows that the row of outputs before did not read
+            for (std::int64_t kh = larger(0, rows.count - s.stride_h); kh < rows.count; ++kh)
+              ask_for_pixels(
+                  input + ((rows.first + kh * rows.dilation) * s.width + columns.first) * s.channels,
+                  s.stride_w * s.channels);
+          if (rows.count == 3 && columns.count == 3)
+            pool(rows, columns, input, pixel, begin, end, std::integral_constant<int, 3>{});
+          else pool(rows, columns, input, pixel, begin, end, std::integral_constant<int, 0>{});
         }
       });
 }
@@ -158,41 +170,54 @@ void max_pool_of(const MaxPoolArgs& args, const Team& team) {
   else max_pool_by<T, L, Pixels, ByIndex>(args, team);
 }
 
-// A distance in a window, a multiple of the dilation, in taps; a division takes as long as the rest.
-RAVINE_INLINE std::int64_t taps_of(const Axis& axis, std::int64_t distance) {
-  return axis.dilation == 1 ? distance : distance / axis.dilation;
-}
-
 template <class T, class L, class By>
 void max_pool_grad_rows(const MaxPoolGradArgs& args, const Team& team) {
   const PoolShape s = args.shape;
   const Axis row_axis = rows_of(s), column_axis = columns_of(s);
   const T* grad_output = static_cast<const T*>(args.grad_output);
-  for_each_pixel_row(
-      s, s.height, team, [&](std::int64_t image, std::int64_t ih, std::int64_t begin, std::int64_t end) {
-        const Reach rows = reach_of(row_axis, ih);
-        for (std::int64_t iw = 0; iw < s.width; ++iw) {
-          const Reach columns = reach_of(column_axis, iw);
-          const std::int64_t here = ih * s.width + iw;
-          T* to = static_cast<T*>(args.grad_input) + (image * s.height * s.width + here) * s.channels;
-          L::for_each(begin, end, [&](std::int64_t c, auto n) {
-            typename L::Value sum{};
-            for (std::int64_t oh = rows.begin; oh < rows.end; ++oh) {
-              if (!reaches(row_axis, oh, ih)) continue;
-              const std::int64_t row = taps_of(row_axis, ih + s.pad_h - oh * s.stride_h);  // of the window
-              for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) {
-                if (!reaches(column_axis, ow, iw)) continue;
-                const std::int64_t column = taps_of(column_axis, iw + s.pad_w - ow * s.stride_w);
-                const std::int64_t number = By::number(here, row * s.kernel_w + column);
-                const std::int64_t pixel = ((image * s.out_height + oh) * s.out_width + ow) * s.channels + c;
-                const auto mine = L::get_numbers(By::of(args) + pixel, n) == L::every_number(number);
-                sum += mine ? L::get(grad_output + pixel, n) : typename L::Value{};
-              }
-            }
-            L::put(to + c, sum, n);
-          });
+  const typename By::Number* const numbers = By::of(args);
+  T* const grad_input = static_cast<T*>(args.grad_input);
+  // The windows that reach a pixel, their numbers where the compiler shall know them.
+  const auto gather = [&](const Taps& rows, const Taps& columns, std::int64_t image, std::int64_t here,
+                          std::int64_t begin, std::int64_t end, auto row_count,
+                          auto column_count) RAVINE_INLINE_LAMBDA {
+    const std::int64_t first =
+        ((image * s.out_height + rows.begin) * s.out_width + columns.begin) * s.channels;
+    const std::int64_t row_step = rows.step * s.out_width * s.channels,
+                       column_step = columns.step * s.channels;
+    const std::int64_t first_tap = rows.tap * s.kernel_w + columns.tap;
+    T* const to = grad_input + (image * s.height * s.width + here) * s.channels;
+    L::for_each(begin, end, [&](std::int64_t c, auto n) RAVINE_INLINE_LAMBDA {
+      typename L::Value sum{};
+      for (std::int64_t row = 0; row < row_count; ++row)
+        for (std::int64_t column = 0; column < column_count; ++column) {
+          const std::int64_t output = first + row * row_step + column * column_step + c;
+          const std::int64_t tap = first_tap - row * rows.tap_step * s.kernel_w - column * columns.tap_step;
+          const auto mine = L::get_numbers(numbers + output, n) == L::every_number(By::number(here, tap));
+          sum += mine ? L::get(grad_output + output, n) : typename L::Value{};
         }
-      });
+      L::put(to + c, sum, n);
+    });
+  };
+  constexpr std::integral_constant<int, 1> one;
+  constexpr std::integral_constant<int, 2> two;
+  for_each_pixel_row(s, s.height, team,
+                     [&](std::int64_t image, std::int64_t ih, std::int64_t begin, std::int64_t end) {
+                       const Taps rows = taps_of(row_axis, ih);
+                       const std::int64_t row_count = rows.count();
+                       for (std::int64_t iw = 0; iw < s.width; ++iw) {
+                         const Taps columns = taps_of(column_axis, iw);
+                         const std::int64_t column_count = columns.count(), here = ih * s.width + iw;
+                         const auto gather_from = [&](auto n_rows, auto n_columns) RAVINE_INLINE_LAMBDA {
+                           gather(rows, columns, image, here, begin, end, n_rows, n_columns);
+                         };
+                         if (row_count == 2 && column_count == 2) gather_from(two, two);
+                         else if (row_count == 2 && column_count == 1) gather_from(two, one);
+                         else if (row_count == 1 && column_count == 2) gather_from(one, two);
+                         else if (row_count == 1 && column_count == 1) gather_from(one, one);
+                         else gather_from(row_count, column_count);
+                       }
+                     });
 }
 
 template <class T, class L, class By>

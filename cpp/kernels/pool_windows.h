@@ -63,6 +63,26 @@ RAVINE_INLINE bool reaches(const Axis& axis, std::int64_t output, std::int64_t i
          (input + axis.pad - output * axis.stride) % axis.dilation == 0;
 }
 
+// The windows that reach an input position: outputs begin, begin + step, ... before end, which see it as
+// their tap number `tap`, tap - tap_step, ...
+struct Taps {
+  std::int64_t begin, end, step, tap, tap_step;
+  RAVINE_INLINE std::int64_t count() const {
+    return begin >= end ? 0 : step == 1 ? end - begin : ceil_div(end - begin, step);
+  }
+};
+
+RAVINE_INLINE Taps taps_of(const Axis& axis, std::int64_t input) {
+  const Reach reach = reach_of(axis, input);
+  Taps taps{reach.begin, reach.end, 1, input + axis.pad - reach.begin * axis.stride, axis.stride};
+  if (axis.dilation == 1) return taps;
+  while (taps.begin < taps.end && !reaches(axis, taps.begin, input)) ++taps.begin;
+  while (taps.step * axis.stride % axis.dilation != 0) ++taps.step;
+  taps.tap = (input + axis.pad - taps.begin * axis.stride) / axis.dilation;
+  taps.tap_step = taps.step * axis.stride / axis.dilation;
+  return taps;
+}
+
 RAVINE_INLINE std::int64_t divisor_of(const PoolShape& s, const Window& rows, const Window& columns) {
   return s.count_include_pad ? rows.padded * columns.padded : rows.count * columns.count;
 }
@@ -98,6 +118,21 @@ struct VectorLanes {
     store(to, value, n);
   }
   RAVINE_INLINE static Value every(T value) { return splat(value); }
+  // x, and its number, in place of the best so far where it is larger, or the first NaN.
+  RAVINE_INLINE static void take_larger(Value x, Numbers number, Value& best, Numbers& where) {
+#if defined(__AVX512F__)  // GCC 12 takes masks through vectors
+    if constexpr (is_float) {
+      const __mmask16 wins =
+          _kand_mask16(_mm512_cmp_ps_mask(x, best, _CMP_NLE_UQ), _mm512_cmp_ps_mask(best, best, _CMP_ORD_Q));
+      best = _mm512_mask_mov_ps(best, wins, x);
+      where = (Numbers)_mm512_mask_mov_epi32((__m512i)where, wins, (__m512i)number);
+      return;
+    }
+#endif
+    const auto wins = ~(x <= best) & (best == best);
+    best = wins ? x : best;
+    where = wins ? number : where;
+  }
   RAVINE_INLINE static Numbers every_number(std::int64_t value) {
     return splat(static_cast<Index<T>>(value));
   }
@@ -155,6 +190,11 @@ struct ScalarLanes {
   RAVINE_INLINE static Value get(const T* from, All) { return *from; }
   RAVINE_INLINE static void put(T* to, Value value, All) { *to = value; }
   RAVINE_INLINE static Value every(T value) { return value; }
+  RAVINE_INLINE static void take_larger(Value x, Numbers number, Value& best, Numbers& where) {
+    if (x <= best || best != best) return;
+    best = x;
+    where = number;
+  }
   RAVINE_INLINE static Numbers every_number(std::int64_t value) { return static_cast<Index<T>>(value); }
   template <class Stored>
   RAVINE_INLINE static void put_numbers(Stored* to, Numbers number, All) {
@@ -186,6 +226,14 @@ RAVINE_INLINE void for_each_pixel_row(const PoolShape& s, std::int64_t rows, con
     const std::int64_t first = piece % blocks * channel_block, pixel_row = piece / blocks;
     body(pixel_row / rows, pixel_row % rows, first, smaller(first + channel_block, s.channels));
   }
+}
+
+// Asks for what lies ahead of these numbers: comparing keeps the processor too busy to see the next pixels by
+// itself.
+template <class T>
+RAVINE_INLINE void ask_for_pixels(const T* numbers, std::int64_t count) {
+  constexpr std::int64_t ahead = 4096 / sizeof(T), line = 64 / sizeof(T);
+  for (std::int64_t i = 0; i < count; i += line) __builtin_prefetch(numbers + ahead + i);
 }
 
 // ---- windows side by side -----------------------------------------------------------------------
