@@ -20,8 +20,9 @@ struct ConvShape {
 enum class ConvAlgorithm : std::uint8_t {
   direct,  // implicit GEMM; depthwise has loops of its own
   // Minimal filtering, float32, not depthwise:
-  winograd_2x2,  // of tiles of 2x2 outputs: 3x3 and 5x5 kernels, stride 1
-  winograd_4x4,  // of 4x4 outputs: 3x3 kernels of stride 1, or of stride 2 with padding 1 and dilation 1
+  // 3x3 kernels of stride 1, or of stride 2 with padding 1 and dilation 1.
+  winograd_2x2,  // of tiles of 2x2 outputs; 5x5 kernels of stride 1 too
+  winograd_4x4,  // of 4x4 outputs
 };
 
 struct ConvForwardArgs {

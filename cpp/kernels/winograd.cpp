@@ -208,12 +208,14 @@ void convolve(const Problem& p, const Team& team) {
 template <class Args, class Run>
 auto choose(const Args& args, ConvAlgorithm algorithm, std::int64_t kernel, std::int64_t stride, Run run) {
   const auto with = [&]<class F>(F filtering) { return run(filtering, problem_of<F>(args)); };
+  const bool twos = algorithm == ConvAlgorithm::winograd_2x2;
   if (stride == 2) {
-    if constexpr (std::is_same_v<Args, ConvGradInputArgs>) return with(TransposedWinograd<T>{});
-    else return with(StridedWinograd<T>{});
+    if constexpr (std::is_same_v<Args, ConvGradInputArgs>)
+      return twos ? with(TransposedWinograd<T, 2>{}) : with(TransposedWinograd<T, 4>{});
+    else return twos ? with(StridedWinograd<T, 2>{}) : with(StridedWinograd<T, 4>{});
   }
   if (kernel == 5) return with(Winograd<T, 2, 5>{});
-  if (algorithm == ConvAlgorithm::winograd_2x2) return with(Winograd<T, 2, 3>{});
+  if (twos) return with(Winograd<T, 2, 3>{});
   return with(Winograd<T, 4, 3>{});
 }
 

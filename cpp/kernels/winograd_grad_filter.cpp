@@ -328,9 +328,10 @@ void add(const ConvGradFilterArgs& args, const Team& team) {
 // f(filtering) for the filtering that the algorithm is for this kernel and stride.
 template <class Run>
 auto choose(const ConvGradFilterArgs& args, Run run) {
-  if (args.shape.stride_h == 2) return run(StridedWinograd<T>{});
+  const bool twos = args.algorithm == ConvAlgorithm::winograd_2x2;
+  if (args.shape.stride_h == 2) return twos ? run(StridedWinograd<T, 2>{}) : run(StridedWinograd<T, 4>{});
   if (args.shape.kernel_h == 5) return run(Winograd<T, 2, 5>{});
-  if (args.algorithm == ConvAlgorithm::winograd_2x2) return run(Winograd<T, 2, 3>{});
+  if (twos) return run(Winograd<T, 2, 3>{});
   return run(Winograd<T, 4, 3>{});
 }
 

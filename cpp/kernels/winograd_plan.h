@@ -148,18 +148,22 @@ struct Plan {
     // Few tiles use a large filter once: it is then transformed part by part into L2 and never to memory.
     constexpr std::int64_t room = scratch_elements / all_points - 2 * stagger, large = 1 << 20;
     constexpr std::int64_t fresh_vectors = smaller(product_vectors, 2);
+    const std::int64_t transformed_elements = filter_points * channels * vectors * n_lanes;
     fresh = !p.transformed && groups == 1 && tiles <= room / (fresh_vectors * n_lanes) - product_depth &&
-            filter_points * channels * vectors * n_lanes > large;
+            transformed_elements > large;
     const std::int64_t panels = divide_up(vectors, fresh ? fresh_vectors : product_vectors);
     panel_vectors = divide_up(vectors, larger(panels, 1));
     const std::int64_t panel = larger(panel_vectors, 1) * n_lanes;
     block_columns = fresh ? panel : smaller(larger(max_block_columns / panel, 1) * panel, vectors * n_lanes);
     column_blocks = divide_up(columns, larger(block_columns, 1));
 
-    constexpr std::int64_t least = points == 9 ? 16 : 32, most = points > 4 ? 48 : 96;
+    // Of few points many tiles fit; but a block that fills L2 leaves no room for the filter, and shared
+    // pixels go over a large filter less often.
+    constexpr std::int64_t least = points == 9 ? 16 : points == 5 ? 24 : 32;
     const std::int64_t tile_elements = round_up(p.images.channels, n_lanes);
     std::int64_t cap = room / larger(tile_elements + block_columns, 1);
-    shared = fresh || cap < least;
+    shared = fresh || cap < least || (points == 5 && groups == 1 && transformed_elements > large);
+    const std::int64_t most = points == 5 && !shared ? 24 : points > 5 ? 48 : 96;
     if (shared) cap = room / larger(block_columns, 1);
     constexpr std::int64_t fewest = 12, tasks = 16;  // blocks small enough for a team
     cap = fresh

@@ -152,85 +152,112 @@ struct Winograd<T, 2, 3> {
   }
 };
 
-// Three taps at every other pixel: the outer two filter the even pixels, F(4, 2), and the middle one
-// multiplies the odd pixels as they are, which are points 5 to 8. 81 products for 16 outputs instead of 144.
+// 0, 1 and infinity.
 template <class T>
-struct StridedWinograd {
-  static constexpr int outputs = 4, taps = 3, points = 9;
-  static constexpr int pixels = 9, step = 8, filter_points = 6;
-  static constexpr int filter_point(int point) { return point < 5 ? point : 5; }
-  static constexpr int place(int output) { return output; }
-  using Even = ToomCook<T, 5>;
+struct ToomCook<T, 3> {
+  RAVINE_INLINE static void input(const Vec<T> (&d)[3], Vec<T> (&v)[3]) {
+    v[0] = d[0] - d[1];
+    v[1] = d[1];
+    v[2] = d[2] - d[1];
+  }
+  RAVINE_INLINE static void evaluate(const Vec<T> (&g)[2], Vec<T> (&u)[3]) {
+    u[0] = g[0];
+    u[1] = g[0] + g[1];
+    u[2] = g[1];
+  }
+  RAVINE_INLINE static void interpolate(const Vec<T> (&p)[3], Vec<T> (&y)[2]) {
+    y[0] = p[0] + p[1];
+    y[1] = p[1] + p[2];
+  }
+};
 
-  RAVINE_INLINE static void input(const Vec<T> (&d)[9], Vec<T> (&v)[9]) {
-    const Vec<T> even[5] = {d[0], d[2], d[4], d[6], d[8]};
-    Vec<T> of_even[5];
+// Three taps at every other pixel: the outer two filter the even pixels, F(n, 2), and the middle one
+// multiplies the odd pixels as they are, which are the last n points. 81 products for 16 outputs instead of
+// 144 where n is 4, 25 for 4 instead of 36 where it is 2.
+template <class T, int n>
+struct StridedWinograd {
+  static constexpr int outputs = n, taps = 3, even_points = n + 1, points = even_points + n;
+  static constexpr int pixels = points, step = 2 * n, filter_points = even_points + 1;
+  static constexpr int filter_point(int point) { return point < even_points ? point : even_points; }
+  static constexpr int place(int output) { return output; }
+  using Even = ToomCook<T, even_points>;
+
+  RAVINE_INLINE static void input(const Vec<T> (&d)[pixels], Vec<T> (&v)[points]) {
+    Vec<T> even[even_points], of_even[even_points];
+#pragma GCC unroll 5
+    for (int i = 0; i < even_points; ++i) even[i] = d[2 * i];
     Even::input(even, of_even);
 #pragma GCC unroll 5
-    for (int i = 0; i < 5; ++i) v[i] = of_even[i];
+    for (int i = 0; i < even_points; ++i) v[i] = of_even[i];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) v[5 + i] = d[2 * i + 1];
+    for (int i = 0; i < n; ++i) v[even_points + i] = d[2 * i + 1];
   }
-  RAVINE_INLINE static void filter(const Vec<T> (&g)[3], Vec<T> (&u)[6]) {
+  RAVINE_INLINE static void filter(const Vec<T> (&g)[taps], Vec<T> (&u)[filter_points]) {
     const Vec<T> outer[2] = {g[0], g[2]};
-    Vec<T> of_outer[5];
+    Vec<T> of_outer[even_points];
     Even::evaluate(outer, of_outer);
 #pragma GCC unroll 5
-    for (int i = 0; i < 5; ++i) u[i] = of_outer[i];
-    u[5] = g[1];
+    for (int i = 0; i < even_points; ++i) u[i] = of_outer[i];
+    u[even_points] = g[1];
   }
-  RAVINE_INLINE static void output(const Vec<T> (&p)[9], Vec<T> (&y)[4]) {
-    const Vec<T> even[5] = {p[0], p[1], p[2], p[3], p[4]};
+  RAVINE_INLINE static void output(const Vec<T> (&p)[points], Vec<T> (&y)[outputs]) {
+    Vec<T> even[even_points];
+#pragma GCC unroll 5
+    for (int i = 0; i < even_points; ++i) even[i] = p[i];
     Even::interpolate(even, y);
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) y[i] += p[5 + i];
+    for (int i = 0; i < n; ++i) y[i] += p[even_points + i];
   }
-  RAVINE_INLINE static void grad_output(const Vec<T> (&dy)[4], Vec<T> (&w)[9]) {
-    Vec<T> even[5];
+  RAVINE_INLINE static void grad_output(const Vec<T> (&dy)[outputs], Vec<T> (&w)[points]) {
+    Vec<T> even[even_points];
     Even::evaluate(dy, even);
 #pragma GCC unroll 5
-    for (int i = 0; i < 5; ++i) w[i] = even[i];
+    for (int i = 0; i < even_points; ++i) w[i] = even[i];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) w[5 + i] = dy[i];
+    for (int i = 0; i < n; ++i) w[even_points + i] = dy[i];
   }
-  RAVINE_INLINE static void grad_filter(const Vec<T> (&p)[6], Vec<T> (&dw)[3]) {
-    const Vec<T> even[5] = {p[0], p[1], p[2], p[3], p[4]};
-    Vec<T> outer[2];
+  RAVINE_INLINE static void grad_filter(const Vec<T> (&p)[filter_points], Vec<T> (&dw)[taps]) {
+    Vec<T> even[even_points], outer[2];
+#pragma GCC unroll 5
+    for (int i = 0; i < even_points; ++i) even[i] = p[i];
     Even::interpolate(even, outer);
     dw[0] = outer[0];
-    dw[1] = p[5];
+    dw[1] = p[even_points];
     dw[2] = outer[1];
   }
 };
 
 // The gradient to the input of the same, where the image's first pixel meets the middle tap (one pixel of
-// padding): eight pixels from five outputs' gradients. Pixels 1, 3, 5, 7 are outputs 0 to 3, the even ones
-// 4 to 7.
-template <class T>
+// padding): 2n pixels from n + 1 outputs' gradients. Pixels 1, 3, ... are the first n outputs, the even ones
+// the others.
+template <class T, int n>
 struct TransposedWinograd {
-  static constexpr int outputs = 8, taps = 3, points = 9;
-  static constexpr int pixels = 5, step = 4, filter_points = 6;
-  static constexpr int filter_point(int point) { return point < 5 ? point : 5; }
-  static constexpr int place(int output) { return output < 4 ? 2 * output + 1 : 2 * (output - 4); }
-  using Outer = ToomCook<T, 5>;
+  static constexpr int outputs = 2 * n, taps = 3, outer_points = n + 1, points = outer_points + n;
+  static constexpr int pixels = n + 1, step = n, filter_points = outer_points + 1;
+  static constexpr int filter_point(int point) { return point < outer_points ? point : outer_points; }
+  static constexpr int place(int output) { return output < n ? 2 * output + 1 : 2 * (output - n); }
+  using Outer = ToomCook<T, outer_points>;
 
-  RAVINE_INLINE static void input(const Vec<T> (&d)[5], Vec<T> (&v)[9]) {
-    Vec<T> outer[5];
+  RAVINE_INLINE static void input(const Vec<T> (&d)[pixels], Vec<T> (&v)[points]) {
+    Vec<T> outer[outer_points];
     Outer::input(d, outer);
 #pragma GCC unroll 5
-    for (int i = 0; i < 5; ++i) v[i] = outer[i];
+    for (int i = 0; i < outer_points; ++i) v[i] = outer[i];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) v[5 + i] = d[i];
+    for (int i = 0; i < n; ++i) v[outer_points + i] = d[i];
   }
-  RAVINE_INLINE static void filter(const Vec<T> (&g)[3], Vec<T> (&u)[6]) { StridedWinograd<T>::filter(g, u); }
-  RAVINE_INLINE static void output(const Vec<T> (&p)[9], Vec<T> (&y)[8]) {
-    const Vec<T> of_outer[5] = {p[0], p[1], p[2], p[3], p[4]};
-    Vec<T> outer[4];
+  RAVINE_INLINE static void filter(const Vec<T> (&g)[taps], Vec<T> (&u)[filter_points]) {
+    StridedWinograd<T, n>::filter(g, u);
+  }
+  RAVINE_INLINE static void output(const Vec<T> (&p)[points], Vec<T> (&y)[outputs]) {
+    Vec<T> of_outer[outer_points], outer[n];
+#pragma GCC unroll 5
+    for (int i = 0; i < outer_points; ++i) of_outer[i] = p[i];
     Outer::interpolate(of_outer, outer);
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < n; ++i) {
       y[i] = outer[i];
-      y[4 + i] = p[5 + i];
+      y[n + i] = p[outer_points + i];
     }
   }
 };

@@ -47,21 +47,30 @@ double efficiency(std::int64_t columns) {
 // transforms for each vector of channels: of a tile of the input and of the output, and of one row of the
 // filter. Measured on a Zen 5 with vectors of 64 bytes; loads and stores are part of them. Where a tile has
 // many points, few fit in L2, and each block of them reads the whole filter: the products take 1 + crowding +
-// filter / spill times as long.
+// filter / spill times as long. The gradient to the filter reads none; but where the transformed tiles of
+// both operands are too many for the caches, it takes `waves` times as long.
 struct Tile {
   std::int64_t outputs, points, filter_points;
   double input, output, filter;
   double crowding = 0, spill = 1e9;  // spill: channels * out_channels
+  double waves = 1;
 };
 constexpr Tile tile_2x2{2, 4, 4, 55, 50, 160}, tile_4x4{4, 6, 6, 160, 110, 430};
 constexpr Tile tile_5x5{2, 6, 6, 160, 90, 700};  // of a 5x5 kernel
-constexpr Tile tile_strided{4, 9, 6, 300, 250, 430, 0.15, 2e5},
+constexpr Tile tile_strided{4, 9, 6, 300, 250, 430, 0.15, 2e5, 1.5},
     tile_transposed{8, 9, 6, 180, 300, 430, 0.2, 6e4};
+constexpr Tile tile_strided_2x2{2, 5, 4, 80, 60, 160, 0.15, 1e6, 1.5},
+    tile_transposed_2x2{4, 5, 4, 60, 90, 160, 0.15, 1e6};
+// Of a large filter the sums are finished piece by piece, which leaves the caches to the tiles.
+constexpr std::int64_t large_filter = 1 << 17;
+constexpr double wave_elements = 2 << 20, wave_elements_of_large_filter = 6 << 20;
 
 Tile tile_of(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& s) {
-  if (s.stride_h == 2) return pass == ConvPass::grad_input ? tile_transposed : tile_strided;
+  const bool twos = algorithm == ConvAlgorithm::winograd_2x2;
+  if (s.stride_h == 2 && pass == ConvPass::grad_input) return twos ? tile_transposed_2x2 : tile_transposed;
+  if (s.stride_h == 2) return twos ? tile_strided_2x2 : tile_strided;
   if (s.kernel_h == 5) return tile_5x5;
-  return algorithm == ConvAlgorithm::winograd_2x2 ? tile_2x2 : tile_4x4;
+  return twos ? tile_2x2 : tile_4x4;
 }
 
 std::int64_t tiles_of(std::int64_t extent, std::int64_t outputs, std::int64_t dilation) {
@@ -80,7 +89,11 @@ double winograd_cycles(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& 
   const double rows = static_cast<double>(channels + out_channels - columns);
   const double points = static_cast<double>(tile.points * tile.points);
   const double groups = static_cast<double>(s.groups);
-  const double crowding = 1 + tile.crowding + static_cast<double>(channels * out_channels) / tile.spill;
+  double crowding = 1 + tile.crowding;
+  if (pass != ConvPass::grad_filter) crowding += static_cast<double>(channels * out_channels) / tile.spill;
+  else if (tiles * points * static_cast<double>(s.channels + s.out_channels) >
+           (channels * out_channels < large_filter ? wave_elements : wave_elements_of_large_filter))
+    crowding *= tile.waves;
   const double products =
       crowding * groups * tiles * points * rows * vectors(columns, lanes) / 2 / efficiency(columns);
   // Around each tile and each call of a product's inner loop.
@@ -103,6 +116,13 @@ double direct_cycles(ConvPass pass, const ConvShape& s, double lanes) {
     if (pass == ConvPass::grad_input)
       return positions * taps * (in / 1.8 + 0.5) * vectors(s.out_channels, lanes);
     return positions * (taps * in / 1.8 + 1) * vectors(s.out_channels, lanes);
+  }
+  if (pass == ConvPass::grad_filter) {  // its columns are those of whole patches, which are packed
+    const std::int64_t patch = s.kernel_h * s.kernel_w * channels;
+    const bool whole_vectors = channels % static_cast<std::int64_t>(lanes) == 0;
+    const double packing = static_cast<double>(s.groups) * (whole_vectors ? 3 : 6);
+    return positions * vectors(patch, lanes) *
+           (static_cast<double>(s.out_channels) / 2 / efficiency(patch) + packing);
   }
   const std::int64_t columns = pass == ConvPass::forward ? out_channels : channels;
   const double rows = static_cast<double>(channels + out_channels - columns);
@@ -136,7 +156,7 @@ bool applies(ConvAlgorithm algorithm, const ConvShape& s, DType dtype) {
   if (s.kernel_h != 3) return false;
   const bool strided =
       s.stride_h == 2 && s.pad_h == 1 && s.pad_w == 1 && s.dilation_h == 1 && s.dilation_w == 1;
-  return s.stride_h == 1 || (strided && fours);
+  return s.stride_h == 1 || strided;
 }
 
 double conv_cycles(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& shape, DType dtype,

@@ -57,6 +57,7 @@ def test_the_environment_forces_an_algorithm_where_it_applies(monkeypatch: pytes
     assert algorithm(64, 64, 16, stride=3) == "direct"
     monkeypatch.setenv("RAVINE_CONV", "winograd_2x2")
     assert algorithm(64, 64, 16, padding=1) == "winograd 2x2"
+    assert algorithm(64, 64, 16, stride=2, padding=1) == "winograd 2x2"
     monkeypatch.setenv("RAVINE_CONV", "winograd_4x4")
     assert algorithm(64, 64, 2, padding=1) == "winograd 4x4"
     monkeypatch.setenv("RAVINE_CONV", "fft")
