@@ -50,7 +50,8 @@ void max_pool(benchmark::State& state) {
 void max_pool_grad(benchmark::State& state) {
   Problem p(state);
   const auto& k = active_kernels().float32;
-  const Team alone{};
+  std::vector<std::byte> scratch(active_kernels().scratch_bytes);
+  const Team alone{.scratch = scratch.data()};
   k.max_pool(p.forward(), alone);  // offsets that exist
   MaxPoolGradArgs args{p.shape, p.output.get()};
   args.grad_input = p.input.get();
@@ -77,7 +78,8 @@ void shapes(benchmark::internal::Benchmark* bench) {
                                                                 {64, 14, 64, 2, 2},
                                                                 {64, 8, 16, 2, 2},
                                                                 {64, 32, 64, 3, 2},
-                                                                {16, 32, 3, 2, 2}})
+                                                                {16, 32, 3, 2, 2},
+                                                                {64, 32, 3, 3, 2}})
       bench->Args({threads, batch, size, channels, kernel, stride});
 }
 

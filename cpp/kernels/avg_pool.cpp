@@ -1,5 +1,5 @@
 // The mean of each window, and its gradient.
-#include "kernels/pool_windows.h"
+#include "kernels/pool_narrow.h"
 #include "kernels/table.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -81,6 +81,23 @@ void avg_pool_grad_rows(const AvgPoolGradArgs& args, const Team& team) {
       });
 }
 
+template <class T>
+void avg_pool_grad_narrow(const AvgPoolGradArgs& args, const Team& team) {
+  const PoolShape s = args.shape;
+  const Axis row_axis = rows_of(s), column_axis = columns_of(s);
+  narrow_gradient<T, false>(s, static_cast<T*>(args.grad_input), team,
+                            [&](std::int64_t image, std::int64_t oh, T* values, Index<T>*) {
+                              const std::int64_t row = (image * s.out_height + oh) * s.out_width * s.channels;
+                              const Window rows = window_of(row_axis, oh);
+                              for (std::int64_t ow = 0; ow < s.out_width; ++ow) {
+                                const T divisor =
+                                    static_cast<T>(divisor_of(s, rows, window_of(column_axis, ow)));
+                                for (std::int64_t i = ow * s.channels; i < (ow + 1) * s.channels; ++i)
+                                  values[i] = static_cast<const T*>(args.grad_output)[row + i] / divisor;
+                              }
+                            });
+}
+
 }  // namespace
 
 template <class T>
@@ -92,6 +109,10 @@ template void avg_pool<double>(const AvgPoolArgs&, const Team&);
 
 template <class T>
 void avg_pool_grad(const AvgPoolGradArgs& args, const Team& team) {
+  if (is_narrow<T>(args.shape)) {
+    avg_pool_grad_narrow<T>(args, team);
+    return;
+  }
   const Tiles tiles = tiles_of(args.shape);
   with_lanes<T>(args.shape, [&](auto l) {
     if (tiles.apply) avg_pool_grad_tiles<T, decltype(l)>(args, tiles, team);

@@ -1,5 +1,5 @@
 // The largest value of each window, and its gradient.
-#include "kernels/pool_windows.h"
+#include "kernels/pool_narrow.h"
 #include "kernels/table.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -226,10 +226,29 @@ void max_pool_grad_by(const MaxPoolGradArgs& args, const Tiles& tiles, const Tea
   else max_pool_grad_rows<T, L, By>(args, team);
 }
 
+template <class T>
+void max_pool_grad_narrow(const MaxPoolGradArgs& args, const Team& team) {
+  using L = VectorLanes<T>;
+  const PoolShape s = args.shape;
+  narrow_gradient<T, true>(s, static_cast<T*>(args.grad_input), team,
+                           [&](std::int64_t image, std::int64_t oh, T* values, Index<T>* numbers) {
+                             const std::int64_t row = (image * s.out_height + oh) * s.out_width * s.channels;
+                             for_each_vector<T>(s.out_width * s.channels, [&](std::int64_t i, auto n) {
+                               store(values + i, load(static_cast<const T*>(args.grad_output) + row + i, n),
+                                     n);
+                               store(numbers + i, L::get_numbers(args.offsets + row + i, n), n);
+                             });
+                           });
+}
+
 }  // namespace
 
 template <class T>
 void max_pool(const MaxPoolArgs& args, const Team& team) {
+  if (args.indices == nullptr && args.scale == nullptr && is_narrow<T>(args.shape)) {
+    max_pool_narrow<T>(args, team);
+    return;
+  }
   with_lanes<T>(args.shape, [&](auto l) {
     using L = decltype(l);
     if (args.scale != nullptr) max_pool_of<T, L, NormalizedPixels<T, L>>(args, team);
@@ -241,6 +260,10 @@ template void max_pool<double>(const MaxPoolArgs&, const Team&);
 
 template <class T>
 void max_pool_grad(const MaxPoolGradArgs& args, const Team& team) {
+  if (args.offsets != nullptr && is_narrow<T>(args.shape)) {
+    max_pool_grad_narrow<T>(args, team);
+    return;
+  }
   const Tiles tiles = tiles_of(args.shape);
   with_lanes<T>(args.shape, [&](auto l) {
     using L = decltype(l);

@@ -45,14 +45,20 @@ PoolShape ceil_mode_side_by_side() {
 }
 
 std::vector<PoolShape> pool_shapes() {
-  return {pool_shape(2, 8, 6, 16, 2, 2, 2, 0),     pool_shape(3, 7, 9, 17, 3, 3, 2, 1),
-          pool_shape(1, 5, 5, 1, 3, 2, 1, 1),      pool_shape(2, 9, 7, 3, 3, 3, 1, 1),
+  return {pool_shape(2, 8, 6, 16, 2, 2, 2, 0), pool_shape(3, 7, 9, 17, 3, 3, 2, 1),
+          pool_shape(1, 5, 5, 1, 3, 2, 1, 1), pool_shape(2, 9, 7, 3, 3, 3, 1, 1),
           pool_shape(1, 11, 10, 4, 3, 3, 2, 2, 2), pool_shape(2, 9, 9, 33, 2, 3, 3, 0, 3),
-          pool_shape(1, 4, 4, 600, 4, 4, 1, 0),    pool_shape(5, 1, 1, 7, 1, 1, 1, 0),
-          pool_shape(2, 13, 4, 40, 5, 1, 2, 0),    pool_shape(0, 4, 4, 8, 2, 2, 2, 0),
-          pool_shape(2, 4, 4, 0, 2, 2, 2, 0),      ceil_mode_shape(),
-          pool_shape(2, 9, 7, 20, 2, 2, 2, 0),     pool_shape(3, 8, 11, 3, 2, 2, 2, 0),
-          pool_shape(2, 10, 8, 300, 3, 3, 3, 0),   ceil_mode_side_by_side()};
+          pool_shape(1, 4, 4, 600, 4, 4, 1, 0), pool_shape(5, 1, 1, 7, 1, 1, 1, 0),
+          pool_shape(2, 13, 4, 40, 5, 1, 2, 0), pool_shape(0, 4, 4, 8, 2, 2, 2, 0),
+          pool_shape(2, 4, 4, 0, 2, 2, 2, 0), ceil_mode_shape(), pool_shape(2, 9, 7, 20, 2, 2, 2, 0),
+          pool_shape(3, 8, 11, 3, 2, 2, 2, 0), pool_shape(2, 10, 8, 300, 3, 3, 3, 0),
+          ceil_mode_side_by_side(),
+          // rows of few channels: strides that leave gaps, windows that many outputs share, more taps than
+          // there may be
+          pool_shape(2, 7, 41, 3, 3, 3, 2, 1), pool_shape(2, 8, 37, 1, 2, 2, 3, 0),
+          pool_shape(1, 12, 50, 2, 5, 4, 2, 2), pool_shape(1, 9, 30, 7, 4, 5, 1, 2),
+          pool_shape(1, 21, 20, 3, 17, 15, 1, 7), pool_shape(2, 9, 11, 20, 5, 5, 1, 2),
+          pool_shape(1, 10, 64, 1, 3, 3, 4, 1)};
 }
 
 std::int64_t pixels(const PoolShape& s) { return s.batch * s.height * s.width; }
