@@ -126,6 +126,13 @@ struct Op {
   // list where its kernel cannot pool. `inputs` are the node's, in the new graph.
   Values (*pool)(const Node& node, const Values& inputs, std::int64_t size,
                  const kernels::KernelTable& kernels) = nullptr;
+  // For a max-pooling: the output that tells where the maxima were, as indices in the images or, with the
+  // attribute "offsets", by offsets of a byte in the windows; and the same pooling of relu(images scale +
+  // shift), with inputs images, scale and shift, where there is one. For its gradient: the input that tells
+  // it.
+  int maxima_output = -1;
+  const Op* normalized_pool = nullptr;
+  int maxima_input = -1;
   // For an effect: whether it leaves the update by its input to the input's kernel, where that can.
   bool (*leaves_update)(const Node& effect, std::size_t input) = nullptr;
 };

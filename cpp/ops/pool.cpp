@@ -55,6 +55,15 @@ void check_windows_meet_image(const Node& node, const Window& window, std::int64
   }
 }
 
+// Whether maxima are told by their offsets in the windows.
+bool by_offsets(const Node& node) {
+  const bool offsets = node.attrs.flag("offsets", false);
+  const Dims kernel = kernel_of(node);
+  check<ValueError>(!offsets || kernel[0] * kernel[1] <= kernels::max_window_offsets, node.op->name,
+                    ": offsets of a window of ", kernel, " do not fit a byte");
+  return offsets;
+}
+
 void infer_maxima(Node& node) {
   expect_floating(node, 0);
   node.attrs.check_known(node.op->name,
@@ -64,11 +73,7 @@ void infer_maxima(Node& node) {
   const Windows windows = windows_of(node, kernel_of(node));
   check_windows_meet_image(node, windows.h, images[2]);
   check_windows_meet_image(node, windows.w, images[3]);
-  const bool offsets = node.attrs.flag("offsets", false);
-  const Dims kernel = kernel_of(node);
-  check<ValueError>(!offsets || kernel[0] * kernel[1] <= kernels::max_window_offsets, node.op->name,
-                    ": offsets of a window of ", kernel, " do not fit a byte");
-  node.outputs = {{node.input_dtype(0), outputs}, {offsets ? DType::uint8 : DType::int64, outputs}};
+  node.outputs = {{node.input_dtype(0), outputs}, {by_offsets(node) ? DType::uint8 : DType::int64, outputs}};
 }
 
 // images -> maxima, and where they were: their indices in the image, int64; or offsets in the window, uint8.
@@ -93,18 +98,19 @@ void expect_gradient(const Node& node, const Shape& expected) {
                     node.input_shape(0), ", expected ", expected);
 }
 
-// (output gradient, indices){input_shape} -> images
+// (output gradient, indices or offsets, as the pooling gives them){input_shape} -> images
 void infer_max_pool_grad(Node& node) {
   expect_inputs(node, 2);
   expect_floating(node, 0);
-  node.attrs.check_known(node.op->name,
-                         {"kernel_size", "stride", "padding", "dilation", "ceil_mode", "input_shape"});
+  node.attrs.check_known(
+      node.op->name, {"kernel_size", "stride", "padding", "dilation", "ceil_mode", "offsets", "input_shape"});
   const Shape images = node.attrs.dims("input_shape");
   const Shape outputs = infer_windows(node, images, /*with_dilation=*/true);
   expect_gradient(node, outputs);
-  const TensorType indices{DType::int64, outputs};  // or offsets, once a pass has made them so
-  check<ValueError>(node.input_type(1) == indices, node.op->name, ": the indices are ",
-                    to_string(node.input_type(1)), ", expected ", to_string(indices));
+  const bool offsets = by_offsets(node);
+  const TensorType places{offsets ? DType::uint8 : DType::int64, outputs};
+  check<ValueError>(node.input_type(1) == places, node.op->name, ": the ", offsets ? "offsets" : "indices",
+                    " are ", to_string(node.input_type(1)), ", expected ", to_string(places));
   node.outputs = {{node.input_dtype(0), images}};
 }
 
@@ -185,6 +191,7 @@ Values decompose_normalized_max_pool(const Node& node) {
 
 // Linear in the output's gradient, and the transpose of it: takes from the images where the maxima were.
 Values gradient_max_pool_grad(const Node& node, std::span<const Value> cotangents) {
+  check<ValueError>(!by_offsets(node), node.op->name, ": a derivative needs indices, not offsets");
   const Shape& images = node.outputs[0].shape;
   const Shape& outputs = node.input_shape(0);
   const Value pixels = ops::reshape(cotangents[0], {images[0], images[1], images[2] * images[3]});
@@ -308,16 +315,22 @@ void lower_avg_pool_grad(Lowering& lowering, const Node& node) {
 
 }  // namespace
 
-const Op max_pool2d_op{
-    .name = "max_pool2d", .infer = infer_max_pool, .gradient = gradient_max_pool, .lower = lower_max_pool};
+const Op max_pool2d_op{.name = "max_pool2d",
+                       .infer = infer_max_pool,
+                       .gradient = gradient_max_pool,
+                       .lower = lower_max_pool,
+                       .maxima_output = 1,
+                       .normalized_pool = &normalized_max_pool2d_op};
 const Op normalized_max_pool2d_op{.name = "normalized_max_pool2d",
                                   .infer = infer_normalized_max_pool,
                                   .decompose = decompose_normalized_max_pool,
-                                  .lower = lower_max_pool};
+                                  .lower = lower_max_pool,
+                                  .maxima_output = 1};
 const Op max_pool2d_grad_op{.name = "max_pool2d_grad",
                             .infer = infer_max_pool_grad,
                             .gradient = gradient_max_pool_grad,
-                            .lower = lower_max_pool_grad};
+                            .lower = lower_max_pool_grad,
+                            .maxima_input = 1};
 const Op avg_pool2d_op{
     .name = "avg_pool2d", .infer = infer_avg_pool, .gradient = gradient_avg_pool, .lower = lower_avg_pool};
 const Op avg_pool2d_grad_op{.name = "avg_pool2d_grad",

@@ -2,7 +2,6 @@
 // else reads what they make: the images are read once, and neither the normalised nor the rectified ones are
 // written. Where nobody asks which pixels were the largest, a convolution pools its own outputs; where the
 // gradient alone does, a byte tells it.
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,12 +37,15 @@ std::int64_t window_size(const Node& pool) {
   return side_by_side ? kernel[0] : 0;
 }
 
+bool is_tile(const Node& node, kernels::TileOp tile) {
+  return node.op->kind == OpKind::tile && node.op->tile == tile;
+}
+
 // The input of an elementwise step that keeps the order of each channel's pixels, or -1: pooled before the
 // step or behind it, they are the same.
 int ordered_input(const Node& node) {
-  if (node.op->kind != OpKind::tile) return -1;
-  if (node.op->tile == kernels::TileOp::relu) return 0;
-  if (node.op->tile != kernels::TileOp::add) return -1;
+  if (is_tile(node, kernels::TileOp::relu)) return 0;
+  if (!is_tile(node, kernels::TileOp::add)) return -1;
   const Shape& images = node.outputs[0].shape;
   for (const int i : {0, 1})
     if (node.input_shape(i) == images && is_column(node.inputs[static_cast<std::size_t>(1 - i)], images))
@@ -51,19 +53,30 @@ int ordered_input(const Node& node) {
   return -1;
 }
 
+enum class Readers : std::uint8_t { any, no_gradient };
+
+// By node id: poolings of which someone reads where their maxima were; or someone else than gradients does.
+std::vector<bool> maxima_read(const Unit& unit, Readers readers) {
+  std::vector<bool> read(unit.graph->nodes().size(), false);
+  const auto visit = [&](const Value& value) {
+    if (value.index == value.node->op->maxima_output) read[value.node->id] = true;
+  };
+  for (const Node* node : live_nodes(*unit.graph, unit.outputs))
+    for (int i = 0; i < node->n_inputs(); ++i)
+      if (readers == Readers::any || i != node->op->maxima_input)
+        visit(node->inputs[static_cast<std::size_t>(i)]);
+  for (const Value& output : unit.outputs) visit(output);
+  return read;
+}
+
 }  // namespace
 
 Unit pool_in_products(const Unit& unit, const kernels::KernelTable& kernels) {
   const std::vector<int> uses = count_uses(unit);
-  std::vector<bool> indices_read(uses.size(), false);
-  for (const Node* node : live_nodes(*unit.graph, unit.outputs))
-    for (const Value& input : node->inputs)
-      indices_read[input.node->id] = indices_read[input.node->id] || input.index > 0;
-  for (const Value& output : unit.outputs)
-    indices_read[output.node->id] = indices_read[output.node->id] || output.index > 0;
+  const std::vector<bool> indices_read = maxima_read(unit, Readers::any);
   return without_unused(
       rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
-        if (std::string_view(node.op->name) != "max_pool2d" || indices_read[node.id]) return {};
+        if (node.op->maxima_output < 0 || node.n_inputs() != 1 || indices_read[node.id]) return {};
         const std::int64_t size = window_size(node);
         // Of the new graph, and their inputs from before.
         std::vector<std::pair<const Node*, std::size_t>> steps;
@@ -89,46 +102,45 @@ Unit pool_in_products(const Unit& unit, const kernels::KernelTable& kernels) {
 }
 
 Unit tell_maxima_by_offsets(const Unit& unit) {
-  const auto is_max_pool = [](const Node& node) {
-    const std::string_view name(node.op->name);
-    return name == "max_pool2d" || name == "normalized_max_pool2d";
-  };
-  std::vector<bool> indices_read(unit.graph->nodes().size(), false);  // by others than the gradient
-  for (const Node* node : live_nodes(*unit.graph, unit.outputs))
-    for (const Value& input : node->inputs)
-      if (input.index == 1 && std::string_view(node->op->name) != "max_pool2d_grad")
-        indices_read[input.node->id] = true;
-  for (const Value& output : unit.outputs)
-    if (output.index == 1) indices_read[output.node->id] = true;
-  return rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
-    if (!is_max_pool(node) || indices_read[node.id]) return {};
-    const Dims kernel = node.attrs.dims("kernel_size");
-    if (kernel[0] * kernel[1] > kernels::max_window_offsets) return {};
+  const std::vector<bool> indices_read = maxima_read(unit, Readers::no_gradient);
+  const auto with_offsets = [](const Node& node) {
     Attrs attrs = node.attrs;
     attrs.set("offsets", true);
-    return to.apply(*node.op, inputs, std::move(attrs));
+    return attrs;
+  };
+  return rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
+    if (node.op->maxima_output >= 0 && !indices_read[node.id]) {
+      const Dims kernel = node.attrs.dims("kernel_size");
+      if (kernel[0] * kernel[1] > kernels::max_window_offsets) return {};
+      return to.apply(*node.op, inputs, with_offsets(node));
+    }
+    if (node.op->maxima_input < 0) return {};
+    const Value& places = inputs[static_cast<std::size_t>(node.op->maxima_input)];
+    const bool offsets = places.node->op->maxima_output >= 0 && places.node->attrs.flag("offsets", false);
+    return offsets ? to.apply(*node.op, inputs, with_offsets(node)) : Values{};
   });
 }
 
 Unit normalize_in_pools(const Unit& unit) {
   const std::vector<int> uses = count_uses(unit);
-  // The node of this operation that alone computes an input for the node.
-  const auto sole_producer = [&](const Node& node, std::string_view name) -> const Node* {
+  // The step of this kind that alone computes an input for the node.
+  const auto sole_producer = [&](const Node& node, kernels::TileOp tile) -> const Node* {
     const Node& producer = *node.inputs[0].node;
-    return producer.op->name == name && uses[producer.id] == 1 ? &producer : nullptr;
+    return is_tile(producer, tile) && uses[producer.id] == 1 ? &producer : nullptr;
   };
   Unit result =
       rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
-        if (std::string_view(node.op->name) != "max_pool2d") return {};
-        const Node* const relu = sole_producer(node, "relu");
-        const Node* const affine = relu != nullptr ? sole_producer(*relu, "multiply_add") : nullptr;
+        if (node.op->normalized_pool == nullptr) return {};
+        const Node* const relu = sole_producer(node, kernels::TileOp::relu);
+        const Node* const affine =
+            relu != nullptr ? sole_producer(*relu, kernels::TileOp::multiply_add) : nullptr;
         if (affine == nullptr) return {};
         const Values& operands = inputs[0].node->inputs[0].node->inputs;  // of its copy in the new graph
         const Shape& images = node.input_shape(0);
         if (operands[0].shape() != images || !is_column(operands[1], images) ||
             !is_column(operands[2], images))
           return {};
-        return to.apply("normalized_max_pool2d", operands, node.attrs);
+        return to.apply(*node.op->normalized_pool, operands, node.attrs);
       });
   return without_unused(result);
 }

@@ -103,9 +103,9 @@ Values scale_before_max_pool_grad(Graph& to, const Node& node, const Values& inp
                                   const std::vector<int>& uses) {
   if (std::string_view(node.op->name) != "scale_by_positive") return {};
   const Node& grad = *inputs[1].node;
-  if (std::string_view(grad.op->name) != "max_pool2d_grad" || uses[node.inputs[1].node->id] != 1) return {};
+  if (grad.op->maxima_input < 0 || uses[node.inputs[1].node->id] != 1) return {};
   const Node& pool = *grad.inputs[1].node;  // grad.inputs are its output's gradient and the indices
-  if (std::string_view(pool.op->name) != "max_pool2d" || pool.inputs[0] != inputs[0]) return {};
+  if (pool.op->maxima_output < 0 || pool.inputs[0] != inputs[0]) return {};
   const Value scaled = to.apply(*node.op, {pool.out(0), grad.inputs[0]}, node.attrs)[0];
   return to.apply(*grad.op, {scaled, grad.inputs[1]}, grad.attrs);
 }

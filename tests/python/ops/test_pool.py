@@ -246,3 +246,33 @@ def test_kernel_is_required(op: str) -> None:
     graph = _core.Graph()
     with pytest.raises(TypeError, match="missing"):
         graph.apply(op, [graph.input((1, 1, 4, 4), "float32")], {})
+
+
+def test_the_gradient_takes_offsets_where_the_pooling_tells_them() -> None:
+    windows = {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0)}
+    gradients = {}
+    for offsets in (False, True):
+        graph = _core.Graph()
+        x = graph.input((2, 3, 7, 6), "float32")
+        y, places = graph.apply("max_pool2d", [x], windows | {"offsets": offsets})
+        assert places.dtype == ("uint8" if offsets else "int64")
+        dy = graph.input(y.shape, "float32")
+        told = windows | {"input_shape": x.shape}
+        (dx,) = graph.apply("max_pool2d_grad", [dy, places], told | {"offsets": offsets})
+        with pytest.raises(ValueError, match=r"max_pool2d_grad: the (offsets|indices) are .* expected"):
+            graph.apply("max_pool2d_grad", [dy, places], told | {"offsets": not offsets})
+        arrays = [np.asarray(normal(*value.shape), dtype=np.float32) for value in (x, dy)]
+        gradients[offsets] = _core.Program(graph, [dx]).run(arrays)[0]
+        if offsets:
+            loss = graph.apply("sum", [graph.apply("mul", [dx, dx])[0]], {"axes": (0, 1, 2, 3)})[0]
+            with pytest.raises(ValueError, match="a derivative needs indices, not offsets"):
+                graph.gradients(loss, [dy])
+    assert np.count_nonzero(gradients[True]) > 50
+    np.testing.assert_array_equal(gradients[True], gradients[False])
+
+
+def test_offsets_of_a_large_window_do_not_fit_a_byte() -> None:
+    graph = _core.Graph()
+    images = graph.input((1, 1, 20, 20), "float32")
+    with pytest.raises(ValueError, match=r"offsets of a window of \(16, 16\) do not fit a byte"):
+        graph.apply("max_pool2d", [images], {"kernel_size": 16, "offsets": True})
