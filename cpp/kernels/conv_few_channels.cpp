@@ -23,6 +23,8 @@ constexpr std::int64_t scratch_elements = scratch_bytes / sizeof(T);
 constexpr int tile_vectors = 4;
 constexpr int tile_positions[tile_vectors] = {12, 12, 8, 6};
 constexpr int gradient_vectors = 3, gradient_elements = 9;
+// All elements of a patch of 3x3 pixels of three channels, for one vector of out_channels.
+constexpr int gradient_rows = 3, gradient_patch = 27;
 #else
 constexpr int tile_vectors = 2;
 constexpr int tile_positions[tile_vectors] = {8, 5};
@@ -190,34 +192,43 @@ struct GradientArgs {
   std::int64_t sums_stride;
 };
 
-template <int elements, int vectors>
+// The elements lie in as many runs side by side, which spares registers of offsets.
+template <int elements, int vectors, int runs = elements>
 [[gnu::noinline]] void add_tile(const GradientArgs& args) {
+  constexpr int run = elements / runs;
   Vec<T> sums[elements][vectors];
-  std::int64_t offsets[elements];
+  std::int64_t offsets[runs];
 #pragma GCC unroll 9
+  for (int r = 0; r < runs; ++r) offsets[r] = args.offsets[r * run];
+#pragma GCC unroll 27
   for (int e = 0; e < elements; ++e) {
-    offsets[e] = args.offsets[e];
 #pragma GCC unroll 3
     for (int v = 0; v < vectors; ++v) sums[e][v] = load(args.sums + e * args.sums_stride + v * n_lanes);
   }
   const auto add_positions = [&](auto load_last) RAVINE_INLINE_LAMBDA {
     const T *band = args.band, *grad = args.grad;
-    for (std::int64_t i = args.positions; i > 0; --i, band += args.step, grad += args.grad_stride) {
+    for (std::int64_t left = args.positions; left > 0; --left, band += args.step, grad += args.grad_stride) {
       Vec<T> row[vectors];
 #pragma GCC unroll 3
       for (int v = 0; v < vectors - 1; ++v) row[v] = load(grad + v * n_lanes);
       row[vectors - 1] = load_last(grad + (vectors - 1) * n_lanes);
 #pragma GCC unroll 9
-      for (int e = 0; e < elements; ++e) {
-        const Vec<T> pixel = splat<T>(band[offsets[e]]);
+      for (int r = 0; r < runs; ++r) {
+        const T* pixels = band + offsets[r];
+        // One address for all of a run, not one for each.
+        if constexpr (run > 1) asm("" : "+r"(pixels));
+#pragma GCC unroll 9
+        for (int i = 0; i < run; ++i) {
+          const Vec<T> pixel = splat<T>(pixels[i]);
 #pragma GCC unroll 3
-        for (int v = 0; v < vectors; ++v) sums[e][v] += pixel * row[v];
+          for (int v = 0; v < vectors; ++v) sums[r * run + i][v] += pixel * row[v];
+        }
       }
     }
   };
   if (args.last == n_lanes) add_positions([](const T* from) RAVINE_INLINE_LAMBDA { return load(from); });
   else add_positions([&](const T* from) RAVINE_INLINE_LAMBDA { return load(from, args.last); });
-#pragma GCC unroll 9
+#pragma GCC unroll 27
   for (int e = 0; e < elements; ++e)
 #pragma GCC unroll 3
     for (int v = 0; v < vectors; ++v) store(args.sums + e * args.sums_stride + v * n_lanes, sums[e][v]);
@@ -235,6 +246,20 @@ struct GradientKernels {
   constexpr GradientKernels() : of{} { fill<1, 1>(); }
 };
 constexpr GradientKernels gradient_kernels{};
+
+// Adds the products of all elements of a patch.
+void add_patch(const GradientArgs& row, std::int64_t elements, std::int64_t width,
+               [[maybe_unused]] bool by_rows) {
+#if defined(__AVX512F__)
+  if (by_rows && width == 1) return add_tile<gradient_patch, 1, gradient_rows>(row);
+#endif
+  GradientArgs tile = row;
+  for (std::int64_t e = 0; e < elements; e += gradient_elements) {
+    gradient_kernels.of[width - 1][smaller(gradient_elements, elements - e) - 1](tile);
+    tile.offsets += gradient_elements;
+    tile.sums += gradient_elements * row.sums_stride;
+  }
+}
 
 // Sums of their own for parts of the bands, so that there is work for a team.
 std::int64_t gradient_splits(const ConvShape& s, const Plan& plan) {
@@ -340,6 +365,7 @@ void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team) 
 
   const std::int64_t vectors = plan.padded_out_channels / n_lanes;
   const std::int64_t panel = divide_up(vectors, larger(divide_up(vectors, gradient_vectors), 1));
+  const bool by_rows = s.kernel_h == 3 && s.kernel_w == 3 && s.channels == 3 && s.dilation_w == 1;
   const Pieces mine = pieces_of(splits, team);
   for (std::int64_t split = mine.begin; split < mine.end; ++split) {
     T* const sums = all_sums + split * sum_elements;
@@ -363,11 +389,9 @@ void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team) 
           tile.band = band + row * s.stride_h * plan.band_width * s.channels;
           tile.grad = grad + row * s.out_width * s.out_channels + v * n_lanes;
           tile.last = smaller(s.out_channels - (v + width - 1) * n_lanes, n_lanes);
-          for (std::int64_t e = 0; e < plan.elements; e += gradient_elements) {
-            tile.offsets = offsets + e;
-            tile.sums = sums + e * plan.padded_out_channels + v * n_lanes;
-            gradient_kernels.of[width - 1][smaller(gradient_elements, plan.elements - e) - 1](tile);
-          }
+          tile.offsets = offsets;
+          tile.sums = sums + v * n_lanes;
+          add_patch(tile, plan.elements, width, by_rows);
         }
     }
   }

@@ -6,6 +6,7 @@
 #include "kernels/depthwise_3x3.h"
 #include "kernels/depthwise_tiles.h"
 #include "kernels/elementwise.h"
+#include "kernels/gemm_blocked.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 namespace {
@@ -176,6 +177,10 @@ void depthwise_grad_input(const ConvGradInputArgs& args, const Team& team) {
                                comes_from_memory<T>(s)};
     return depthwise_3x3_lines<1>(conv, {lines.begin, lines.end}, [](std::int64_t, std::int64_t) {});
   }
+  // A vector is a whole line of the caches only where vectors are longest.
+  const bool streams =
+      vector_bytes == 64 && multiplier == 1 && args.epilogue == nullptr &&
+      should_stream(static_cast<const T*>(args.grad_input), s.batch * s.height * s.width, s.channels, team);
   for (std::int64_t line = lines.begin; line < lines.end; ++line) {
     const std::int64_t sample = line / s.height, y = line % s.height;
     const PhaseTaps taps_y =
@@ -194,6 +199,7 @@ void depthwise_grad_input(const ConvGradInputArgs& args, const Team& team) {
         tile.weight_y_step = taps_y.kernel_step * s.kernel_w * s.channels;
         tile.weight_x_step = taps_x.kernel_step * s.channels;
         tile.output_step = s.stride_w * s.channels;
+        tile.streams = streams;
         Range rows{0, 0};  // the line's taps, of which those inside are one run
         for_each_run(1, taps_y.taps, first_y, 1, taps_y.output_step, s.out_height,
                      [&](Range, Range taps) { rows = taps; });
@@ -240,6 +246,7 @@ void depthwise_grad_input(const ConvGradInputArgs& args, const Team& team) {
       }
     }
   }
+  if (streams) finish_streams();
 }
 template void depthwise_grad_input<float>(const ConvGradInputArgs&, const Team&);
 template void depthwise_grad_input<double>(const ConvGradInputArgs&, const Team&);

@@ -31,6 +31,7 @@ struct DepthwiseTile {
   std::int64_t channels;
   // What the next line of outputs reads first is asked for: so many rows from pixel + ahead on.
   std::int64_t ahead = 0, ahead_rows = 0, row_step = 0;
+  bool streams = false;  // whole aligned vectors of output go to memory past the caches
 };
 
 template <class T, int positions>
@@ -61,6 +62,13 @@ template <class T, int positions>
     for (int i = 0; i < positions; ++i, to += tile.output_step) store_vector(to, sums[i]);
   };
   std::int64_t c = 0;
+  if (tile.streams) {
+    for (; c < tile.channels; c += n)
+      run(
+          c, [](const T* from) RAVINE_INLINE_LAMBDA { return load(from); },
+          [](T* to, Vec<T> value) RAVINE_INLINE_LAMBDA { stream(to, value); });
+    return;
+  }
   for (; c + n <= tile.channels; c += n)
     run(
         c, [](const T* from) RAVINE_INLINE_LAMBDA { return load(from); },
