@@ -47,6 +47,7 @@ class ProgramCompiler {
     lower_effects();
     check_reads();
     share_memory_in_place();
+    tell_unread_outputs();
     plan();
     resolve();
     place_barriers();
@@ -300,6 +301,15 @@ class ProgramCompiler {
     for (auto place = replaced_.find(storage); place != replaced_.end(); place = replaced_.find(storage))
       storage = place->second;
     return storage;
+  }
+
+  // Elementwise results of which the program reads nothing, or as good as nothing.
+  void tell_unread_outputs() {
+    for (const auto& [output, index] : lowering_.tile_outputs_) {
+      const Storage& storage = storage_of(index);
+      const bool own = storage.kind == Storage::Kind::arena || storage.kind == Storage::Kind::output;
+      output->unread = own && !replaced_.contains(index) && storage.bytes_read <= storage.bytes / 64;
+    }
   }
 
   void plan() {

@@ -95,6 +95,7 @@ void Lowering::bind(int call, const void** field, const View& view, bool write) 
   storage.last_call = std::max(storage.last_call, call);
   KernelCall& owner = program_.calls_[static_cast<std::size_t>(call)];
   (write ? owner.writes : owner.reads).push_back(view.storage);
+  if (!write) storage.bytes_read += numel(view.shape) * static_cast<std::int64_t>(size_of(view.dtype));
   bindings_.push_back({field, view.storage, view.offset * static_cast<std::int64_t>(size_of(view.dtype))});
 }
 

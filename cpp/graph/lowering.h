@@ -155,6 +155,7 @@ class Lowering {
   std::set<const Node*> left_to_effect_;
   std::map<const Node*, const Node*> sums_left_to_products_;  // by product
   std::map<const Node*, Gatherer> gatherers_;
+  std::vector<std::pair<kernels::TileOutput*, int>> tile_outputs_;  // of calls of their own; their storages
   std::vector<std::pair<int, int>>
       reuse_hints_;  // (output, input) storages that may be one if the input's life ends there
 };

@@ -34,6 +34,7 @@ struct Storage {
   int index = 0;                        // which input or output
   std::int64_t offset = 0;              // in the arena
   int first_call = -1, last_call = -1;  // lifetime, in calls
+  std::int64_t bytes_read = 0;          // by all calls together
 };
 
 // One kernel call. The arguments' type is known to `invoke` only.

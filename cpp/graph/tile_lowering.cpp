@@ -130,6 +130,7 @@ void TileCall::emit(const char* kernel) {
     output.value = static_cast<std::int16_t>(expression.outputs[i]);
     set_tensor(output.tensor, outputs[i].dtype, iteration.strides[inputs.size() + i]);
     call.write(output.tensor.data, outputs[i]);
+    lowering.tile_outputs_.emplace_back(&output, outputs[i].storage);
     bytes += static_cast<double>(numel(outputs[i].shape)) * static_cast<double>(size_of(outputs[i].dtype));
   }
   const double elements = static_cast<double>(numel(outputs[0].shape));

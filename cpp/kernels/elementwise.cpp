@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "core/caches.h"
 #include "kernels/scratch.h"
 #include "kernels/sum_epilogue.h"
 #include "kernels/tile_copy.h"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr std::int64_t tile_elements = 1024;  // a few values of this size fit the L1 cache
 constexpr std::int64_t transposed_columns = 32;
-constexpr std::int64_t run_tiles = 128;    // computed on end, long enough for the processor to read ahead
+constexpr std::int64_t run_tiles = 128;   // computed on end, long enough for the processor to read ahead
 constexpr std::int64_t dense_below = 64;  // columns; shorter rows are computed many at a time, as one
 constexpr int max_values = max_tile_inputs + max_tile_steps;
 // A tile's rows in registers begin at multiples of this many elements; a register is at most this much
@@ -54,6 +55,7 @@ struct Layout {
   std::int16_t register_of[max_values];    // -1: none, it lies in a tensor
   std::int16_t output_of[max_tile_steps];  // the output that a step writes directly, or -1
   bool stored[max_tile_outputs];           // outputs to be copied out of their value
+  bool streamed[max_tile_outputs] = {};    // past the caches
   int registers = 0;
 };
 
@@ -133,6 +135,7 @@ void assign_registers(const TileProgram& program, Layout& layout, SameMemory sam
     const TileOutput& output = program.outputs[o];
     const int step = output.value - n_inputs;
     layout.stored[o] = true;
+    if (layout.streamed[o]) continue;
     if (step < 0 || !dense_rows(layout, layout.outputs[o]) || layout.output_of[step] >= 0) continue;
     bool overwrites = false;  // an input that a later step, or another output, reads where it lies
     for (int i = 0; i < n_inputs; ++i)
@@ -188,6 +191,28 @@ void choose_access(const TileProgram& program, Layout& layout) {
     for (const std::int16_t operand : program.steps[s].operands)
       if (operand >= 0 && operand < program.n_inputs)
         layout.access[operand] = access_of(layout, layout.inputs[operand]);
+}
+
+// Outputs that the program does not read again, of a thread's share of so many elements: written past the
+// caches where all that is read and written exceeds them anyway. What is in the caches then stays, and the
+// lines that are written whole are not read before. False where there is none.
+bool choose_streamed(const TileProgram& program, Layout& layout, std::int64_t elements) {
+  if constexpr (vector_bytes < 32) return false;  // stream() is a store
+  std::int64_t bytes = 0;                         // of an element of all tensors that do not broadcast
+  for (int i = 0; i < program.n_inputs; ++i)
+    if (layout.inputs[i].row != 0 || layout.rows == 1) bytes += bytes_of(program.inputs[i].dtype);
+  for (int o = 0; o < program.n_outputs; ++o) bytes += bytes_of(program.outputs[o].tensor.dtype);
+  if (elements * bytes < caches().l3_bytes * 3 / 2) return false;
+  bool any = false;
+  for (int o = 0; o < program.n_outputs; ++o) {
+    const std::int16_t value = program.outputs[o].value;
+    const bool in_rows = value >= program.n_inputs || (layout.access[value] == Access::in_place);
+    layout.streamed[o] = program.outputs[o].unread && in_rows && dense_rows(layout, layout.outputs[o]);
+    for (int i = 0; i < program.n_inputs; ++i)  // in place, the lines are in the caches
+      if (program.inputs[i].data == program.outputs[o].tensor.data) layout.streamed[o] = false;
+    any = any || layout.streamed[o];
+  }
+  return any;
 }
 
 // Fills `total` bytes with copies of the first `length`.
@@ -261,6 +286,14 @@ class TileRunner {
         if (!layout_.stored[o] || (value < program_.n_inputs) != of_input) continue;
         if (address[value] == outputs[o]) continue;
         const Strides2& to = layout_.outputs[o];
+        if (layout_.streamed[o]) {
+          const std::int64_t bytes = bytes_of(program_.outputs[o].tensor.dtype);
+          const auto* from = static_cast<const std::byte*>(address[value]);
+          for (std::int64_t row = 0; row < block.rows; ++row)
+            stream_bytes(outputs[o] + row * to.row * bytes, from + row * stride[value] * bytes,
+                         block.columns * bytes);
+          continue;
+        }
         const bool passed_on = of_input && layout_.access[value] == Access::passed_on;
         copy_block(outputs[o], to.row, to.column, address[value], stride[value],
                    passed_on ? layout_.inputs[value].column : 1, rows, columns,
@@ -329,6 +362,9 @@ void elementwise(const TileProgram& program, const Team& team) {
   if (pieces.begin == pieces.end) return;
 
   choose_access(program, layout);
+  const std::int64_t tiles = outer * row_tiles * column_tiles;
+  const bool streams = choose_streamed(
+      program, layout, outer * layout.rows * layout.columns / tiles * (pieces.end - pieces.begin));
   assign_registers(program, layout,
                    [&](int i, int o) { return program.inputs[i].data == program.outputs[o].tensor.data; });
   layout.register_bytes = round_up_to(layout.tile_rows * layout.pitch, pitch_unit) * largest_element(program);
@@ -365,6 +401,7 @@ void elementwise(const TileProgram& program, const Team& team) {
       ++outer_index;
     }
   }
+  if (streams) finish_streams();
 }
 
 void run_epilogue(const TileProgram& program, const void* block, std::int64_t block_stride, std::int64_t row,

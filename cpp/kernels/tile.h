@@ -103,6 +103,7 @@ struct TileTensor {
 struct TileOutput {
   TileTensor tensor;
   std::int16_t value = 0;  // value number; may be an input's (a copy)
+  bool unread = false;     // by any call of the program: where it is large it goes past the caches
 };
 
 // Limits that the graph compiler keeps when it fuses.

@@ -87,4 +87,19 @@ RAVINE_INLINE void copy_block(void* to, std::int64_t to_row, std::int64_t to_col
   else copy(static_cast<Element1*>(to));
 }
 
+// Copies bytes past the caches, but for those of lines that are written in part (see stream in simd/vec.h).
+RAVINE_INLINE void stream_bytes(std::byte* to, const std::byte* from, std::int64_t bytes) {
+  using Byte = std::uint8_t;
+  constexpr std::int64_t line = 64;
+  const std::int64_t misaligned = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(to) % line);
+  std::int64_t done = misaligned == 0 ? 0 : line - misaligned;
+  if (done > bytes) done = bytes;
+  std::memcpy(to, from, static_cast<std::size_t>(done));
+  for (; done + line <= bytes; done += line)
+    for (int part = 0; part < line; part += vector_bytes)
+      stream<Byte>(reinterpret_cast<Byte*>(to) + done + part,
+                   load<Byte>(reinterpret_cast<const Byte*>(from) + done + part));
+  std::memcpy(to + done, from + done, static_cast<std::size_t>(bytes - done));
+}
+
 }  // namespace ravine::kernels::RAVINE_ISA

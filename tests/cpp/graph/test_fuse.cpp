@@ -257,6 +257,29 @@ TEST(Fuse, BatchNormsGradientRectifiesAsItReads) {
   EXPECT_EQ(run(*within, values), run(*apart, values));
 }
 
+// A corner of a result does not count, the caller's own reading is none of the program's.
+TEST(Fuse, ResultsThatTheProgramReadsAgainAreTold) {
+  Graph graph(op_table());
+  const Value x = graph.input({DType::float32, {64, 64}});
+  const Value read = ops::exp(x), corner = ops::sqrt(x), returned = ops::log(x);
+  const Values outputs{
+      ops::sum(read),
+      graph.apply1("slice", {corner}, {{"start", Dims{0, 0}}, {"stop", Dims{1, 2}}, {"step", Dims{1, 1}}}),
+      returned};
+  const auto program = compile(graph, outputs);
+  std::vector<std::string> unread;
+  for (const KernelCall& call : program->calls()) {
+    if (call.kernel != "elementwise") continue;
+    const auto& tiles = *static_cast<const kernels::TileProgram*>(call.args.get());
+    for (int o = 0; o < tiles.n_outputs; ++o) {
+      const int step = tiles.outputs[o].value - tiles.n_inputs;
+      if (tiles.outputs[o].unread)
+        unread.push_back(step < 0 ? "copy" : kernels::name_of(tiles.steps[step].op));
+    }
+  }
+  EXPECT_EQ(unread, (Names{"sqrt", "log", "copy"})) << program->describe();
+}
+
 TEST(CommonSubexpressions, EqualNodesAreComputedOnce) {
   Graph graph(op_table());
   const Value x = graph.input({DType::float32, {3, 3}});

@@ -4,6 +4,7 @@
 #include <array>
 #include <numeric>
 
+#include "core/caches.h"
 #include "kernels/tile_builder.h"
 
 // Not in the table of kernels: other kernels of the same instruction set call it.
@@ -174,7 +175,7 @@ struct RandomTensor {
   }
 };
 
-void check_random_program(const KernelTable& table, std::uint64_t seed) {
+void check_random_program(const KernelTable& table, std::uint64_t seed, bool unread = false) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   Choices choices{std::mt19937_64(seed)};
   static constexpr std::int64_t extents_to_try[] = {1, 2, 3, 5, 10, 16, 31, 33, 64, 70, 130};
@@ -262,6 +263,8 @@ void check_random_program(const KernelTable& table, std::uint64_t seed) {
     build.output(conditions.back(), masks.back().data(), shape.strides);
   }
 
+  if (unread) build.set_unread();
+
   std::vector<std::vector<double>> expected;
   for (int o = 0; o < build.program().n_outputs; ++o) expected.push_back(interpret(build.program(), o));
   for (const int threads : team_sizes) {
@@ -280,6 +283,34 @@ TEST(TilePrograms, RandomProgramsOverRandomStrides) {
       if (::testing::Test::HasFailure()) return;
     }
   });
+}
+
+// As though the tensors were larger than the caches.
+TEST(TilePrograms, WhatNothingReadsGoesPastTheCaches) {
+  const Caches here = caches();
+  set_caches({here.l2_bytes, 0});
+  on_every_isa([](const KernelTable& table) {
+    for (std::uint64_t seed = 1000; seed <= 1250; ++seed) {
+      check_random_program(table, seed, /*unread=*/true);
+      if (::testing::Test::HasFailure()) return;
+    }
+    constexpr std::int64_t n = 5003;  // a second output over an input, from memory that begins inside a line
+    const Buffer<double> a = random_buffer<double>(n + 5, 1);
+    Buffer<double> x(n), y(n + 5);
+    TileBuilder build(table, {n});
+    const std::int64_t strides[] = {1};
+    const auto from_a = build.input(a.data() + 3, strides), from_x = build.input(x);
+    build.output(build.apply(TileOp::add, DType::float64, {from_a, from_x}), y.data() + 3, strides);
+    build.output(build.apply(TileOp::neg, DType::float64, {from_x}), x);
+    build.set_unread();
+    run_same_bits(table, table.elementwise, build.program(), {x.memory(), y.memory()}, {}, [&] {
+      std::memcpy(x.data(), a.data(), x.memory().size());
+      for (double& value : y) value = 7;
+    });
+    for (std::int64_t i = 0; i < n + 5; ++i) ASSERT_EQ(y[i], i < 3 || i >= n + 3 ? 7 : a[i] + a[i - 3]) << i;
+    for (std::int64_t i = 0; i < n; ++i) ASSERT_EQ(x[i], -a[i]) << i;
+  });
+  set_caches(here);
 }
 
 // More tiles than are computed on end, for every size of team.

@@ -74,6 +74,10 @@ class TileBuilder {
   }
 
   const TileProgram& program() const { return program_; }
+  // No call of the program reads the outputs again.
+  void set_unread() {
+    for (int o = 0; o < program_.n_outputs; ++o) program_.outputs[o].unread = true;
+  }
 
  private:
   std::span<const std::int64_t> dense() {
