@@ -109,11 +109,11 @@ template void avg_pool<double>(const AvgPoolArgs&, const Team&);
 
 template <class T>
 void avg_pool_grad(const AvgPoolGradArgs& args, const Team& team) {
-  if (is_narrow<T>(args.shape)) {
+  const Tiles tiles = tiles_of(args.shape);
+  if (!tiles.apply && is_narrow<T>(args.shape)) {
     avg_pool_grad_narrow<T>(args, team);
     return;
   }
-  const Tiles tiles = tiles_of(args.shape);
   with_lanes<T>(args.shape, [&](auto l) {
     if (tiles.apply) avg_pool_grad_tiles<T, decltype(l)>(args, tiles, team);
     else avg_pool_grad_rows<T, decltype(l)>(args, team);
