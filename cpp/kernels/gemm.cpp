@@ -36,14 +36,19 @@ Plan plan_of(const GemmArgs& args) {
 }
 
 // Few rows against a large B that lies along n: it passes once, from memory, and short runs leave the columns
-// of a panel on few of its pages. (32 x 4096 x 4096 on two cores: 380 GFLOP/s, 310 in usual runs.)
+// of a panel on few of its pages. (32 x 4096 x 4096 on two cores: 380 GFLOP/s, 310 in usual runs.) Rows that
+// a large power of two separates meet in a few sets of L2, and a run of more than 1 MB / that power pushes
+// its own rows out between being asked for and being read. (Runs of 64 instead of 128: 5 to 10 % faster.)
 template <class T>
 std::int64_t blocked_run_depth(const GemmArgs& args) {
   constexpr std::int64_t large = std::int64_t{8} << 20, size = sizeof(T);
   constexpr std::int64_t few_rows = 64, one_block = Blocking<T>::max_block_rows;
   if (args.b.column_stride != 1 || args.n * args.k * size < large || args.m > one_block)
     return usual_run_depth<T>(args.k);
-  return equal_parts(args.k, (args.m <= few_rows ? 512 : 1280) / size, 16);
+  if (args.m > few_rows) return equal_parts(args.k, 1280 / size, 16);
+  constexpr std::int64_t l2_bytes = std::int64_t{1} << 20, shortest = 64;
+  const std::int64_t row_bytes = args.n * size, power = row_bytes & -row_bytes;
+  return equal_parts(args.k, larger(smaller(512 / size, l2_bytes / power), shortest), 16);
 }
 
 // The matrices of one element of the batch.

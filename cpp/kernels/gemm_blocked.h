@@ -147,15 +147,15 @@ class BlockOfA {
 
   // Multiplies the block's first panel, of micro_rows, by a panel of B read in place, and packs the latter.
   template <Packs packs>
-  void multiply_and_pack_b(MicroArgs<T>& args, T* packed_b, bool first) {
+  void multiply_and_pack_b(MicroArgs<T>& args, T* packed_b, std::int64_t vectors, bool first) {
     if (first && pack_ && packed_on_the_way(micro_rows))
       a_.pack(packed_panel(first_row_), first_row_, micro_rows, depth_);
     args.packed = packed_b;
-    if (point(args, first_row_, first) == ALayout::adjacent) {
-      micro_kernel<T, ALayout::adjacent, micro_rows, micro_vectors, packs>(args);
-    } else if constexpr (packs == Packs::b) {
-      micro_kernel<T, ALayout::by_rows, micro_rows, micro_vectors, packs>(args);
-    }
+    const ALayout layout = point(args, first_row_, first);
+    if (vectors == micro_vectors) return run_packing<packs, micro_vectors>(args, layout);
+    if constexpr (packs == Packs::b && micro_vectors > 2)
+      if (vectors == 2) return run_packing<packs, 2>(args, layout);
+    if constexpr (packs == Packs::b) run_packing<packs, 1>(args, layout);
   }
 
  private:
@@ -171,6 +171,14 @@ class BlockOfA {
 
   bool packed_on_the_way(std::int64_t height) const {
     return access_ != AAccess::packed && height == micro_rows;
+  }
+  template <Packs packs, int vectors>
+  static void run_packing(const MicroArgs<T>& args, ALayout layout) {
+    if (layout == ALayout::adjacent) {
+      micro_kernel<T, ALayout::adjacent, micro_rows, vectors, packs>(args);
+    } else if constexpr (packs == Packs::b) {
+      micro_kernel<T, ALayout::by_rows, micro_rows, vectors, packs>(args);
+    }
   }
   template <int vectors>
   void multiply_and_pack_a(MicroArgs<T>& args, std::int64_t i) {
@@ -279,8 +287,9 @@ class Multiplication {
 
   // The last two: whoever reads a panel first leaves it packed.
   enum class ReadB { packed, in_place, in_place_once, gathered_once };
-  bool packs_b_on_the_way() const {
-    return read_b_ == ReadB::in_place_once || read_b_ == ReadB::gathered_once;
+  bool packs_on_the_way(std::int64_t count, std::int64_t width) const {
+    if (read_b_ == ReadB::in_place_once) return count == width;
+    return read_b_ == ReadB::gathered_once && width == panel_columns<T>;
   }
 
   void multiply_strip(Range strip, Range deep) const {
@@ -299,11 +308,13 @@ class Multiplication {
     }
   }
 
-  // The panels of a strip that no micro-kernel can pack on its way: all, or those of a ragged width.
+  // The panels of a strip that no micro-kernel can read in place or pack on its way: all, or those of a
+  // ragged width.
   void pack_b(Range strip, Range deep) const {
     std::int64_t first = 0;
-    if (packs_b_on_the_way()) first = full_panels<T>(strip.size()) * panel_columns<T>;
-    if (read_b_ == ReadB::in_place)  // whole vectors of the last panel might reach beyond B
+    if (read_b_ == ReadB::gathered_once) first = full_panels<T>(strip.size()) * panel_columns<T>;
+    // Whole vectors of the last panel might reach beyond B.
+    if (read_b_ == ReadB::in_place || read_b_ == ReadB::in_place_once)
       first = strip.size() % lanes<T> == 0 ? strip.size() : last_panel<T>(strip.size());
     if (first < strip.size())
       b_.pack(packed_b_ + first * deep.size(), {strip.begin + first, strip.end}, deep);
@@ -327,7 +338,7 @@ class Multiplication {
       // What the micro-kernels ask for: the next panel of B, if it comes from memory.
       const T* next_b = nullptr;
       std::int64_t next_b_step = 0;
-      const bool packs_b = packs_b_on_the_way() && width == panel_columns<T>;
+      const bool packs_b = packs_on_the_way(count, width);
       // A single block packs every panel in the same place, which stays in L1 or L2.
       if (packs_b && rows_.size() <= block_rows_) args.b = packed_b_;
       T* const packed = const_cast<T*>(args.b);
@@ -343,7 +354,7 @@ class Multiplication {
           first.b_rows = depth_.end - run.begin;
           first.c_rows = c_rows;
           look_ahead(first, packed, 0);
-          block_of_a.template multiply_and_pack_b<Packs::b>(first, packed, first_panel);
+          block_of_a.template multiply_and_pack_b<Packs::b>(first, packed, vectors, first_panel);
           i += micro_rows;
           if (j + width < columns_.end) next_b = b_.at(run.begin, j + width);
           next_b_step = b_.step();
@@ -356,7 +367,7 @@ class Multiplication {
           look_ahead(first, packed, 0);
           const T* addresses[micro_vectors][max_run_depth + gather_ahead];
           b_.gather(first.b_gathered, addresses, j, run);
-          block_of_a.template multiply_and_pack_b<Packs::gathered_b>(first, packed, first_panel);
+          block_of_a.template multiply_and_pack_b<Packs::gathered_b>(first, packed, vectors, first_panel);
           i += micro_rows;
         }
       }

@@ -58,7 +58,7 @@ struct MicroArgs {
   // page of others takes long.
   const T* ahead[2];
   std::int64_t ahead_step;
-  T* packed;            // Packs::a: [p][micro_rows], Packs::b: [p][panel_columns]
+  T* packed;            // Packs::a: [p][micro_rows], Packs::b: [p][vectors of the kernel]
   T* const* c_rows;     // one address per row of the tile
   std::int64_t column;  // of the tile within these rows
   std::int64_t last;    // columns of the last vector, 1..lanes
@@ -127,7 +127,7 @@ template <class T, ALayout layout, int rows, int vectors, Packs packs = Packs::n
   const T* b = args.b;
   T* packed = packs == Packs::nothing ? nullptr : args.packed;
   constexpr std::int64_t packed_step = packs == Packs::a                                 ? micro_rows
-                                       : packs == Packs::b || packs == Packs::gathered_b ? panel_columns<T>
+                                       : packs == Packs::b || packs == Packs::gathered_b ? vectors * lanes<T>
                                                                                          : 0;
   RowsAhead<T> rows_ahead(args);
   if constexpr (layout == ALayout::adjacent) {
