@@ -212,7 +212,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default: 7; 3 with --quick, --sweep, --convolutions")
     parser.add_argument("--seconds", type=float, help="length of an engine's round; default: 1, or 0.1")
     parser.add_argument("--quick", action="store_true", help="short rounds, torch in fewer modes")
-    parser.add_argument("--inference", action="store_true", help="forward passes alone")
+    parser.add_argument(
+        "--inference", action="store_true", help="forward passes alone, of all workloads or of those named"
+    )
     parser.add_argument("--updates", action="store_true", help="optimizers alone")
     parser.add_argument("--rules", action="store_true", help="every optimizer alone")
     parser.add_argument("--convolutions", action="store_true", help="single convolutions; short rounds")
@@ -240,6 +242,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options.rounds = options.rounds or (3 if options.brief else 7)
     options.seconds = options.seconds or (0.1 if options.brief else 1.0)
     options.least_steps = 1 if options.brief else 3
+    if options.inference:
+        options.workloads = [name.removesuffix("-inference") + "-inference" for name in options.workloads]
     try:
         for name in options.workloads:
             if not any(single):
