@@ -16,7 +16,8 @@ class Norm:
     """A normalisation with weight and bias by the batch's own statistics; images lie channels last.
 
     `kind` "batch_relu" is BatchNorm and ReLU, "layer" normalises the channels of each position, "group" has
-    8 groups. "both" passes: the output, and the gradients to images, weight and bias.
+    8 groups. "both" passes: the output, and the gradients to images, weight and bias. The output's gradient
+    is the output itself, so that, as in a net, no gradient begins before the output is there.
     """
 
     kind: str
@@ -33,14 +34,12 @@ class Norm:
     def name(self) -> str:
         return f"{self.kind}{self.batch}x{self.channels}x{self.size}x{self.size}:{self.direction}"
 
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Images [N, H, W, C], weight [C], bias [C], the output's gradient [N, H, W, C]."""
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Images [N, H, W, C], weight [C], bias [C]."""
         random = np.random.default_rng(0)
         images, channels = (self.batch, self.size, self.size, self.channels), (self.channels,)
-        x, w, b, dy = (
-            random.standard_normal(shape, dtype=np.float32) for shape in (images, channels, channels, images)
-        )
-        return x, w, b, dy
+        x, w, b = (random.standard_normal(shape, dtype=np.float32) for shape in (images, channels, channels))
+        return x, w, b
 
 
 SHAPES = ((64, 64, 32), (64, 256, 8), (64, 32, 28))

@@ -112,7 +112,7 @@ def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable
 
 
 def record_norm(
-    trace: _trace.Trace, norm: Norm, x: _core.Value, weight: _core.Value, bias: _core.Value, dy: _core.Value
+    trace: _trace.Trace, norm: Norm, x: _core.Value, weight: _core.Value, bias: _core.Value
 ) -> list[_core.Value]:
     images, w, b = (Tensor(value, trace) for value in (x, weight, bias))
     if norm.kind == "layer":
@@ -128,7 +128,7 @@ def record_norm(
     output = y._as_value(trace)
     if norm.direction == "forward":
         return [output]
-    weighted = (y * Tensor(dy, trace)).sum()._as_value(trace)
+    weighted = (y * y.detach()).sum()._as_value(trace)
     return [output, *trace.graph.gradients(weighted, [x, weight, bias])]
 
 

@@ -179,7 +179,7 @@ def prepare_pool(pool: Pool, x: torch.Tensor, dy: torch.Tensor) -> Callable[[], 
 
 
 def prepare_norm(
-    norm: Norm, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, dy: torch.Tensor
+    norm: Norm, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
 ) -> Callable[[], float]:
     functional = nn.functional
 
@@ -202,7 +202,12 @@ def prepare_norm(
 
         return step
     wanted = [tensor.requires_grad_() for tensor in (x, weight, bias)]
-    return lambda: torch.autograd.grad(output(), wanted, dy)[0][0, 0, 0, 0].item()
+
+    def step_with_gradients() -> float:
+        y = output()
+        return torch.autograd.grad(y, wanted, y.detach())[0][0, 0, 0, 0].item()
+
+    return step_with_gradients
 
 
 def prepare_convolution(
