@@ -5,6 +5,7 @@
 #include "core/team.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
 #include <cmath>
@@ -37,10 +38,14 @@ void pause_cpu() {
 }
 
 // Waits until `word` differs from `old`: a spin, because the next kernel is microseconds away, then sleep.
+// Every few microseconds the spin lets another thread run that waits for this core: it may be the one waited
+// for.
 void wait_while_equal(const std::atomic<std::uint32_t>& word, std::uint32_t old, int spins) {
-  for (int spin = 0; spin < spins; ++spin) {
+  constexpr int spins_between_yields = 256;
+  for (int spin = 1; spin <= spins; ++spin) {
     if (word.load(std::memory_order_acquire) != old) return;
-    pause_cpu();
+    if (spin % spins_between_yields == 0) sched_yield();
+    else pause_cpu();
   }
   while (word.load(std::memory_order_acquire) == old) word.wait(old, std::memory_order_acquire);
 }
@@ -52,7 +57,21 @@ std::atomic<int> threads_in_use{0};
 // Threads that slept sooner may share a core for long while another is idle: a scheduler that wakes a thread
 // beside the one that wakes it sees them take turns in waiting, never two that want to run. (A convolution of
 // 80 us took 350.)
-int spins_now() { return threads_in_use.load(std::memory_order_relaxed) <= cpu_info().affinity ? 40000 : 20; }
+constexpr int long_spins = 40000, short_spins = 20;
+int spins_now() {
+  return threads_in_use.load(std::memory_order_relaxed) <= cpu_info().affinity ? long_spins : short_spins;
+}
+
+// Moves this thread to another core than `core`, where it may run on others. A scheduler wakes a thread
+// beside the one that wakes it, and can leave two that spin there for tens of milliseconds.
+void leave_core(int core) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(static_cast<std::size_t>(core), &others);
+  if (CPU_COUNT(&others) == 0) return;
+  if (sched_setaffinity(0, sizeof others, &others) == 0) sched_setaffinity(0, sizeof allowed, &allowed);
+}
 
 // Denormals slow arithmetic down up to 100 times and mean nothing in training: zero for the duration of a
 // run.
@@ -136,6 +155,7 @@ struct Job {
   void* context;
   TeamBarrier* barrier;
   int team_size, spins;
+  int core;                            // the caller's, which workers leave to it; -1: they may share it
   std::atomic<std::uint32_t> running;  // workers that have not finished
 };
 
@@ -159,6 +179,7 @@ void work(Worker& worker) {
     wait_while_equal(worker.ticket, seen, spins);
     seen = worker.ticket.load(std::memory_order_acquire);
     Job& job = *worker.job;
+    if (job.core >= 0 && sched_getcpu() == job.core) leave_core(job.core);
     job.function(job.context, Team{worker.rank, job.team_size, worker.scratch, job.barrier});
     spins = job.spins;
     worker.busy.store(false, std::memory_order_release);
@@ -260,7 +281,8 @@ void run_on_team(int threads, std::size_t scratch_bytes, TeamFunction function, 
   threads_in_use.fetch_add(size, std::memory_order_relaxed);
   const int spins = spins_now();
   TeamBarrier barrier(size, spins);
-  Job job{function, context, &barrier, size, spins, static_cast<std::uint32_t>(size - 1)};
+  const int core = spins == long_spins ? sched_getcpu() : -1;
+  Job job{function, context, &barrier, size, spins, core, static_cast<std::uint32_t>(size - 1)};
   for (int i = 0; i + 1 < size; ++i) {
     Worker& worker = *claimed[static_cast<std::size_t>(i)];
     worker.job = &job;
