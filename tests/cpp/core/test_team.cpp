@@ -61,14 +61,20 @@ TEST(Team, AWorkerLeavesItsCallersCoreAndMayRunWhereItMightBefore) {
   int core = -1;
   on_worker([&] { core = sched_getcpu(); });
   EXPECT_EQ(core, own) << "there is no other core that the worker may run on";
-  on_worker([&] { allow(all); });  // which does not move it
-  cpu_set_t left = one;
-  on_worker([&] {
-    core = sched_getcpu();
-    left = allowed();
-  });
-  EXPECT_NE(core, own);
-  EXPECT_TRUE(CPU_EQUAL(&left, &all));
+  // A scheduler with other work may bring a worker back at once, or move one that stayed; hardly every time.
+  constexpr int times = 20;
+  int elsewhere = 0;
+  for (int time = 0; time < times; ++time) {
+    on_worker([&] { allow(one); });
+    on_worker([&] { allow(all); });  // which does not move it
+    cpu_set_t left = one;
+    on_worker([&] {
+      elsewhere += sched_getcpu() != own;
+      left = allowed();
+    });
+    EXPECT_TRUE(CPU_EQUAL(&left, &all));
+  }
+  EXPECT_GE(elsewhere, times / 2);
   allow(all);
 }
 
