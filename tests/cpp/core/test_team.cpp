@@ -46,7 +46,7 @@ TEST(Team, EveryRankRunsOnceAndABarrierShowsItToAll) {
 
 TEST(Team, AWorkerLeavesItsCallersCoreAndMayRunWhereItMightBefore) {
   const cpu_set_t all = allowed();
-  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "one core";
+  if (cpu_info().affinity < 2) GTEST_SKIP() << "one core";  // asked before this thread is held on one
   const int own = sched_getcpu();
   cpu_set_t one;
   CPU_ZERO(&one);
