@@ -214,7 +214,8 @@ struct MatrixA {
 
   std::int64_t point(const T** to, std::int64_t* run_depths, std::int64_t first_row, int rows,
                      Range depth) const {
-    for (int i = 0; i < rows; ++i) to[i] = at(first_row + i, depth.begin);
+    // Rows that a lower panel lacks are asked for nonetheless: the last one stands for them.
+    for (int i = 0; i < micro_rows; ++i) to[i] = at(first_row + smaller(i, rows - 1), depth.begin);
     run_depths[0] = depth.size();
     return 1;
   }
