@@ -12,8 +12,9 @@
     python -m bench.python tab dense128x32 --engines ravine torch --rounds 9
 
 Each engine runs, in each of its modes, in a process of its own; they take turns, round by round, so that all
-see the same machine. A figure is the median over the rounds. Only ratios within one run mean anything on a
-shared machine. Writes results.json and results.md into --out.
+see the same machine. Single operations and --sweep go through all their workloads once a round, so that what
+disturbs the machine for some seconds meets one round of each. A figure is the median over the rounds. Only
+ratios within one run mean anything on a shared machine. Writes results.json and results.md into --out.
 """
 
 from __future__ import annotations
@@ -53,8 +54,6 @@ class Worker:
 
     def __init__(self, engine: str, mode: str, options: argparse.Namespace) -> None:
         self.engine, self.mode = engine, mode
-        self.first_call = 0.0
-        self.rounds: list[float] = []
         threads = options.threads
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS=str(threads))
         environment["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'}"
@@ -96,12 +95,13 @@ class Worker:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def prepare(self, name: str) -> None:
-        self.rounds = []
-        self.first_call = self._ask(prepare=name)["first_call"]
+    def prepare(self, name: str) -> float:
+        """The seconds of the first call."""
+        return self._ask(prepare=name)["first_call"]
 
-    def time_round(self) -> None:
-        self.rounds.append(self._ask(round=True)["seconds"])
+    def time_round(self) -> float:
+        """Seconds a step."""
+        return self._ask(round=True)["seconds"]
 
     def release(self) -> None:
         self._ask(release=True)
@@ -126,6 +126,39 @@ def modes_of(engine: str, workload: Workload | Operation, brief: bool) -> list[s
     return modes
 
 
+class Timing:
+    """What is known of a workload on an engine in a mode."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.first_call = 0.0
+        self.rounds: list[float] = []
+
+    def result(self) -> dict:
+        return {
+            "engine": self.worker.engine,
+            "mode": self.worker.mode,
+            "version": self.worker.version,
+            "first_call": self.first_call,
+            "median": statistics.median(self.rounds),
+            "min": min(self.rounds),
+            "max": max(self.rounds),
+        }
+
+
+class Timings:
+    """Of a workload, on each engine in each of its modes. Those that fail are listed with their error."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.of: dict[tuple[str, str], Timing] = {}
+        self.failures: dict[str, str] = {}
+
+    def report(self) -> dict:
+        results = [timing.result() for timing in self.of.values()]
+        return {"workload": self.name, "results": results, "failures": self.failures}
+
+
 class Bench:
     """Runs workloads on all engines."""
 
@@ -139,44 +172,44 @@ class Bench:
             worker = self.workers[engine, mode] = Worker(engine, mode, self.options)
         return worker
 
-    def _prepared(self, engine: str, mode: str, name: str) -> Worker | RuntimeError:
-        try:
-            worker = self._worker(engine, mode)
-            worker.prepare(name)
-        except RuntimeError as error:
-            return error
-        return worker
-
-    def run(self, name: str) -> dict:
-        """Times one workload. Engines that fail are listed with their error."""
-        workload = find_operation(name) or find(name)
-        timed: list[Worker] = []
-        failures: dict[str, str] = {}
+    def _prepare(self, timings: Timings) -> list[Timing]:
+        workload = find_operation(timings.name) or find(timings.name)
+        prepared: list[Timing] = []
         for engine in self.options.engines:
             for mode in modes_of(engine, workload, self.options.brief):
-                prepared = self._prepared(engine, mode, name)
-                if isinstance(prepared, Worker):
-                    timed.append(prepared)
-                else:
-                    failures[f"{engine} {mode}"] = str(prepared)
-        for _ in range(self.options.rounds):
-            for worker in timed:
-                worker.time_round()
-        results = [
-            {
-                "engine": worker.engine,
-                "mode": worker.mode,
-                "version": worker.version,
-                "first_call": worker.first_call,
-                "median": statistics.median(worker.rounds),
-                "min": min(worker.rounds),
-                "max": max(worker.rounds),
-            }
-            for worker in timed
-        ]
-        for worker in timed:
-            worker.release()
-        return {"workload": name, "results": results, "failures": failures}
+                if f"{engine} {mode}" in timings.failures:
+                    continue
+                try:
+                    timing = timings.of.get((engine, mode)) or Timing(self._worker(engine, mode))
+                    first_call = timing.worker.prepare(timings.name)
+                except RuntimeError as error:
+                    timings.of.pop((engine, mode), None)
+                    timings.failures[f"{engine} {mode}"] = str(error)
+                    print(f"  {engine} {mode}: {error}", file=sys.stderr)
+                    continue
+                timing.first_call = timing.first_call or first_call
+                timings.of[engine, mode] = timing
+                prepared.append(timing)
+        return prepared
+
+    def _time(self, timings: Timings, rounds: int) -> None:
+        prepared = self._prepare(timings)
+        for _ in range(rounds):
+            for timing in prepared:
+                timing.rounds.append(timing.worker.time_round())
+        for timing in prepared:
+            timing.worker.release()
+
+    def run(self, names: list[str]) -> list[dict]:
+        """Times workloads, each in all of its rounds or, if `options.apart`, a round of all at a time."""
+        timings = [Timings(name) for name in names]
+        turns = self.options.rounds if self.options.apart else 1
+        for turn in range(turns):
+            for timing in timings:
+                place = f", round {turn + 1} of {turns}" if turns > 1 else ""
+                print(f"{timing.name}{place} ...", file=sys.stderr, flush=True)
+                self._time(timing, self.options.rounds // turns)
+        return [timing.report() for timing in timings]
 
     def close(self) -> None:
         for worker in self.workers.values():
@@ -239,6 +272,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if single_only:
         options.engines = [engine for engine in options.engines if engine in ("ravine", "torch")]
     options.brief = options.quick or options.sweep or single_only
+    options.apart = options.sweep or single_only  # nothing that takes long to prepare
     options.rounds = options.rounds or (3 if options.brief else 7)
     options.seconds = options.seconds or (0.1 if options.brief else 1.0)
     options.least_steps = 1 if options.brief else 3
@@ -270,14 +304,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
-    report = {"machine": machine(options.threads), "rounds": options.rounds, "workloads": []}
+    report = {"machine": machine(options.threads), "rounds": options.rounds}
     bench = Bench(options)
     try:
-        for name in options.workloads:
-            print(f"{name} ...", file=sys.stderr, flush=True)
-            report["workloads"].append(bench.run(name))
-            for failed, error in report["workloads"][-1]["failures"].items():
-                print(f"  {failed}: {error}", file=sys.stderr)
+        report["workloads"] = bench.run(options.workloads)
     finally:
         bench.close()
     options.out.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,8 @@ PASSES = ("forward", "both")
 @dataclass(frozen=True)
 class Pool:
     """A pooling of square windows; images lie channels last. "both" passes: the output, and the gradient to
-    the images."""
+    the images where the output's is the output itself, so that, as in a net, no gradient begins before the
+    output is there."""
 
     kind: str
     batch: int
@@ -36,19 +37,10 @@ class Pool:
     def padding(self) -> int:
         return (self.kernel - 1) // 2
 
-    @property
-    def out_size(self) -> int:
-        return (self.size + 2 * self.padding - self.kernel) // self.stride + 1
-
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Images and the output's gradient, both [N, H, W, C]."""
-        random = np.random.default_rng(0)
-        sizes = (self.size, self.out_size)
-        x, dy = (
-            random.standard_normal((self.batch, size, size, self.channels), dtype=np.float32)
-            for size in sizes
-        )
-        return x, dy
+    def arrays(self) -> tuple[np.ndarray]:
+        """Images [N, H, W, C]."""
+        shape = (self.batch, self.size, self.size, self.channels)
+        return (np.random.default_rng(0).standard_normal(shape, dtype=np.float32),)
 
 
 # batch, channels, size, kernel, stride: LeNet's two, ResNet's stem (in part), few channels, windows that

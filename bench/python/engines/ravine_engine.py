@@ -132,13 +132,13 @@ def record_norm(
     return [output, *trace.graph.gradients(weighted, [x, weight, bias])]
 
 
-def record_pool(trace: _trace.Trace, pool: Pool, x: _core.Value, dy: _core.Value) -> list[_core.Value]:
+def record_pool(trace: _trace.Trace, pool: Pool, x: _core.Value) -> list[_core.Value]:
     function = rv.ops.max_pool2d if pool.kind == "max" else rv.ops.avg_pool2d
     y = function(Tensor(x, trace), pool.kernel, pool.stride, pool.padding)
     output = y._as_value(trace)
     if pool.direction == "forward":
         return [output]
-    weighted = (y * Tensor(dy, trace)).sum()._as_value(trace)
+    weighted = (y * y.detach()).sum()._as_value(trace)
     return [output, *trace.graph.gradients(weighted, [x])]
 
 

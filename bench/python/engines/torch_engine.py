@@ -161,7 +161,7 @@ def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable
     return prepare_norm(operation, *tensors)
 
 
-def prepare_pool(pool: Pool, x: torch.Tensor, dy: torch.Tensor) -> Callable[[], float]:
+def prepare_pool(pool: Pool, x: torch.Tensor) -> Callable[[], float]:
     function = nn.functional.max_pool2d if pool.kind == "max" else nn.functional.avg_pool2d
 
     def output() -> torch.Tensor:
@@ -175,7 +175,12 @@ def prepare_pool(pool: Pool, x: torch.Tensor, dy: torch.Tensor) -> Callable[[], 
 
         return step
     x.requires_grad_()
-    return lambda: torch.autograd.grad(output(), x, dy)[0][0, 0, 0, 0].item()
+
+    def step_with_gradient() -> float:
+        y = output()
+        return torch.autograd.grad(y, x, y.detach())[0][0, 0, 0, 0].item()
+
+    return step_with_gradient
 
 
 def prepare_norm(
