@@ -109,7 +109,11 @@ template <int positions, int vectors>
 #pragma GCC unroll 12
   for (int i = 0; i < positions; ++i)
 #pragma GCC unroll 4
-    for (int v = 0; v < vectors; ++v) sums[i][v] = Vec<T>{};
+    for (int v = 0; v < vectors; ++v) {
+      sums[i][v] = Vec<T>{};
+      // By the end of the sum the output is in L1.
+      __builtin_prefetch(args.output + i * args.output_stride + v * n_lanes, 1);
+    }
   const std::int64_t step = args.step;
   const T* filter = args.filter;
   for (std::int64_t e = 0; e < args.elements; ++e, filter += args.filter_stride) {
@@ -190,6 +194,9 @@ struct GradientArgs {
   std::int64_t last;
   T* sums;
   std::int64_t sums_stride;
+  // What will be read soon, from memory to L2: a cache line a position.
+  const T* ahead;
+  std::int64_t ahead_step;
 };
 
 // The elements lie in as many runs side by side, which spares registers of offsets.
@@ -207,7 +214,11 @@ template <int elements, int vectors, int runs = elements>
   }
   const auto add_positions = [&](auto load_last) RAVINE_INLINE_LAMBDA {
     const T *band = args.band, *grad = args.grad;
-    for (std::int64_t left = args.positions; left > 0; --left, band += args.step, grad += args.grad_stride) {
+    const T* ahead = args.ahead;
+    for (std::int64_t left = args.positions; left > 0;
+         --left, band += args.step, grad += args.grad_stride, ahead += args.ahead_step) {
+      // A run of one vector reads as much as L1 gives already.
+      if constexpr (run == 1) __builtin_prefetch(ahead, 0, 2);
       Vec<T> row[vectors];
 #pragma GCC unroll 3
       for (int v = 0; v < vectors - 1; ++v) row[v] = load(grad + v * n_lanes);
@@ -258,6 +269,7 @@ void add_patch(const GradientArgs& row, std::int64_t elements, std::int64_t widt
     gradient_kernels.of[width - 1][smaller(gradient_elements, elements - e) - 1](tile);
     tile.offsets += gradient_elements;
     tile.sums += gradient_elements * row.sums_stride;
+    tile.ahead += tile.positions * tile.ahead_step;
   }
 }
 
@@ -365,6 +377,12 @@ void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team) 
 
   const std::int64_t vectors = plan.padded_out_channels / n_lanes;
   const std::int64_t panel = divide_up(vectors, larger(divide_up(vectors, gradient_vectors), 1));
+  const std::int64_t row_elements = s.out_width * s.out_channels;
+  constexpr std::int64_t line_elements = 64 / sizeof(T);
+  const T* const grads = static_cast<const T*>(args.grad_output);
+  const T* const grads_end = grads + s.batch * s.out_height * row_elements;
+  const std::int64_t element_tiles = divide_up(plan.elements, gradient_elements),
+                     row_tiles = element_tiles * divide_up(vectors, larger(panel, 1));
   const bool by_rows = s.kernel_h == 3 && s.kernel_w == 3 && s.channels == 3 && s.dilation_w == 1;
   const Pieces mine = pieces_of(splits, team);
   for (std::int64_t split = mine.begin; split < mine.end; ++split) {
@@ -376,23 +394,29 @@ void few_channels_grad_filter(const ConvGradFilterArgs& args, const Team& team) 
       const Range rows = plan.rows_of(piece % plan.bands);
       copy_band(s, plan, static_cast<const T*>(args.input) + image * s.height * s.width * s.channels,
                 rows.begin, band);
-      const T* const grad = static_cast<const T*>(args.grad_output) +
-                            (image * s.out_height + rows.begin) * s.out_width * s.out_channels;
+      const T* const grad = grads + (image * s.out_height + rows.begin) * row_elements;
       GradientArgs tile;
       tile.step = plan.step;
       tile.grad_stride = s.out_channels;
       tile.positions = s.out_width;
       tile.sums_stride = plan.padded_out_channels;
-      for (std::int64_t row = 0; row < rows.size(); ++row)
+      for (std::int64_t row = 0; row < rows.size(); ++row) {
+        // The next row is asked for evenly over all tiles of this one.
+        const T* const row_grad = grad + row * row_elements;
+        const bool last_row = row_grad + row_elements == grads_end;
+        tile.ahead = last_row ? row_grad : row_grad + row_elements;
+        tile.ahead_step = smaller(row_elements / larger(row_tiles * s.out_width, 1), line_elements);
         for (std::int64_t v = 0; v < vectors; v += panel) {
           const std::int64_t width = smaller(panel, vectors - v);
           tile.band = band + row * s.stride_h * plan.band_width * s.channels;
-          tile.grad = grad + row * s.out_width * s.out_channels + v * n_lanes;
+          tile.grad = row_grad + v * n_lanes;
           tile.last = smaller(s.out_channels - (v + width - 1) * n_lanes, n_lanes);
           tile.offsets = offsets;
           tile.sums = sums + v * n_lanes;
           add_patch(tile, plan.elements, width, by_rows);
+          tile.ahead += element_tiles * s.out_width * tile.ahead_step;
         }
+      }
     }
   }
   team.barrier();

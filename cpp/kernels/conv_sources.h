@@ -79,25 +79,35 @@ struct PatchRun {
 // buffer.
 inline constexpr std::int64_t max_merged_run = 64;
 
-// The run that begins at element `from` of a patch and ends before `to`; over several taps only if `merge`.
-template <class T>
-PatchRun run_at(const Patches<T>& patches, std::int64_t from, std::int64_t to, bool merge = true) {
-  const std::int64_t tap = from / patches.channels;
+// f(run, element of the patch) for the runs that cover `elements` of a patch, in order; over several taps
+// only if `merge`.
+template <class T, class F>
+RAVINE_INLINE void for_each_patch_run(const Patches<T>& patches, Range elements, bool merge, F f) {
+  if (elements.size() <= 0) return;
+  const std::int64_t tap = elements.begin / patches.channels;
   PatchRun run;
-  run.channel = from - tap * patches.channels;
+  run.channel = elements.begin - tap * patches.channels;
   run.tap_y = tap / patches.taps_x;
   run.tap_x = tap - run.tap_y * patches.taps_x;
-  run.taps = 1;
-  run.size = smaller(patches.channels - run.channel, to - from);
-  if (merge && patches.adjacent_taps()) {
-    const std::int64_t merged =
-        smaller((patches.taps_x - run.tap_x) * patches.channels - run.channel, to - from);
-    if (merged <= max_merged_run) {
+  merge = merge && patches.adjacent_taps();
+  for (std::int64_t p = elements.begin; p < elements.end;) {
+    const std::int64_t left = elements.end - p;
+    run.taps = 1;
+    run.size = smaller(patches.channels - run.channel, left);
+    const std::int64_t merged = smaller((patches.taps_x - run.tap_x) * patches.channels - run.channel, left);
+    if (merge && merged <= max_merged_run) {
       run.size = merged;
       run.taps = divide_up(run.channel + merged, patches.channels);
     }
+    f(run, p);
+    p += run.size;
+    run.channel = 0;
+    run.tap_x += run.taps;
+    if (run.tap_x == patches.taps_x) {
+      run.tap_x = 0;
+      ++run.tap_y;
+    }
   }
-  return run;
 }
 
 // The elements of a run whose first pixel, at column x, or last one may lie outside of the image: `from` is
@@ -188,35 +198,28 @@ struct PatchesA {
                                        int rows, Range depth) const {
     const PanelPositions<T> positions(patches, first_row, rows);
     std::int64_t runs = 0;
-    for (std::int64_t p = depth.begin; p < depth.end; ++runs) {
-      const PatchRun run = run_at(patches, p, depth.end, false);
+    for_each_patch_run(patches, depth, false, [&](const PatchRun& run, std::int64_t) RAVINE_INLINE_LAMBDA {
       positions.point(patches, run, to + runs * micro_rows);
-      run_depths[runs] = run.size;
-      p += run.size;
-    }
+      run_depths[runs++] = run.size;
+    });
     return runs;
   }
   [[gnu::noinline]] void pack(T* to, std::int64_t first_row, int rows, Range depth) const {
-    if (depth.size() <= 0) return;
     const T* row[micro_rows];
+    const PanelPositions<T> positions(patches, first_row, rows);
     if (patches.channels >= min_run) {
-      const PanelPositions<T> positions(patches, first_row, rows);
-      for (std::int64_t p = depth.begin; p < depth.end;) {
-        const PatchRun run = run_at(patches, p, depth.end, false);
-        positions.point(patches, run, row);
-        pack_a_rows<T>(to + (p - depth.begin) * micro_rows, row, run.size);
-        p += run.size;
-      }
+      for_each_patch_run(patches, depth, false,
+                         [&](const PatchRun& run, std::int64_t p) RAVINE_INLINE_LAMBDA {
+                           positions.point(patches, run, row);
+                           pack_a_rows<T>(to + (p - depth.begin) * micro_rows, row, run.size);
+                         });
       return;
     }
     T buffers[micro_rows][max_merged_run];
-    const PanelPositions<T> positions(patches, first_row, rows);
-    for (std::int64_t p = depth.begin; p < depth.end;) {
-      const PatchRun run = run_at(patches, p, depth.end);
+    for_each_patch_run(patches, depth, true, [&](const PatchRun& run, std::int64_t p) RAVINE_INLINE_LAMBDA {
       positions.point_merged(patches, run, row, buffers);
       pack_a_rows<T>(to + (p - depth.begin) * micro_rows, row, run.size);
-      p += run.size;
-    }
+    });
   }
 };
 
@@ -233,13 +236,16 @@ struct PatchesB {
   [[gnu::noinline]] void gather(const T* const* (&vectors)[micro_vectors],
                                 const T* (&addresses)[micro_vectors][max_run_depth + gather_ahead],
                                 std::int64_t first, Range depth) const {
-    for (int v = 0; v < micro_vectors;) {
-      const PatchRun run = run_at(patches, first + v * lanes<T>, first + panel_columns<T>, false);
-      const T** const to = addresses[v];
-      point(to, run, v * lanes<T>, depth);
-      for (std::int64_t i = 0; i < gather_ahead; ++i) to[depth.size() + i] = to[depth.size() - 1];
-      for (const int end = v + static_cast<int>(run.size / lanes<T>); v < end; ++v) vectors[v] = to;
-    }
+    int v = 0;
+    for_each_patch_run(patches, {first, first + panel_columns<T>}, false,
+                       [&](const PatchRun& run, std::int64_t) {
+                         const T** const to = addresses[v];
+                         point(to, run, v * lanes<T>, depth);
+                         for (std::int64_t i = 0; i < gather_ahead; ++i)
+                           to[depth.size() + i] = to[depth.size() - 1];
+                         for (const int end = v + static_cast<int>(run.size / lanes<T>); v < end; ++v)
+                           vectors[v] = to;
+                       });
   }
   [[gnu::noinline]] void pack(T* to, Range columns, Range depth) const {
     if (depth.size() <= 0) return;
@@ -272,17 +278,12 @@ struct PatchesB {
 
   void pack_panel(T* to, std::int64_t width, std::int64_t first_column, std::int64_t columns,
                   Range depth) const {
-    PatchRun runs[panel_columns<T>];
-    int n_runs = 0;
-    for (std::int64_t j = first_column; j < first_column + columns; j += runs[n_runs++].size) {
-      runs[n_runs] = run_at(patches, j, first_column + columns);
-    }
     // A run writes whole vectors: what is too much the next run overwrites, or it is the panel's padding.
-    std::int64_t j = 0;
-    for (int r = 0; r < n_runs; ++r) {
-      copy_run(to + j, runs[r], width, width - j, depth);
-      j += runs[r].size;
-    }
+    for_each_patch_run(patches, {first_column, first_column + columns}, true,
+                       [&](const PatchRun& run, std::int64_t column) {
+                         const std::int64_t j = column - first_column;
+                         copy_run(to + j, run, width, width - j, depth);
+                       });
   }
 
   // The run's elements at every position of `depth`, to rows `width` apart of which `room` elements may be

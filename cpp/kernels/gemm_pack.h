@@ -96,7 +96,7 @@ RAVINE_INLINE void store_transposed(T* to, const Vec<T> (&v)[transposed_rows], s
       if (left >= n) store(to + i * n, v[i]);
       else if (left > 0) store(to + i * n, v[i], left);
     } else {  // without the rows that fill up the power of two
-      static_assert(micro_rows == transposed_rows || n <= transposed_rows);
+      static_assert(n <= transposed_rows);
       const int p = i * n / transposed_rows, row = i * n % transposed_rows;
       if (p < count)
         std::memcpy(to + p * micro_rows + row, &v[i],
