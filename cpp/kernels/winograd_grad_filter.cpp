@@ -110,6 +110,10 @@ struct Plan {
   std::int64_t sum_elements() const { return pieces * piece_elements(); }
   std::int64_t piece_elements() const { return filter_points * sum_point(); }
   std::int64_t sum_point() const { return grad.width * input.width + stagger; }
+  // Of all products over so many tiles.
+  std::int64_t steps(std::int64_t n_tiles) const {
+    return pieces * all_points * product_steps(grad.width, input.width / n_lanes, n_tiles);
+  }
   // Of transformed tiles, held `held` at a time.
   std::int64_t operand_elements(const Operand& operand, std::int64_t held) const {
     return all_points * (held * operand.padded_channels + operand.panels * stagger);
@@ -166,7 +170,7 @@ void transform_any_panel(const ConvGradFilterArgs& args, const Plan<F>& plan, st
 // points that meet it.
 template <class F>
 void multiply_point(const Plan<F>& plan, std::int64_t piece, int filter_point, const T* held_tiles,
-                    std::int64_t held, std::int64_t n_tiles, T* sums, bool accumulate) {
+                    std::int64_t held, std::int64_t n_tiles, T* sums, bool accumulate, Ahead& ahead) {
   const std::int64_t grad_panel = plan.grad_panel(piece), input_panel = plan.input_panel(piece);
   const std::int64_t row = plan.input.row_of(input_panel), grad_row = plan.grad.row_of(grad_panel);
   const T* const v = held_tiles + panel_offset<F>(plan.input, input_panel, held);
@@ -188,7 +192,7 @@ void multiply_point(const Plan<F>& plan, std::int64_t piece, int filter_point, c
         args.depth = smaller(product_depth, n_tiles - tile);
         args.accumulate = accumulate;
         multiply_panel<T, ProductLayout::by_columns>(args, plan.grad.channels_of(grad_panel).size(),
-                                                     row / n_lanes);
+                                                     row / n_lanes, ahead);
         accumulate = true;
       }
     }
@@ -239,6 +243,19 @@ void transform_sums(const ConvGradFilterArgs& args, const Plan<F>& plan, std::in
     }
 }
 
+// The pixels of tiles, of both operands, asked for by the products of those before. Tiles share the images
+// evenly; those of a row read all of its lines, and some more of the input.
+template <class F>
+Ahead ahead_of(const ConvGradFilterArgs& args, const Plan<F>& plan, Range tiles, std::int64_t steps) {
+  const auto window = [&](const void* images, const TiledImages& tiled, std::int64_t reach) {
+    const std::int64_t line = tiled.width * tiled.channels;
+    return Window(static_cast<const T*>(images), args.shape.batch * tiled.height * line, tiles, plan.tiles,
+                  reach * line);
+  };
+  return {window(args.input, plan.input.images, F::pixels - plan.input.images.pad_y),
+          window(args.grad_output, plan.grad.images, F::outputs), steps};
+}
+
 template <class F>
 void add_in_splits(const ConvGradFilterArgs& args, const Plan<F>& plan, const Team& team) {
   T *const all_sums = static_cast<T*>(args.workspace), *const held = reinterpret_cast<T*>(team.scratch);
@@ -251,10 +268,12 @@ void add_in_splits(const ConvGradFilterArgs& args, const Plan<F>& plan, const Te
       const Range tiles{tile, smaller(tile + plan.block_tiles, range.end)};
       for (std::int64_t panel = 0; panel < plan.input.panels + plan.grad.panels; ++panel)
         transform_any_panel<F>(args, plan, panel, tiles, 0, plan.block_tiles, held);
+      Ahead ahead = ahead_of<F>(args, plan, {tiles.end, smaller(tiles.end + plan.block_tiles, range.end)},
+                                plan.steps(tiles.size()));
       for (std::int64_t piece = 0; piece < plan.pieces; ++piece)
         for (int point = 0; point < Plan<F>::filter_points; ++point)
           multiply_point<F>(plan, piece, point, held, plan.block_tiles, tiles.size(),
-                            sums + piece * plan.piece_elements(), tile > range.begin);
+                            sums + piece * plan.piece_elements(), tile > range.begin, ahead);
     }
   }
   team.barrier();
@@ -283,12 +302,16 @@ void add_in_waves(const ConvGradFilterArgs& args, const Plan<F>& plan, const Tea
       transform_any_panel<F>(args, plan, index % panels, tiles, begin, plan.wave_tiles, held);
     }
     team.barrier();
+    const std::int64_t next = first + n_tiles;
+    const Range of_next = share_of(smaller(plan.wave_tiles, plan.tiles - next), 1, team.rank, team.size);
+    Ahead ahead =
+        ahead_of<F>(args, plan, {next + of_next.begin, next + of_next.end}, plan.steps(n_tiles) / team.size);
     if (plan.sums_in_scratch) {
       T* const scratch = reinterpret_cast<T*>(team.scratch);
       const Pieces pieces = pieces_of(plan.pieces, team);
       for (std::int64_t piece = pieces.begin; piece < pieces.end; ++piece) {
         for (int point = 0; point < filter_points; ++point)
-          multiply_point<F>(plan, piece, point, held, plan.wave_tiles, n_tiles, scratch, false);
+          multiply_point<F>(plan, piece, point, held, plan.wave_tiles, n_tiles, scratch, false, ahead);
         transform_sums<F>(args, plan, piece, scratch, 1, 0);
       }
       return;
@@ -300,7 +323,7 @@ void add_in_waves(const ConvGradFilterArgs& args, const Plan<F>& plan, const Tea
       for (int point = 0; point < filter_points; index += points_of<F>(point++)) {
         if (index < products.begin || index >= products.end) continue;
         multiply_point<F>(plan, piece, point, held, plan.wave_tiles, n_tiles,
-                          sums + piece * plan.piece_elements(), wave > 0);
+                          sums + piece * plan.piece_elements(), wave > 0, ahead);
       }
     }
   }

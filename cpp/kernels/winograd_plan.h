@@ -195,6 +195,10 @@ struct Plan {
   }
 
   std::int64_t pixel_elements() const { return all_points * pixels.point_stride; }  // of a block
+  // Of the products of so many tiles and columns of a group at one point.
+  std::int64_t steps(std::int64_t n_tiles, std::int64_t n_columns) const {
+    return divide_up(n_columns, panel_vectors * n_lanes) * product_steps(n_tiles, panel_vectors, channels);
+  }
   // The transformed filter is [group][run][panel][point][channel][column].
   std::int64_t panel_elements() const {
     return filter_points * (smaller(channels, product_depth) * panel_vectors * n_lanes + stagger);

@@ -31,6 +31,65 @@ struct ProductArgs {
   std::int64_t c_stride;
   std::int64_t depth;
   bool accumulate;  // add to what C holds
+  // What will be read or written soon, from memory to L2: asked for in steps of so many bytes.
+  const std::byte* ahead = nullptr;
+  std::int64_t ahead_step = 0;
+};
+
+// Bytes in memory.
+struct Window {
+  const std::byte* begin = nullptr;
+  std::int64_t bytes = 0;
+
+  Window() = default;
+  template <class T>
+  Window(const T* array, std::int64_t elements)
+      : begin(reinterpret_cast<const std::byte*>(array)),
+        bytes(elements * static_cast<std::int64_t>(sizeof(T))) {}
+  // Of an array of so many elements the share of `parts` of `count` equal ones, moved by `lead` elements;
+  // what is beyond the array is left out.
+  template <class T>
+  Window(const T* array, std::int64_t elements, Range parts, std::int64_t count, std::int64_t lead) {
+    const auto place = [&](std::int64_t part) {
+      return smaller(larger(elements * part / larger(count, 1) + lead, 0), elements);
+    };
+    const std::int64_t first = place(parts.begin), last = place(parts.end);
+    begin = reinterpret_cast<const std::byte*>(array + first);
+    bytes = (last - first) * static_cast<std::int64_t>(sizeof(T));
+  }
+};
+
+// Two windows, asked for evenly over as many steps of the products before they are needed. A product has
+// loads to spare where its own operands are in L2; and what comes next the hardware does not foresee.
+class Ahead {
+ public:
+  Ahead() = default;
+  Ahead(Window first, Window second, std::int64_t steps)
+      : now_(first),
+        later_(second),
+        step_(smaller(divide_up(first.bytes + second.bytes, larger(steps, 1)), cache_line)) {}
+
+  // What a product of so many steps asks for.
+  template <class T>
+  void point(ProductArgs<T>& args, std::int64_t steps) {
+    const std::int64_t bytes = steps * step_;
+    if (now_.bytes < bytes) {  // the rest is short
+      now_ = later_;
+      later_ = {};
+    }
+    args.ahead = reinterpret_cast<const std::byte*>(args.b);
+    args.ahead_step = 0;
+    if (now_.bytes < bytes) return;
+    args.ahead = now_.begin;
+    args.ahead_step = step_;
+    now_.begin += bytes;
+    now_.bytes -= bytes;
+  }
+
+ private:
+  static constexpr std::int64_t cache_line = 64;
+  Window now_, later_;
+  std::int64_t step_ = 0;
 };
 
 // Where the elements of a column of A lie. By rows, an address is a pointer and a multiple of the stride that
@@ -88,7 +147,13 @@ template <class T, ProductLayout layout, int rows, int vectors>
   RowAddresses<T, layout, rows> a(args.a, args.a_stride);
   const T* b = args.b;
   const std::int64_t b_stride = args.b_stride;
+  const std::byte* ahead = args.ahead;
+  const std::int64_t ahead_step = args.ahead_step;
   for (std::int64_t p = args.depth; p > 0; --p, b += b_stride) {
+    if constexpr (vectors > 1) {  // products by one vector load as much as L1 gives
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += ahead_step;
+    }
     Vec<T> b_row[vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; ++v) b_row[v] = load(b + v * n);
@@ -128,15 +193,23 @@ struct ProductKernels {
 template <class T, ProductLayout layout>
 inline constexpr ProductKernels<T, layout> product_kernels{};
 
+// The steps of multiply_panel.
+RAVINE_INLINE std::int64_t product_steps(std::int64_t rows, std::int64_t vectors, std::int64_t depth) {
+  return divide_up(rows, product_rows[vectors - 1]) * depth;
+}
+
 // C [rows, columns] (+)= A B for one panel of B, `vectors` wide.
 template <class T, ProductLayout layout>
-RAVINE_INLINE void multiply_panel(ProductArgs<T> args, std::int64_t rows, std::int64_t vectors) {
+RAVINE_INLINE void multiply_panel(ProductArgs<T> args, std::int64_t rows, std::int64_t vectors,
+                                  Ahead& ahead) {
   const std::int64_t height = product_rows[vectors - 1];
   const auto& kernels = product_kernels<T, layout>.of[vectors - 1];
+  ahead.point(args, product_steps(rows, vectors, args.depth));
   for (; rows > 0; rows -= height) {
     kernels[smaller(rows, height) - 1](args);
     args.a += height * (layout == ProductLayout::by_rows ? args.a_stride : 1);
     args.c += height * args.c_stride;
+    args.ahead += args.depth * args.ahead_step;
   }
 }
 
