@@ -150,9 +150,10 @@ kernels::ConvShape conv_shape(const Node& node, const Shape& images, const Shape
           .groups = node.attrs.integer("groups")};
 }
 
+// costs: the estimates by which the algorithm was chosen.
 template <class Args>
-void describe(Call<Args>& call, const Shape& images, const Shape& filters, const Shape& outputs,
-              DType dtype) {
+void describe(Call<Args>& call, const Shape& images, const Shape& filters, const Shape& outputs, DType dtype,
+              const std::string& costs = "") {
   const Args& args = call.args;
   std::string text = str(images, " * ", filters, " -> ", outputs);
   const auto add = [&](const char* name, std::int64_t h, std::int64_t w, std::int64_t ordinary) {
@@ -165,6 +166,7 @@ void describe(Call<Args>& call, const Shape& images, const Shape& filters, const
   if (args.algorithm != kernels::ConvAlgorithm::direct) text += str(", ", name_of(args.algorithm));
   if constexpr (requires { args.pool; })
     if (args.pool != 1) text += str(", pooled by ", Dims{args.pool, args.pool});
+  if (!costs.empty()) text += str("; ", costs);
   call.describe(text);
   const double taps = static_cast<double>(filters[1] * filters[2] * filters[3]);
   const double numbers = static_cast<double>(numel(images) + numel(filters) + numel(outputs));
@@ -188,7 +190,9 @@ void lower_conv2d(Lowering& lowering, const Node& node) {
   call.write(args.output, y);
   call.workspace(args.workspace, kernels.conv_forward_workspace(args));
   call.gathers(args.statistics, node, kernels.conv_forward_pieces(args));
-  describe(call, images.shape, filters.shape, outputs, images.dtype);
+  describe(
+      call, images.shape, filters.shape, outputs, images.dtype,
+      describe_choice(ConvPass::forward, args.shape, node.input_dtype(0), lowering.kernels().vector_bytes));
 }
 
 void lower_grad_input(Lowering& lowering, const Node& node) {
@@ -207,7 +211,9 @@ void lower_grad_input(Lowering& lowering, const Node& node) {
       call.output(args.epilogue, node, images[0] * images[2] * images[3], images[1], Layout::channels_last);
   call.write(args.grad_input, dx);
   call.workspace(args.workspace, kernels.conv_grad_input_workspace(args));
-  describe(call, images, filters.shape, dy.shape, dy.dtype);
+  describe(call, images, filters.shape, dy.shape, dy.dtype,
+           describe_choice(ConvPass::grad_input, args.shape, node.input_dtype(0),
+                           lowering.kernels().vector_bytes));
 }
 
 void lower_grad_filter(Lowering& lowering, const Node& node) {
@@ -224,7 +230,9 @@ void lower_grad_filter(Lowering& lowering, const Node& node) {
   call.read(args.grad_output, dy);
   call.write(args.grad_filter, filters);
   call.workspace(args.workspace, kernels.conv_grad_filter_workspace(args));
-  describe(call, images.shape, filters.shape, dy.shape, dy.dtype);
+  describe(call, images.shape, filters.shape, dy.shape, dy.dtype,
+           describe_choice(ConvPass::grad_filter, args.shape, node.input_dtype(0),
+                           lowering.kernels().vector_bytes));
 }
 
 int channel_axis(const Node&) { return 1; }

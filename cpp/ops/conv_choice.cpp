@@ -1,6 +1,7 @@
 #include "ops/conv_choice.h"
 
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <string_view>
@@ -61,8 +62,10 @@ constexpr Tile tile_strided{4, 9, 6, 300, 250, 430, 0.15, 2e5, 1.5},
     tile_transposed{8, 9, 6, 180, 300, 430, 0.2, 6e4};
 constexpr Tile tile_strided_2x2{2, 5, 4, 80, 60, 160, 0.15, 1e6, 1.5},
     tile_transposed_2x2{4, 5, 4, 60, 90, 160, 0.15, 1e6};
-// Of a large filter the sums are finished piece by piece, which leaves the caches to the tiles.
+// Of a large filter the sums are finished piece by piece, which leaves the caches to the tiles; those of a
+// small one are in L2 beside a few tiles, whatever their number.
 constexpr std::int64_t large_filter = 1 << 17;
+constexpr double small_sums = 160 << 10;
 constexpr double wave_elements = 2 << 20, wave_elements_of_large_filter = 6 << 20;
 
 Tile tile_of(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& s) {
@@ -90,10 +93,16 @@ double winograd_cycles(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& 
   const double points = static_cast<double>(tile.points * tile.points);
   const double groups = static_cast<double>(s.groups);
   double crowding = 1 + tile.crowding;
-  if (pass != ConvPass::grad_filter) crowding += static_cast<double>(channels * out_channels) / tile.spill;
-  else if (tiles * points * static_cast<double>(s.channels + s.out_channels) >
-           (channels * out_channels < large_filter ? wave_elements : wave_elements_of_large_filter))
+  const double filter_size = static_cast<double>(channels * out_channels);
+  if (pass != ConvPass::grad_filter) {
+    crowding += filter_size / tile.spill;
+  } else if (groups * filter_size * static_cast<double>(tile.filter_points * tile.filter_points) <=
+             small_sums) {
+    crowding = 1;
+  } else if (tiles * points * static_cast<double>(s.channels + s.out_channels) >
+             (channels * out_channels < large_filter ? wave_elements : wave_elements_of_large_filter)) {
     crowding *= tile.waves;
+  }
   const double products =
       crowding * groups * tiles * points * rows * vectors(columns, lanes) / 2 / efficiency(columns);
   // Around each tile and each call of a product's inner loop.
@@ -168,6 +177,11 @@ double conv_cycles(ConvAlgorithm algorithm, ConvPass pass, const ConvShape& shap
 
 namespace {
 
+bool eligible(ConvAlgorithm algorithm, const ConvShape& shape, DType dtype) {
+  return allowed(algorithm) && applies(algorithm, shape, dtype) &&
+         (algorithm == ConvAlgorithm::direct || conv_precision() == ConvPrecision::fast);
+}
+
 // Of the algorithms that apply and are not ruled out the one of the least cost(algorithm); direct where
 // nothing else is allowed, or what is allowed does not apply.
 template <class Cost>
@@ -175,8 +189,7 @@ ConvAlgorithm cheapest(const ConvShape& shape, DType dtype, Cost cost) {
   ConvAlgorithm best = ConvAlgorithm::direct;
   double least = std::numeric_limits<double>::infinity();
   for (const ConvAlgorithm algorithm : algorithms) {
-    if (!allowed(algorithm) || !applies(algorithm, shape, dtype)) continue;
-    if (algorithm != ConvAlgorithm::direct && conv_precision() == ConvPrecision::exact) continue;
+    if (!eligible(algorithm, shape, dtype)) continue;
     const double cycles = cost(algorithm);
     if (cycles >= least) continue;
     least = cycles;
@@ -195,6 +208,17 @@ ConvAlgorithm choose_conv(ConvPass pass, const ConvShape& shape, DType dtype, in
   return cheapest(shape, dtype, [&](ConvAlgorithm algorithm) {
     return conv_cycles(algorithm, pass, shape, dtype, vector_bytes);
   });
+}
+
+std::string describe_choice(ConvPass pass, const ConvShape& shape, DType dtype, int vector_bytes) {
+  std::string costs;
+  int choices = 0;
+  for (const ConvAlgorithm algorithm : algorithms) {
+    if (!eligible(algorithm, shape, dtype)) continue;
+    const double millions = conv_cycles(algorithm, pass, shape, dtype, vector_bytes) / 1e6;
+    costs += str(choices++ == 0 ? "" : ", ", name_of(algorithm), ' ', std::round(millions * 10) / 10);
+  }
+  return choices > 1 ? str("Mcycles: ", costs) : "";
 }
 
 ConvAlgorithm choose_conv_with_kept_filter(const ConvShape& s, DType dtype, int vector_bytes) {

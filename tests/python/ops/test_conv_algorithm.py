@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,7 +19,9 @@ def _fast() -> Iterator[None]:
     rv.set_conv_precision("fast")
 
 
-def algorithm(channels: int, out_channels: int, size: int, dtype: str = "float32", **attributes: int) -> str:
+def description(
+    channels: int, out_channels: int, size: int, dtype: str = "float32", **attributes: int
+) -> str:
     """What the program says of the convolution of a batch of 16 images."""
     kernel = attributes.pop("kernel", 3)
     groups = attributes.get("groups", 1)
@@ -29,7 +32,26 @@ def algorithm(channels: int, out_channels: int, size: int, dtype: str = "float32
     graph, _, outputs = record(lambda x, w: ops.conv2d(x, w, **attributes), arrays)
     lines = _core.Program(graph, outputs).describe().splitlines()
     (line,) = [line for line in lines if "conv2d" in line]
-    return next((name for name in ("winograd 2x2", "winograd 4x4") if name in line), "direct")
+    return line
+
+
+def algorithm(channels: int, out_channels: int, size: int, dtype: str = "float32", **attributes: int) -> str:
+    chosen, *_ = description(channels, out_channels, size, dtype, **attributes).split("; Mcycles")
+    return next((name for name in ("winograd 2x2", "winograd 4x4") if name in chosen), "direct")
+
+
+def test_the_program_tells_the_costs_among_which_it_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    for out_channels, size in ((64, 16), (64, 2), (512, 1)):
+        line = description(out_channels, out_channels, size, padding=1)
+        costs = {
+            name: float(cost)
+            for name, cost in re.findall(r"(direct|winograd \dx\d) ([\d.]+)", line.split("Mcycles:")[1])
+        }
+        assert costs.keys() == {"direct", "winograd 2x2", "winograd 4x4"}
+        assert costs[algorithm(out_channels, out_channels, size, padding=1)] == min(costs.values())
+    assert "Mcycles" not in description(64, 64, 16, stride=3)  # nothing to choose
+    monkeypatch.setenv("RAVINE_CONV", "direct")
+    assert "Mcycles" not in description(64, 64, 16, padding=1)
 
 
 def test_the_model_chooses_by_shape() -> None:
