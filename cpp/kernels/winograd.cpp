@@ -95,7 +95,7 @@ void transform_filter(const Problem& p, const Plan<F>& plan, T* to, const Team& 
 // one group, whose first panel is at `filter` for the first run.
 template <class F>
 void multiply_points(const Plan<F>& plan, const T* pixels, const T* filter, Range runs, Range columns,
-                     std::int64_t n_tiles, T* products, Ahead& ahead) {
+                     std::int64_t n_tiles, T* products, LookAhead& ahead) {
   const std::int64_t panel = plan.panel_vectors * n_lanes;
   for (int point = 0; point < Plan<F>::all_points; ++point) {
     // Shared pixels are in L3, or in another thread's L2.
@@ -129,7 +129,7 @@ void multiply_points(const Plan<F>& plan, const T* pixels, const T* filter, Rang
 // The columns of one block of them, which belong to one group, for the tiles of one block.
 template <class F>
 void run_columns(const Problem& p, const Plan<F>& plan, const T* pixels, const T* filter, std::int64_t block,
-                 std::int64_t column_block, T* scratch, Ahead& ahead) {
+                 std::int64_t column_block, T* scratch, LookAhead& ahead) {
   const Range tiles = plan.tiles_of(p.images, block);
   const std::int64_t group = column_block / plan.column_blocks, in_group = column_block % plan.column_blocks;
   const Range columns{in_group * plan.block_columns,
@@ -168,14 +168,15 @@ void transform_pixels(const Problem& p, const Plan<F>& plan, Range tiles, T* to)
 // The pixels and the outputs of a block, asked for by the products of the one before. Blocks share the arrays
 // evenly; a block's tiles reach some lines further than its share.
 template <class F>
-Ahead ahead_of(const Problem& p, const Plan<F>& plan, std::int64_t block) {
+LookAhead ahead_of(const Problem& p, const Plan<F>& plan, std::int64_t block) {
   const std::int64_t line = p.images.width * p.images.channels, lines = p.batch * p.images.height;
   const std::int64_t reach = F::pixels - F::step - p.images.pad_y + (plan.row_parts > 1 ? F::step : 0);
   const std::int64_t outputs = p.batch * (p.out_height / p.pool) * (p.out_width / p.pool) * p.out_channels;
   const Range part{block, block + 1};
-  return {{p.input, lines * line, part, plan.blocks, (p.backwards ? -p.images.pad_y : reach) * line},
-          {p.output, outputs, part, plan.blocks, 0},
-          plan.groups * Plan<F>::all_points * plan.steps(plan.block_tiles, plan.columns)};
+  return {
+      Window::share(p.input, lines * line, part, plan.blocks, (p.backwards ? -p.images.pad_y : reach) * line),
+      Window::share(p.output, outputs, part, plan.blocks, 0),
+      plan.groups * Plan<F>::all_points * plan.steps(plan.block_tiles, plan.columns)};
 }
 
 template <class F>
@@ -192,7 +193,7 @@ void convolve(const Problem& p, const Team& team) {
       const std::int64_t block = p.backwards ? pieces.begin + pieces.end - 1 - piece : piece;
       const Range tiles = plan.tiles_of(p.images, block);
       transform_pixels<F>(p, plan, tiles, scratch);
-      Ahead ahead;
+      LookAhead ahead;
       if (piece + 1 < pieces.end) ahead = ahead_of<F>(p, plan, p.backwards ? block - 1 : block + 1);
       for (std::int64_t column_block = 0; column_block < column_blocks; ++column_block)
         run_columns<F>(p, plan, scratch, filter, block, column_block, scratch + plan.pixel_elements(), ahead);
@@ -218,7 +219,7 @@ void convolve(const Problem& p, const Team& team) {
     const Pieces tasks = pieces_of(blocks * column_blocks, team);
     for (std::int64_t task = tasks.begin; task < tasks.end; ++task) {
       const std::int64_t block = task % blocks;
-      Ahead ahead;
+      LookAhead ahead;
       run_columns<F>(p, plan, buffer + block * plan.pixel_elements(), filter, first + block, task / blocks,
                      scratch, ahead);
     }

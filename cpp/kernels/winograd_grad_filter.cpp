@@ -170,7 +170,7 @@ void transform_any_panel(const ConvGradFilterArgs& args, const Plan<F>& plan, st
 // points that meet it.
 template <class F>
 void multiply_point(const Plan<F>& plan, std::int64_t piece, int filter_point, const T* held_tiles,
-                    std::int64_t held, std::int64_t n_tiles, T* sums, bool accumulate, Ahead& ahead) {
+                    std::int64_t held, std::int64_t n_tiles, T* sums, bool accumulate, LookAhead& ahead) {
   const std::int64_t grad_panel = plan.grad_panel(piece), input_panel = plan.input_panel(piece);
   const std::int64_t row = plan.input.row_of(input_panel), grad_row = plan.grad.row_of(grad_panel);
   const T* const v = held_tiles + panel_offset<F>(plan.input, input_panel, held);
@@ -246,11 +246,11 @@ void transform_sums(const ConvGradFilterArgs& args, const Plan<F>& plan, std::in
 // The pixels of tiles, of both operands, asked for by the products of those before. Tiles share the images
 // evenly; those of a row read all of its lines, and some more of the input.
 template <class F>
-Ahead ahead_of(const ConvGradFilterArgs& args, const Plan<F>& plan, Range tiles, std::int64_t steps) {
+LookAhead ahead_of(const ConvGradFilterArgs& args, const Plan<F>& plan, Range tiles, std::int64_t steps) {
   const auto window = [&](const void* images, const TiledImages& tiled, std::int64_t reach) {
     const std::int64_t line = tiled.width * tiled.channels;
-    return Window(static_cast<const T*>(images), args.shape.batch * tiled.height * line, tiles, plan.tiles,
-                  reach * line);
+    return Window::share(static_cast<const T*>(images), args.shape.batch * tiled.height * line, tiles,
+                         plan.tiles, reach * line);
   };
   return {window(args.input, plan.input.images, F::pixels - plan.input.images.pad_y),
           window(args.grad_output, plan.grad.images, F::outputs), steps};
@@ -268,8 +268,8 @@ void add_in_splits(const ConvGradFilterArgs& args, const Plan<F>& plan, const Te
       const Range tiles{tile, smaller(tile + plan.block_tiles, range.end)};
       for (std::int64_t panel = 0; panel < plan.input.panels + plan.grad.panels; ++panel)
         transform_any_panel<F>(args, plan, panel, tiles, 0, plan.block_tiles, held);
-      Ahead ahead = ahead_of<F>(args, plan, {tiles.end, smaller(tiles.end + plan.block_tiles, range.end)},
-                                plan.steps(tiles.size()));
+      LookAhead ahead = ahead_of<F>(args, plan, {tiles.end, smaller(tiles.end + plan.block_tiles, range.end)},
+                                    plan.steps(tiles.size()));
       for (std::int64_t piece = 0; piece < plan.pieces; ++piece)
         for (int point = 0; point < Plan<F>::filter_points; ++point)
           multiply_point<F>(plan, piece, point, held, plan.block_tiles, tiles.size(),
@@ -304,7 +304,7 @@ void add_in_waves(const ConvGradFilterArgs& args, const Plan<F>& plan, const Tea
     team.barrier();
     const std::int64_t next = first + n_tiles;
     const Range of_next = share_of(smaller(plan.wave_tiles, plan.tiles - next), 1, team.rank, team.size);
-    Ahead ahead =
+    LookAhead ahead =
         ahead_of<F>(args, plan, {next + of_next.begin, next + of_next.end}, plan.steps(n_tiles) / team.size);
     if (plan.sums_in_scratch) {
       T* const scratch = reinterpret_cast<T*>(team.scratch);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/gemm_pack.h"
+#include "kernels/look_ahead.h"
 
 namespace ravine::kernels::RAVINE_ISA {
 
@@ -30,66 +31,10 @@ struct ProductArgs {
   T* c;
   std::int64_t c_stride;
   std::int64_t depth;
-  bool accumulate;  // add to what C holds
-  // What will be read or written soon, from memory to L2: asked for in steps of so many bytes.
+  bool accumulate;         // add to what C holds
+  // What will be read or written soon, asked for in steps of so many bytes.
   const std::byte* ahead = nullptr;
   std::int64_t ahead_step = 0;
-};
-
-// Bytes in memory.
-struct Window {
-  const std::byte* begin = nullptr;
-  std::int64_t bytes = 0;
-
-  Window() = default;
-  template <class T>
-  Window(const T* array, std::int64_t elements)
-      : begin(reinterpret_cast<const std::byte*>(array)),
-        bytes(elements * static_cast<std::int64_t>(sizeof(T))) {}
-  // Of an array of so many elements the share of `parts` of `count` equal ones, moved by `lead` elements;
-  // what is beyond the array is left out.
-  template <class T>
-  Window(const T* array, std::int64_t elements, Range parts, std::int64_t count, std::int64_t lead) {
-    const auto place = [&](std::int64_t part) {
-      return smaller(larger(elements * part / larger(count, 1) + lead, 0), elements);
-    };
-    const std::int64_t first = place(parts.begin), last = place(parts.end);
-    begin = reinterpret_cast<const std::byte*>(array + first);
-    bytes = (last - first) * static_cast<std::int64_t>(sizeof(T));
-  }
-};
-
-// Two windows, asked for evenly over as many steps of the products before they are needed. A product has
-// loads to spare where its own operands are in L2; and what comes next the hardware does not foresee.
-class Ahead {
- public:
-  Ahead() = default;
-  Ahead(Window first, Window second, std::int64_t steps)
-      : now_(first),
-        later_(second),
-        step_(smaller(divide_up(first.bytes + second.bytes, larger(steps, 1)), cache_line)) {}
-
-  // What a product of so many steps asks for.
-  template <class T>
-  void point(ProductArgs<T>& args, std::int64_t steps) {
-    const std::int64_t bytes = steps * step_;
-    if (now_.bytes < bytes) {  // the rest is short
-      now_ = later_;
-      later_ = {};
-    }
-    args.ahead = reinterpret_cast<const std::byte*>(args.b);
-    args.ahead_step = 0;
-    if (now_.bytes < bytes) return;
-    args.ahead = now_.begin;
-    args.ahead_step = step_;
-    now_.begin += bytes;
-    now_.bytes -= bytes;
-  }
-
- private:
-  static constexpr std::int64_t cache_line = 64;
-  Window now_, later_;
-  std::int64_t step_ = 0;
 };
 
 // Where the elements of a column of A lie. By rows, an address is a pointer and a multiple of the stride that
@@ -201,10 +146,12 @@ RAVINE_INLINE std::int64_t product_steps(std::int64_t rows, std::int64_t vectors
 // C [rows, columns] (+)= A B for one panel of B, `vectors` wide.
 template <class T, ProductLayout layout>
 RAVINE_INLINE void multiply_panel(ProductArgs<T> args, std::int64_t rows, std::int64_t vectors,
-                                  Ahead& ahead) {
+                                  LookAhead& ahead) {
   const std::int64_t height = product_rows[vectors - 1];
   const auto& kernels = product_kernels<T, layout>.of[vectors - 1];
-  ahead.point(args, product_steps(rows, vectors, args.depth));
+  const Window asked = ahead.next(product_steps(rows, vectors, args.depth));
+  args.ahead = asked.bytes > 0 ? asked.begin : reinterpret_cast<const std::byte*>(args.b);
+  args.ahead_step = asked.bytes > 0 ? ahead.step() : 0;
   for (; rows > 0; rows -= height) {
     kernels[smaller(rows, height) - 1](args);
     args.a += height * (layout == ProductLayout::by_rows ? args.a_stride : 1);

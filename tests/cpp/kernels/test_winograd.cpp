@@ -54,6 +54,12 @@ TEST(Winograd, ManyChannels) {
   check_winograd({same_size(3, 9, 8, 210, 205), same_size(1, 5, 6, 520, 30), same_size(2, 20, 22, 260, 24)});
 }
 
+// Gradients to filters whose sums are too large for splits: waves of tiles, the last one shorter.
+TEST(Winograd, LargeSumsOfManyTiles) {
+  check_winograd({same_size(3, 33, 32, 70, 50), same_size(1, 56, 55, 640, 2), same_size(1, 49, 50, 1160, 1),
+                  shape_of(1, 56, 57, 640, 2, 1, {3, 2, 1, 1}, {3, 2, 1, 1})});
+}
+
 // The layers of ResNet-18, whose errors are bounded relative to the largest result.
 TEST(Winograd, LayersOfResNet18) {
   check_winograd({same_size(1, 32, 32, 64, 64), same_size(2, 16, 16, 128, 128), same_size(3, 8, 8, 256, 256),
