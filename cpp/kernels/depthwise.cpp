@@ -84,15 +84,9 @@ void depthwise_forward(const ConvForwardArgs& args, const Team& team) {
                  s.out_channels, line * s.out_width, count * s.out_width, 0, s.out_channels);
   };
   if (has_3x3_blocks(s, s.out_width) && s.stride_h == s.stride_w && s.stride_h <= 2) {
-    const Depthwise3x3<T> conv{static_cast<const T*>(args.input),
-                               s.height,
-                               s.width,
-                               s.channels,
+    const Depthwise3x3<T> conv{s,
+                               static_cast<const T*>(args.input),
                                static_cast<T*>(args.output),
-                               s.out_height,
-                               s.out_width,
-                               s.pad_h,
-                               s.pad_w,
                                filter,
                                s.channels,
                                comes_from_memory<T>(s)};
@@ -163,15 +157,16 @@ void depthwise_grad_input(const ConvGradInputArgs& args, const Team& team) {
   const Pieces lines = pieces_of(s.batch * s.height, team);
   if (has_3x3_blocks(s, s.width) && s.stride_h == 1 && s.stride_w == 1) {
     // The forward pass of the output's gradient with the filter turned around.
-    const Depthwise3x3<T> conv{static_cast<const T*>(args.grad_output),
-                               s.out_height,
-                               s.out_width,
-                               s.channels,
+    ConvShape turned = s;
+    turned.height = s.out_height;
+    turned.width = s.out_width;
+    turned.out_height = s.height;
+    turned.out_width = s.width;
+    turned.pad_h = 2 - s.pad_h;
+    turned.pad_w = 2 - s.pad_w;
+    const Depthwise3x3<T> conv{turned,
+                               static_cast<const T*>(args.grad_output),
                                static_cast<T*>(args.grad_input),
-                               s.height,
-                               s.width,
-                               2 - s.pad_h,
-                               2 - s.pad_w,
                                filter + 8 * s.channels,
                                -s.channels,
                                comes_from_memory<T>(s)};

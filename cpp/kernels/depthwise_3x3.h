@@ -3,6 +3,7 @@
 // Every output's sum runs over its taps in order, whichever block it falls to.
 #pragma once
 
+#include "kernels/conv.h"
 #include "kernels/gemm_pack.h"
 
 namespace ravine::kernels::RAVINE_ISA {
@@ -80,12 +81,10 @@ template <class T, int stride, int lines, bool at_border>
 // A convolution as both passes that use these blocks see it.
 template <class T>
 struct Depthwise3x3 {
-  const T* input;  // [batch][height][width][channels]
-  std::int64_t height, width, channels;
-  T* output;  // [batch][out_height][out_width][channels]
-  std::int64_t out_height, out_width;
-  std::int64_t pad_y, pad_x;  // of either sign
-  const T* weights;           // [3][3][channels], from the first tap on
+  ConvShape shape;   // with padding of either sign
+  const T* input;    // [batch][height][width][channels]
+  T* output;         // [batch][out_height][out_width][channels]
+  const T* weights;  // [3][3][channels], from the first tap on
   std::int64_t weight_step;
   bool from_memory;  // the input is no longer in the caches
 };
@@ -93,28 +92,29 @@ struct Depthwise3x3 {
 // `lines` lines of outputs of one image, from `line` on, of those of all images.
 template <int stride, int lines, class T>
 void depthwise_3x3_lines_of(const Depthwise3x3<T>& conv, std::int64_t line) {
+  const ConvShape& s = conv.shape;
   constexpr int height = (lines - 1) * stride + 3, width = (block_3x3_positions - 1) * stride + 3;
   const auto inside = [](std::int64_t first, std::int64_t size, std::int64_t extent) RAVINE_INLINE_LAMBDA {
     return Range{smaller(larger(-first, 0), size), larger(smaller(extent - first, size), 0)};
   };
-  const std::int64_t sample = line / conv.out_height;
-  const std::int64_t y = line % conv.out_height * stride - conv.pad_y;
+  const std::int64_t sample = line / s.out_height;
+  const std::int64_t y = line % s.out_height * stride - s.pad_h;
   DepthwiseBlock<T> block;
-  block.row_step = conv.width * conv.channels;
-  block.inside_y = inside(y, height, conv.height);
+  block.row_step = s.width * s.channels;
+  block.inside_y = inside(y, height, s.height);
   block.weights = conv.weights;
   block.weight_step = conv.weight_step;
-  block.output_row_step = conv.out_width * conv.channels;
-  block.channels = conv.channels;
+  block.output_row_step = s.out_width * s.channels;
+  block.channels = s.channels;
   block.ahead_rows =
-      conv.from_memory && y >= 0 ? larger(smaller(lines * stride, conv.height - y - height), 0) : 0;
-  for (std::int64_t i = 0; i < conv.out_width; i += block_3x3_positions) {
+      conv.from_memory && y >= 0 ? larger(smaller(lines * stride, s.height - y - height), 0) : 0;
+  for (std::int64_t i = 0; i < s.out_width; i += block_3x3_positions) {
     // The last block may compute again what the one before has.
-    const std::int64_t first = smaller(i, conv.out_width - block_3x3_positions);
-    const std::int64_t x = first * stride - conv.pad_x;
-    block.inside_x = inside(x, width, conv.width);
-    block.pixel = conv.input + ((sample * conv.height + y) * conv.width + x) * conv.channels;
-    block.output = conv.output + (line * conv.out_width + first) * conv.channels;
+    const std::int64_t first = smaller(i, s.out_width - block_3x3_positions);
+    const std::int64_t x = first * stride - s.pad_w;
+    block.inside_x = inside(x, width, s.width);
+    block.pixel = conv.input + ((sample * s.height + y) * s.width + x) * s.channels;
+    block.output = conv.output + (line * s.out_width + first) * s.channels;
     if (block.inside_y.size() == height && block.inside_x.size() == width)
       depthwise_block<T, stride, lines, false>(block);
     else depthwise_block<T, stride, lines, true>(block);
@@ -125,7 +125,7 @@ void depthwise_3x3_lines_of(const Depthwise3x3<T>& conv, std::int64_t line) {
 template <int stride, class T, class Done>
 void depthwise_3x3_lines(const Depthwise3x3<T>& conv, Range range, Done done) {
   for (std::int64_t line = range.begin; line < range.end;) {
-    const bool two = line + 1 < range.end && (line + 1) % conv.out_height != 0;
+    const bool two = line + 1 < range.end && (line + 1) % conv.shape.out_height != 0;
     if (two) depthwise_3x3_lines_of<stride, 2>(conv, line);
     else depthwise_3x3_lines_of<stride, 1>(conv, line);
     done(line, std::int64_t{two ? 2 : 1});

@@ -40,30 +40,30 @@ inline constexpr std::int64_t gather_ahead = 24;
 template <class T>
 struct MicroArgs {
   // adjacent: element (i, p) is a[p * a_step + i].
-  const T* a;
-  std::int64_t a_step;
-  std::int64_t depth;
+  const T* a = nullptr;
+  std::int64_t a_step = 0;
+  std::int64_t depth = 0;
   // by_rows: element (i, p) of a run is a_rows[run * micro_rows + i][p], p < run_depths[run].
-  const T* const* a_rows;
-  const std::int64_t* run_depths;
-  std::int64_t runs;
-  const T* const* next_a_rows;  // by_rows: of the panel that is read next, for the same runs, or a_rows
+  const T* const* a_rows = nullptr;
+  const std::int64_t* run_depths = nullptr;
+  std::int64_t runs = 0;
+  const T* const* next_a_rows = nullptr;  // of the panel that is read next, for the same runs, or a_rows
 
-  const T* b;  // element (p, j) is b[p * b_step + j]; whole vectors are read
-  std::int64_t b_step;
+  const T* b = nullptr;  // element (p, j) is b[p * b_step + j]; whole vectors are read
+  std::int64_t b_step = 0;
   // Packs::gathered_b: vector v of row p is b_gathered[v][p] + v * lanes; addresses go on for gather_ahead.
-  const T* const* b_gathered[micro_vectors];
+  const T* const* b_gathered[micro_vectors] = {};
   std::int64_t b_rows = 0;  // Packs::b: how many there are from b on, of which `depth` are multiplied
   // What will be read soon, from memory to L2: two cache lines a p. Addresses that exist, as a search for the
   // page of others takes long.
-  const T* ahead[2];
-  std::int64_t ahead_step;
-  T* packed;            // Packs::a: [p][micro_rows], Packs::b: [p][vectors of the kernel]
-  T* const* c_rows;     // one address per row of the tile
-  std::int64_t column;  // of the tile within these rows
-  std::int64_t last;    // columns of the last vector, 1..lanes
-  bool accumulate;      // add to what C holds
-  bool streams;         // C goes to memory past the caches: whole vectors of aligned rows, not accumulated
+  const T* ahead[2] = {};
+  std::int64_t ahead_step = 0;
+  T* packed = nullptr;         // Packs::a: [p][micro_rows], Packs::b: [p][vectors of the kernel]
+  T* const* c_rows = nullptr;  // one address per row of the tile
+  std::int64_t column = 0;     // of the tile within these rows
+  std::int64_t last = 0;       // columns of the last vector, 1..lanes
+  bool accumulate = false;     // add to what C holds
+  bool streams = false;  // C goes to memory past the caches: whole vectors of aligned rows, not accumulated
 };
 
 // Asks for the rows of B that are read in place, far ahead: far apart, the hardware does not foresee them.

@@ -31,7 +31,7 @@ struct ProductArgs {
   T* c;
   std::int64_t c_stride;
   std::int64_t depth;
-  bool accumulate;         // add to what C holds
+  bool accumulate;  // add to what C holds
   // What will be read or written soon, asked for in steps of so many bytes.
   const std::byte* ahead = nullptr;
   std::int64_t ahead_step = 0;
