@@ -129,9 +129,10 @@ def modes_of(engine: str, workload: Workload | Operation, brief: bool) -> list[s
 class Timing:
     """What is known of a workload on an engine in a mode."""
 
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-        self.first_call = 0.0
+    worker: Worker  # which times it now
+
+    def __init__(self, first_call: float) -> None:
+        self.first_call = first_call
         self.rounds: list[float] = []
 
     def result(self) -> dict:
@@ -180,15 +181,15 @@ class Bench:
                 if f"{engine} {mode}" in timings.failures:
                     continue
                 try:
-                    timing = timings.of.get((engine, mode)) or Timing(self._worker(engine, mode))
-                    first_call = timing.worker.prepare(timings.name)
+                    worker = self._worker(engine, mode)  # another one, if that of the round before has ended
+                    first_call = worker.prepare(timings.name)
                 except RuntimeError as error:
                     timings.of.pop((engine, mode), None)
                     timings.failures[f"{engine} {mode}"] = str(error)
                     print(f"  {engine} {mode}: {error}", file=sys.stderr)
                     continue
-                timing.first_call = timing.first_call or first_call
-                timings.of[engine, mode] = timing
+                timing = timings.of.setdefault((engine, mode), Timing(first_call))
+                timing.worker = worker
                 prepared.append(timing)
         return prepared
 

@@ -215,10 +215,10 @@ std::string describe_choice(ConvPass pass, const ConvShape& shape, DType dtype, 
   int choices = 0;
   for (const ConvAlgorithm algorithm : algorithms) {
     if (!eligible(algorithm, shape, dtype)) continue;
-    const double millions = conv_cycles(algorithm, pass, shape, dtype, vector_bytes) / 1e6;
-    costs += str(choices++ == 0 ? "" : ", ", name_of(algorithm), ' ', std::round(millions * 10) / 10);
+    const double thousands = conv_cycles(algorithm, pass, shape, dtype, vector_bytes) / 1e3;
+    costs += str(choices++ == 0 ? "" : ", ", name_of(algorithm), ' ', std::llround(thousands));
   }
-  return choices > 1 ? str("Mcycles: ", costs) : "";
+  return choices > 1 ? str("kcycles: ", costs) : "";
 }
 
 ConvAlgorithm choose_conv_with_kept_filter(const ConvShape& s, DType dtype, int vector_bytes) {

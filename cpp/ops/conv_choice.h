@@ -30,8 +30,8 @@ double conv_cycles(kernels::ConvAlgorithm algorithm, ConvPass pass, const kernel
 // The cheapest algorithm that applies and is not ruled out. ValueError where RAVINE_CONV has another value.
 kernels::ConvAlgorithm choose_conv(ConvPass pass, const kernels::ConvShape& shape, DType dtype,
                                    int vector_bytes);
-// The estimates among which choose_conv chooses, "Mcycles: direct 112, winograd 4x4 39"; "" where it has no
-// choice.
+// The estimates among which choose_conv chooses, "kcycles: direct 112000, winograd 4x4 39000"; "" where it
+// has no choice.
 std::string describe_choice(ConvPass pass, const kernels::ConvShape& shape, DType dtype, int vector_bytes);
 // choose_conv for forward convolutions whose filter Winograd finds transformed.
 kernels::ConvAlgorithm choose_conv_with_kept_filter(const kernels::ConvShape& shape, DType dtype,
