@@ -22,7 +22,6 @@ PYTHON_LAYERS = (
         "_random",
         "_trace",
         "_tensor",
-        "_indexing",
         "_parameter",
         "_threads",
         "_compile",

@@ -4,6 +4,7 @@ Inside a module's `forward` they record; called on arrays outside of one they ru
 that hold their numbers.
 """
 
+from . import _methods  # noqa: F401  gives tensors the functions below as methods
 from ._activation import (
     celu,
     elu,

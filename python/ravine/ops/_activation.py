@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .._dims import normalise_dim
-from .._tensor import Operand, Tensor, apply, as_tensor, clip
+from .._dims import normalise_dim, numpy_names
+from .._tensor import Tensor, apply, as_tensor, dtype_name
+from ._elementwise import cast, clip
+from ._shape import reshape
 
 # Klambauer et al. 2017; exact to float64.
 SELU_ALPHA = 1.6732632423543772
@@ -291,6 +293,7 @@ def hardswish(input: Any) -> Tensor:
     return x * clip(x + 3.0, 0.0, 6.0) * (1 / 6)
 
 
+@numpy_names
 def glu(input: Any, dim: int = -1) -> Tensor:
     """Gated linear unit, `a · sigmoid(b)` for the two halves a and b of the input along `dim`.
 
@@ -308,46 +311,57 @@ def glu(input: Any, dim: int = -1) -> Tensor:
     return x[(*before, slice(0, half))] * apply("sigmoid", x[(*before, slice(half, None))])
 
 
-def _softmax_operand(input: Any, dim: int, op: str) -> tuple[Operand, int]:
+def _along(op: str, input: Any, dim: int | None, dtype: Any) -> Tensor:
+    """An operation of the softmax family; a scalar counts as a vector of one element."""
     x = as_tensor(input)
-    return x, normalise_dim(dim, x.ndim, op)
+    if dtype is not None and x.dtype != dtype_name(dtype):
+        x = cast(x, dtype)
+    axis = normalise_dim(-1 if dim is None else dim, x.ndim, op, scalar=True)
+    return apply(op, x, axis=axis) if x.ndim else reshape(apply(op, reshape(x, (1,)), axis=0), ())
 
 
-def softmax(input: Any, dim: int = -1) -> Tensor:
+@numpy_names
+def softmax(input: Any, dim: int | None = -1, dtype: Any = None) -> Tensor:
     """`exp(x) / Σ exp(x)` along `dim`, with the maximum taken out first.
+
+    Args:
+        input: any shape.
+        dim: the dimension that sums to 1; None means the last, where torch guesses one.
+        dtype: cast the input to it first.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.softmax([1000.0, 1000.0])
         tensor([0.5, 0.5], dtype=float32)
     """
-    x, axis = _softmax_operand(input, dim, "softmax")
-    return apply("softmax", x, axis=axis)
+    return _along("softmax", input, dim, dtype)
 
 
-def log_softmax(input: Any, dim: int = -1) -> Tensor:
-    """`x - ln Σ exp(x)` along `dim`, computed without overflow.
+@numpy_names
+def log_softmax(input: Any, dim: int | None = -1, dtype: Any = None) -> Tensor:
+    """`x - ln Σ exp(x)` along `dim`, computed without overflow. Arguments as for `softmax`.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.log_softmax([0.0, 0.0])
         tensor([-0.6931472, -0.6931472], dtype=float32)
     """
-    x, axis = _softmax_operand(input, dim, "log_softmax")
-    return apply("log_softmax", x, axis=axis)
+    return _along("log_softmax", input, dim, dtype)
 
 
-def softmin(input: Any, dim: int = -1) -> Tensor:
-    """`softmax(-x)` along `dim`.
+@numpy_names
+def softmin(input: Any, dim: int | None = -1, dtype: Any = None) -> Tensor:
+    """`softmax(-x)` along `dim`. Arguments as for `softmax`.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.softmin([3.0, 3.0])
         tensor([0.5, 0.5], dtype=float32)
     """
-    return softmax(-as_tensor(input), dim)
+    return _along("softmax", -as_tensor(input), dim, dtype)
 
 
+@numpy_names
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """`x / max(‖x‖ₚ, eps)` along `dim`; p is 1, 2 or infinity.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from .._tensor import Operand, Tensor, apply, as_tensor, operand_dtype, power
-from .._tensor import cast as _cast
-from .._tensor import clip as _clip
+from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name, operand_dtype
 from .._trace import FLOATING, as_array, is_number, number_dtype
 
 
@@ -65,7 +64,15 @@ def pow(input: Any, exponent: Any) -> Tensor:
         >>> rv.ops.pow([2.0, 3.0], 2)
         tensor([4., 9.], dtype=float32)
     """
-    return power(input, exponent)
+    if is_number(exponent):
+        # Exact and differentiable at 0, where the general rule goes through log(input).
+        if exponent == 2:
+            return apply("square", input)
+        if exponent == 0.5:
+            return apply("sqrt", input)
+        if exponent == -1:
+            return apply("reciprocal", input)
+    return apply("pow", input, exponent)
 
 
 def maximum(input: Any, other: Any) -> Tensor:
@@ -135,7 +142,15 @@ def clip(input: Any, min: Any = None, max: Any = None) -> Tensor:
         >>> rv.ops.clip([-2.0, 0.5, 3.0], -1.0, 1.0)
         tensor([-1. ,  0.5,  1. ], dtype=float32)
     """
-    return _clip(input, min, max)
+    if min is None and max is None:
+        raise ValueError("clip: at least one of min and max must be given")
+    x = as_tensor(input)
+    tensors = any(isinstance(bound, Operand | np.ndarray) for bound in (min, max))
+    if tensors or x.dtype not in FLOATING:
+        x = x if min is None else apply("maximum", x, min)
+        return x if max is None else apply("minimum", x, max)  # type: ignore[return-value]
+    low, high = -math.inf if min is None else float(min), math.inf if max is None else float(max)
+    return apply("clip", x, low=low, high=high)
 
 
 clamp = clip
@@ -149,7 +164,7 @@ def cast(input: Any, dtype: Any) -> Tensor:
         >>> rv.ops.cast([0.5, 2.0], "int64")
         tensor([0, 2], dtype=int64)
     """
-    return _cast(input, dtype)
+    return apply("cast", input, dtype=dtype_name(dtype))
 
 
 def stop_gradient(input: Any) -> Tensor:

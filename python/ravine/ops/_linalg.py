@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import _tensor
-from .._tensor import Tensor, as_tensor
+import numpy as np
+
+from .._tensor import Operand, Tensor, apply, as_tensor, operand_dtype
+from .._trace import FLOATING, as_array
+from ._shape import permute
 
 
 def matmul(input: Any, other: Any) -> Tensor:
@@ -21,7 +24,27 @@ def matmul(input: Any, other: Any) -> Tensor:
         >>> rv.ops.matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
         tensor([3., 7.], dtype=float32)
     """
-    return _tensor.matmul(input, other)
+    like = operand_dtype([input, other])
+    a = input if isinstance(input, Operand) else _matmul_array(input, like)
+    b = other if isinstance(other, Operand) else _matmul_array(other, like)
+    if not a.shape or not b.shape:
+        raise ValueError(f"matmul: operands need at least one dimension, got shapes {a.shape} and {b.shape}")
+    # The operation takes rank 2 and more: vectors get a unit dimension and lose it again.
+    row, column = a.ndim == 1, b.ndim == 1
+    if row:
+        a = apply("reshape", a, shape=(1, a.shape[0]))
+    if column:
+        b = apply("reshape", b, shape=(b.shape[0], 1))
+    y = apply("matmul", a, b)
+    if row or column:
+        shape = y.shape[: -1 - row] if column else y.shape[:-2] + y.shape[-1:]
+        y = apply("reshape", y, shape=shape)
+    return y
+
+
+def _matmul_array(x: Any, like: str | None) -> np.ndarray:
+    array = as_array(x, "matmul")
+    return array.astype(like, copy=False) if array.dtype.kind == "f" and like in FLOATING else array
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
@@ -48,7 +71,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Tensor:
         )
     leading = x.shape[:-1]
     rows = x if x.ndim == 2 else x.reshape((math.prod(leading), w.shape[1]))
-    y = _tensor.matmul(rows, w.T)
+    y = matmul(rows, permute(w, (1, 0)))
     if bias is not None:
         b = as_tensor(bias)
         if b.shape != (w.shape[0],):

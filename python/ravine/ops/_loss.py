@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Operand, Tensor, apply, apply_all, as_tensor, clip
+from .._tensor import Operand, Tensor, apply, apply_all, as_tensor
 from .._trace import FLOATING
+from ._elementwise import clip
 
 
 def _check_reduction(op: str, reduction: str, extra: tuple[str, ...] = ()) -> None:

@@ -3,32 +3,82 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _tensor
-from .._dims import Axes, axes_of
-from .._tensor import Extreme, Tensor, apply, as_tensor, reduce
+from .._dims import Axes, axes_of, is_dim, normalise_dim, numpy_names
+from .._numbers import flag, number
+from .._tensor import Tensor, apply, as_tensor, dtype_name
+from ._shape import reshape, squeeze
 
 
-def sum(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
+class Extreme(NamedTuple):
+    """What `max(dim)` and `min(dim)` return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _reduce(op: str, input: Any, dim: Axes, keepdim: bool, dtype: Any = None) -> Tensor:
+    x = as_tensor(input)
+    if dtype is not None and x.dtype != dtype_name(dtype):
+        x = apply("cast", x, dtype=dtype_name(dtype))
+    return apply(op, x, axes=axes_of(dim, x.ndim, op), keepdims=bool(keepdim))
+
+
+def _arg_extreme(op: str, input: Any, dim: int | None, keepdim: bool) -> Tensor:
+    x = as_tensor(input)
+    if dim is None or x.ndim == 0:
+        if dim is not None:
+            normalise_dim(dim, 0, op, scalar=True)
+        index = apply(op, reshape(x, (-1,)), axis=0, keepdims=False)
+        return reshape(index, (1,) * x.ndim) if keepdim else index
+    return apply(op, x, axis=normalise_dim(dim, x.ndim, op), keepdims=bool(keepdim))
+
+
+def _extreme(op: str, pairwise: str, input: Any, dim: Any, keepdim: bool, other: Any) -> Tensor | Extreme:
+    """max and min: of all elements, along a dimension, or of two tensors."""
+    if other is None and not is_dim(dim) and hasattr(dim, "shape"):
+        dim, other = None, dim
+    if other is not None:
+        if dim is not None or keepdim:
+            raise TypeError(f"{op}: of two tensors there is no dim or keepdim")
+        return apply(pairwise, input, other)
+    if dim is None:
+        return _reduce(op, input, None, keepdim)
+    x = as_tensor(input)
+    indices = _arg_extreme("arg" + op, x, dim, True)
+    if x.ndim == 0:
+        return Extreme(reshape(x, ()), indices)
+    values = apply("gather", x, indices, axis=normalise_dim(dim, x.ndim, op))
+    if not keepdim:
+        values, indices = squeeze(values, dim), squeeze(indices, dim)
+    return Extreme(values, indices)
+
+
+@numpy_names
+def sum(input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Sum over dimensions, in an order that depends on the shape alone.
 
     Args:
         input: any shape.
         dim: dimension or dimensions to sum over; None sums all.
         keepdim: keep the summed dimensions, with size 1.
+        dtype: cast the input to it first; None keeps the input's (bool and narrow integers: int64).
+
+    NumPy's names `axis` and `keepdims` are taken as well, here and wherever there are dims.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.sum([[1.0, 2.0], [3.0, 4.0]], dim=0)
         tensor([4., 6.], dtype=float32)
     """
-    return reduce("sum", input, dim, keepdim)
+    return _reduce("sum", input, dim, keepdim, dtype)
 
 
-def mean(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
+@numpy_names
+def mean(input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Arithmetic mean over dimensions. Arguments as for `sum`.
 
     Example:
@@ -36,10 +86,11 @@ def mean(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
         >>> rv.ops.mean([[1.0, 2.0], [3.0, 4.0]], dim=1)
         tensor([1.5, 3.5], dtype=float32)
     """
-    return reduce("mean", input, dim, keepdim)
+    return _reduce("mean", input, dim, keepdim, dtype)
 
 
-def prod(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
+@numpy_names
+def prod(input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Product over dimensions. Arguments as for `sum`.
 
     Example:
@@ -47,9 +98,10 @@ def prod(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
         >>> rv.ops.prod([[1.0, 2.0], [3.0, 4.0]], dim=0)
         tensor([3., 8.], dtype=float32)
     """
-    return reduce("prod", input, dim, keepdim)
+    return _reduce("prod", input, dim, keepdim, dtype)
 
 
+@numpy_names
 def amax(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """Largest value over dimensions; equal largest values share the gradient. Arguments as for `sum`.
 
@@ -58,9 +110,10 @@ def amax(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
         >>> rv.ops.amax([[1.0, 2.0], [3.0, 4.0]], dim=0)
         tensor([3., 4.], dtype=float32)
     """
-    return reduce("max", input, dim, keepdim)
+    return _reduce("max", input, dim, keepdim)
 
 
+@numpy_names
 def amin(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """Smallest value over dimensions; equal smallest values share the gradient. Arguments as for `sum`.
 
@@ -69,13 +122,23 @@ def amin(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
         >>> rv.ops.amin([[1.0, 2.0], [3.0, 4.0]], dim=0)
         tensor([1., 2.], dtype=float32)
     """
-    return reduce("min", input, dim, keepdim)
+    return _reduce("min", input, dim, keepdim)
 
 
-def max(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+@numpy_names
+def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """Largest value: of all elements, or with `dim` the pair (values, indices) along it.
 
-    With `dim` the gradient goes to the element at `indices`, the first of equal ones.
+    With `dim` the gradient goes to the element at `indices`, the first of equal ones; equal largest values of
+    all elements share it.
+
+    Args:
+        input: any shape.
+        dim: a dimension; or a second tensor, for the larger of two, elementwise, as `maximum(input, other)`.
+        keepdim: keep the reduced dimension, with size 1.
+        other: the second tensor by name.
+
+    Raises TypeError for a second tensor together with dim or keepdim.
 
     Example:
         >>> import ravine as rv
@@ -83,20 +146,24 @@ def max(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
         >>> indices
         tensor([1, 0], dtype=int64)
     """
-    return _tensor.extreme("max", input, dim, keepdim)
+    return _extreme("max", "maximum", input, dim, keepdim, other)
 
 
-def min(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+@numpy_names
+def min(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """Smallest value: of all elements, or with `dim` the pair (values, indices) along it.
+
+    Arguments and gradients as for `max`; of two tensors it is `minimum(input, other)`.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.min([[1.0, 2.0], [4.0, 3.0]])
         tensor(1., dtype=float32)
     """
-    return _tensor.extreme("min", input, dim, keepdim)
+    return _extreme("min", "minimum", input, dim, keepdim, other)
 
 
+@numpy_names
 def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index (int64) of the first largest value, along `dim` or in the flattened input.
 
@@ -105,9 +172,10 @@ def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
         >>> rv.ops.argmax([[1.0, 2.0], [4.0, 3.0]], dim=1)
         tensor([1, 0], dtype=int64)
     """
-    return _tensor.arg_extreme("argmax", input, dim, keepdim)
+    return _arg_extreme("argmax", input, dim, keepdim)
 
 
+@numpy_names
 def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Index (int64) of the first smallest value, along `dim` or in the flattened input.
 
@@ -116,33 +184,66 @@ def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Tensor:
         >>> rv.ops.argmin([[1.0, 2.0], [4.0, 3.0]], dim=1)
         tensor([0, 1], dtype=int64)
     """
-    return _tensor.arg_extreme("argmin", input, dim, keepdim)
+    return _arg_extreme("argmin", input, dim, keepdim)
 
 
-def var(input: Any, dim: Axes = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+def _freedom(op: str, n: int, correction: Any, unbiased: Any) -> float:
+    """The divisor n - correction; torch's older `unbiased` is a correction of 1 or 0."""
+    if isinstance(correction, bool | np.bool_):  # third in torch's older order of arguments
+        unbiased, correction = correction, None
+    if unbiased is not None:
+        if correction is not None:
+            raise TypeError(f"{op}: unbiased and correction mean the same; give one of them")
+        correction = int(flag(op, "unbiased", unbiased))
+    return n - (1.0 if correction is None else number(op, "correction", correction, -math.inf))
+
+
+@numpy_names
+def var(
+    input: Any,
+    dim: Any = None,
+    correction: float | None = None,
+    keepdim: bool = False,
+    *,
+    unbiased: bool | None = None,
+) -> Tensor:
     """Variance, `Σ(x - mean)² / (n - correction)`, in two passes.
 
     Args:
         input: any shape.
-        dim: dimension or dimensions to reduce; None takes all.
-        correction: 1 for the unbiased estimate, 0 for the biased one.
+        dim: dimension or dimensions to reduce; None takes all. A bool here means `unbiased`, as in torch.
+        correction: 1 (the default) for the unbiased estimate, 0 for the biased one. A bool means `unbiased`.
         keepdim: keep the reduced dimensions, with size 1.
+        unbiased: True is a correction of 1, False of 0.
+
+    The variance is NaN where n is not above correction.
+
+    Raises TypeError where both correction and unbiased are given.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.var([1.0, 2.0, 3.0, 4.0], correction=0)
         tensor(1.25, dtype=float32)
     """
+    if isinstance(dim, bool | np.bool_):
+        dim, unbiased = None, bool(dim)
     x = as_tensor(input)
-    axes = axes_of(dim, x.ndim, "var")
-    n = math.prod(x.shape[i] for i in axes)
-    deviation = x - reduce("mean", x, axes or None, True)
-    total = reduce("sum", apply("square", deviation), axes or None, keepdim)
-    freedom = n - correction
-    return total / float(freedom) if freedom > 0 else total * math.nan
+    axes = axes_of(dim, x.ndim, "var") or tuple(range(x.ndim))
+    freedom = _freedom("var", math.prod(x.shape[i] for i in axes), correction, unbiased)
+    deviation = x - _reduce("mean", x, axes, True)
+    total = _reduce("sum", apply("square", deviation), axes, keepdim)
+    return total / freedom if freedom > 0 else total * math.nan
 
 
-def std(input: Any, dim: Axes = None, correction: int = 1, keepdim: bool = False) -> Tensor:
+@numpy_names
+def std(
+    input: Any,
+    dim: Any = None,
+    correction: float | None = None,
+    keepdim: bool = False,
+    *,
+    unbiased: bool | None = None,
+) -> Tensor:
     """Standard deviation, the square root of `var`; same arguments.
 
     Example:
@@ -150,12 +251,13 @@ def std(input: Any, dim: Axes = None, correction: int = 1, keepdim: bool = False
         >>> rv.ops.std([1.0, 3.0], correction=0)
         tensor(1., dtype=float32)
     """
-    variance = var(input, dim, correction, keepdim)
+    variance = var(input, dim, correction, keepdim, unbiased=unbiased)
     constant = apply("equal", variance, 0.0)  # where the root has no derivative; 0 there, as in torch
     root = apply("sqrt", apply("where", constant, np.ones((), variance.dtype), variance))
     return apply("where", constant, np.zeros((), variance.dtype), root)
 
 
+@numpy_names
 def logsumexp(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """`ln Σ exp(x)`, with the maximum taken out first so that nothing overflows.
 
@@ -166,13 +268,13 @@ def logsumexp(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
     """
     x = as_tensor(input)
     axes = axes_of(dim, x.ndim, "logsumexp") or None
-    largest = apply("stop_gradient", reduce("max", x, axes, True))
+    largest = apply("stop_gradient", _reduce("max", x, axes, True))
     # An infinite maximum would make inf - inf; the sum alone says what is right then.
     infinite = apply("equal", apply("abs", largest), math.inf)
     shift = apply("where", infinite, np.zeros((), largest.dtype), largest)
-    total = reduce("sum", apply("exp", x - shift), axes, True)
+    total = _reduce("sum", apply("exp", x - shift), axes, True)
     result = apply("log", total) + shift
-    return result if keepdim else _tensor.squeeze(result, axes) if axes else result
+    return result if keepdim else squeeze(result, axes) if axes else result
 
 
 __all__ = [

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .. import _tensor
-from .._dims import Axes, axes_of, normalise_dim
+import numpy as np
+
+from .._dims import Axes, axes_of, is_dim, normalise_dim, numpy_names, sizes_of
+from .._numbers import whole
 from .._tensor import Operand, Tensor, apply, apply_all, as_tensor
 
 
@@ -22,7 +24,7 @@ def reshape(input: Any, shape: Sequence[int]) -> Tensor:
         tensor([[1., 2.],
                 [3., 4.]], dtype=float32)
     """
-    return _tensor.reshape(input, shape)
+    return apply("reshape", input, shape=sizes_of(shape, "reshape"))
 
 
 def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -33,9 +35,16 @@ def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         >>> rv.ops.flatten(np.zeros((2, 3, 4)), 1).shape
         (2, 12)
     """
-    return _tensor.flatten(input, start_dim, end_dim)
+    x = as_tensor(input)
+    if x.ndim == 0:
+        return reshape(x, (1,))
+    start, end = normalise_dim(start_dim, x.ndim, "flatten"), normalise_dim(end_dim, x.ndim, "flatten")
+    if start > end:
+        raise ValueError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim} in a shape {x.shape}")
+    return reshape(x, x.shape[:start] + (math.prod(x.shape[start : end + 1]),) + x.shape[end + 1 :])
 
 
+@numpy_names
 def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Tensor:
     """Splits dimension `dim` into several of the given sizes, one of which may be -1.
 
@@ -51,7 +60,7 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Tensor:
         sizes = [x.shape[axis] // known if n == -1 else n for n in sizes]
     if any(n < 0 for n in sizes) or math.prod(sizes) != x.shape[axis]:
         raise ValueError(f"unflatten: dimension {dim} of shape {x.shape} cannot be split into {tuple(sizes)}")
-    return _tensor.reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+    return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
@@ -62,9 +71,16 @@ def transpose(input: Any, dim0: int, dim1: int) -> Tensor:
         >>> rv.ops.transpose([[1.0, 2.0]], 0, 1).shape
         (2, 1)
     """
-    return _tensor.transpose(input, dim0, dim1)
+    x = as_tensor(input)
+    i = normalise_dim(dim0, x.ndim, "transpose", scalar=True)
+    j = normalise_dim(dim1, x.ndim, "transpose", scalar=True)
+    dims = list(range(x.ndim))
+    if dims:
+        dims[i], dims[j] = dims[j], dims[i]
+    return permute(x, dims)
 
 
+@numpy_names
 def permute(input: Any, dims: Sequence[int]) -> Tensor:
     """Reorders dimensions: dimension i of the result is dimension dims[i] of the input.
 
@@ -73,9 +89,16 @@ def permute(input: Any, dims: Sequence[int]) -> Tensor:
         >>> rv.ops.permute(np.zeros((2, 3, 4)), (2, 0, 1)).shape
         (4, 2, 3)
     """
-    return _tensor.permute(input, dims)
+    x = as_tensor(input)
+    axes = tuple(normalise_dim(d, x.ndim, "permute") for d in dims)
+    if sorted(axes) != list(range(x.ndim)):
+        raise ValueError(
+            f"permute: dims {tuple(dims)} are not a permutation of the {x.ndim} dimensions of {x.shape}"
+        )
+    return apply("transpose", x, axes=axes)
 
 
+@numpy_names
 def unsqueeze(input: Any, dim: int) -> Tensor:
     """Inserts a dimension of size 1 at `dim`.
 
@@ -84,9 +107,12 @@ def unsqueeze(input: Any, dim: int) -> Tensor:
         >>> rv.ops.unsqueeze([1.0, 2.0], 1).shape
         (2, 1)
     """
-    return _tensor.unsqueeze(input, dim)
+    x = as_tensor(input)
+    position = normalise_dim(dim, x.ndim + 1, "unsqueeze")
+    return reshape(x, x.shape[:position] + (1,) + x.shape[position:])
 
 
+@numpy_names
 def squeeze(input: Any, dim: Axes = None) -> Tensor:
     """Drops dimensions of size 1: all of them, or those of `dim` whose size is 1.
 
@@ -95,7 +121,9 @@ def squeeze(input: Any, dim: Axes = None) -> Tensor:
         >>> rv.ops.squeeze([[1.0, 2.0]]).shape
         (2,)
     """
-    return _tensor.squeeze(input, dim)
+    x = as_tensor(input)
+    axes = axes_of(dim, x.ndim, "squeeze")
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if not (i in axes and n == 1)))
 
 
 def broadcast_to(input: Any, shape: Sequence[int]) -> Tensor:
@@ -107,11 +135,15 @@ def broadcast_to(input: Any, shape: Sequence[int]) -> Tensor:
         tensor([[1., 2.],
                 [1., 2.]], dtype=float32)
     """
-    return apply("broadcast_to", input, shape=tuple(int(n) for n in shape))
+    return apply("broadcast_to", input, shape=sizes_of(shape, "broadcast_to"))
 
 
-def expand(input: Any, *sizes: int) -> Tensor:
+def expand(input: Any, *sizes: Any) -> Tensor:
     """`broadcast_to` with torch's reading of -1: that dimension keeps its size.
+
+    Args:
+        input: any shape that broadcasts to the sizes.
+        sizes: the sizes one by one, or as one sequence.
 
     Example:
         >>> import ravine as rv
@@ -119,12 +151,18 @@ def expand(input: Any, *sizes: int) -> Tensor:
         (2, 3)
     """
     x = as_tensor(input)
-    added = len(sizes) - x.ndim
-    return broadcast_to(x, [x.shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(sizes)])
+    wanted = sizes_of(sizes[0] if len(sizes) == 1 else sizes, "expand")
+    added = len(wanted) - x.ndim
+    return broadcast_to(
+        x, [x.shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(wanted)]
+    )
 
 
+@numpy_names
 def concat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Joins tensors along an existing dimension; the other sizes must agree.
+
+    A vector without elements, of shape (0,), joins anything, as in torch.
 
     Example:
         >>> import ravine as rv
@@ -135,13 +173,21 @@ def concat(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     parts = list(tensors)
     if not parts:
         raise ValueError("concat: at least one tensor is needed")
-    first = as_tensor(parts[0])
-    return apply_all("concat", parts, axis=normalise_dim(dim, first.ndim, "concat"))[0]
+    first, *others = [as_tensor(p) for p in parts]
+    nothing = (0,)
+    if first.shape == nothing:
+        first = next((p for p in others if p.shape != nothing), first)
+    axis = normalise_dim(dim, first.ndim, "concat")
+    if first.ndim > 1:
+        empty = (*first.shape[:axis], 0, *first.shape[axis + 1 :])
+        parts = [reshape(p, empty) if as_tensor(p).shape == nothing else p for p in parts]
+    return apply_all("concat", parts, axis=axis)[0]
 
 
 cat = concat
 
 
+@numpy_names
 def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     """Joins tensors of one shape along a new dimension.
 
@@ -154,11 +200,21 @@ def stack(tensors: Sequence[Any], dim: int = 0) -> Tensor:
     parts = [as_tensor(t) for t in tensors]
     if len({p.shape for p in parts}) > 1:
         raise ValueError(f"stack: tensors must have one shape, got {[p.shape for p in parts]}")
-    return concat([_tensor.unsqueeze(p, dim) for p in parts], dim)
+    return concat([unsqueeze(p, dim) for p in parts], dim)
 
 
-def narrow(input: Any, dim: int, start: int, length: int) -> Tensor:
+@numpy_names
+def narrow(input: Any, dim: int, start: Any, length: int) -> Tensor:
     """The part start to start + length of dimension `dim`.
+
+    Args:
+        input: at least one dimension.
+        dim: the dimension to cut.
+        start: where the part begins; negative counts from the end. An integer tensor with one element is
+            looked at when the program runs: a program that is compiled once serves every start.
+        length: how many elements.
+
+    Raises IndexError where start lies outside of the dimension, ValueError where the part exceeds it.
 
     Example:
         >>> import ravine as rv
@@ -167,11 +223,33 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Tensor:
     """
     x = as_tensor(input)
     axis = normalise_dim(dim, x.ndim, "narrow")
-    if start < 0 or length < 0 or start + length > x.shape[axis]:
+    extent, length = x.shape[axis], whole("narrow", "length", length, low=0)
+    if isinstance(start, np.ndarray) and start.dtype.kind in "iu" and start.size == 1:
+        start = int(start.item())
+    if not is_dim(start):
+        return _narrow_at(x, axis, as_tensor(start), length)
+    if not -extent <= start <= extent:
+        raise IndexError(f"narrow: start {start} lies outside of dimension {dim} of shape {x.shape}")
+    first = start + extent if start < 0 else start
+    if first + length > extent:
         raise ValueError(f"narrow: {start} to {start + length} exceeds dimension {dim} of shape {x.shape}")
-    return x[(slice(None),) * axis + (slice(start, start + length),)]
+    return x[(slice(None),) * axis + (slice(first, first + length),)]
 
 
+def _narrow_at(x: Operand, axis: int, start: Operand, length: int) -> Tensor:
+    """`narrow` from a place that is known once the program runs; there it is checked by the lookup."""
+    if start.dtype not in ("int32", "int64") or start.numel() != 1:
+        raise TypeError(
+            f"narrow: start must be an integer or a tensor with one integer, got {start.dtype}{start.shape}"
+        )
+    if length > x.shape[axis]:
+        raise ValueError(f"narrow: length {length} exceeds dimension {axis} of shape {x.shape}")
+    first = reshape(start, ())
+    first = apply("where", first < 0, first + x.shape[axis], first)
+    return apply("gather_rows", x, first + np.arange(length, dtype=start.dtype), axis=axis)
+
+
+@numpy_names
 def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> list[Tensor]:
     """Cuts a dimension into parts of one size (the last may be smaller), or of the sizes given.
 
@@ -197,6 +275,7 @@ def split(input: Any, split_size_or_sections: int | Sequence[int], dim: int = 0)
     return [narrow(x, dim, start, length) for start, length in zip(starts, sections, strict=True)]
 
 
+@numpy_names
 def chunk(input: Any, chunks: int, dim: int = 0) -> list[Tensor]:
     """Cuts a dimension into (at most) `chunks` parts of equal size, the last of which may be smaller.
 
@@ -238,6 +317,7 @@ def pad(input: Any, pad: Sequence[int], value: float = 0.0) -> Tensor:
     return apply("pad", x, before=tuple(before), after=tuple(after), value=float(value))
 
 
+@numpy_names
 def flip(input: Any, dims: Axes) -> Tensor:
     """Reverses the order along the given dimensions.
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from . import _trace
-from ._tensor import Operand, Tensor, apply, reshape
+from .. import _trace
+from .._tensor import Operand, Tensor, apply
+from ._shape import reshape
 
 
 def getitem(x: Operand, index: Any) -> Tensor:
