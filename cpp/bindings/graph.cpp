@@ -131,6 +131,14 @@ void bind_graph(py::module_& module) {
           [](Graph& self, const Array& array, const PyValue& value) { self.assign(array, value.value); },
           py::arg("array"), py::arg("value"))
       .def(
+          "guard", [](Graph& self, const PyValue& loss) { self.guard(loss.value); }, py::arg("loss"),
+          "Leaves the effects recorded from here on out of runs in which the loss is NaN or infinite.")
+      .def(
+          "guard_gradients",
+          [](Graph& self, const std::shared_ptr<optim::Clipping>& clipping) { self.guard(clipping); },
+          py::arg("clipping"), "The same for runs in which the clipping skips the gradients.")
+      .def_readonly("effects_refused", &Graph::effects_refused)
+      .def(
           "gradients",
           [](const std::shared_ptr<Graph>& self, const PyValue& output, const std::vector<PyValue>& wrt) {
             return wrap(self, gradients(output.value, to_values(wrt)));

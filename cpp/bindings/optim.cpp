@@ -49,8 +49,7 @@ void bind_optim(py::module_& module) {
       .def_property(
           "skip_nonfinite", [](const Clipping& self) { return self.skip_nonfinite; },
           [](Clipping& self, bool skip) { self.skip_nonfinite = skip; })
-      .def_property_readonly("global_norm", &Clipping::global_norm)
-      .def_property_readonly("skipped", &Clipping::skipped);
+      .def_property_readonly("global_norm", &Clipping::global_norm);
   py::class_<Optimizer, std::shared_ptr<Optimizer>>(module, "Optimizer",
                                                     "An update rule bound to parameters.")
       .def(py::init([](const std::string& rule, const std::vector<std::shared_ptr<Array>>& parameters,

@@ -55,6 +55,8 @@ void bind_program(py::module_& module) {
            py::arg("keep_derived") = false)
       .def("run", &run, py::arg("inputs"))
       .def("describe", &Program::describe, "The compiled program as a table.")
+      .def_property_readonly("refused", &Program::refused,
+                             "Whether a guard left the effects out of the newest run.")
       .def_property_readonly("arena_bytes", &Program::arena_bytes)
       .def_property_readonly("n_calls", [](const Program& self) { return self.calls().size(); })
       .def_property_readonly(

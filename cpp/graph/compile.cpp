@@ -209,9 +209,10 @@ class ProgramCompiler {
   }
 
   void lower_effects() {
+    const std::map<const Node*, View> guarded = values_of_guards();
     // All states change at once: a new value that is itself (a view of) a state is read before any is
     // written.
-    std::vector<std::pair<View, View>> assignments;
+    std::map<const Node*, std::pair<View, View>> assignments;
     for (const Node* effect : unit_.graph->effects()) {
       if (effect->op != &assign_op) continue;
       View value = lowering_.view(effect->inputs[0]);
@@ -221,17 +222,61 @@ class ProgramCompiler {
         lowering_.copy(value, copied);
         value = copied;
       }
-      assignments.emplace_back(value, state);
+      assignments.emplace(effect, std::pair{value, state});
     }
     keep_values_of_effects();
     const std::size_t first_effect = program_->calls_.size();
-    for (const auto& [value, state] : assignments) lowering_.copy(value, state);
     for (const Node* effect : unit_.graph->effects()) {
-      if (effect->op == &assign_op) continue;
-      effect->op->lower(lowering_, *effect);
+      if (effect->op == &guard_op) {
+        add_guard(*effect, guarded);
+        continue;
+      }
+      if (effect->op == &assign_op) {
+        const auto& [value, state] = assignments.at(effect);
+        lowering_.copy(value, state);
+      } else {
+        effect->op->lower(lowering_, *effect);
+      }
       if (effect->target) lowering_.target(effect->target);
     }
-    for (std::size_t i = first_effect; i < program_->calls_.size(); ++i) program_->calls_[i].effect = true;
+    for (std::size_t i = first_effect; i < program_->calls_.size(); ++i) {
+      program_->calls_[i].effect = true;
+      program_->calls_[i].tests_guards = i == first_effect;
+    }
+    for (const Guard& guard : program_->guards_)
+      if (guard.call < program_->calls_.size()) program_->calls_[guard.call].tests_guards = true;
+    // What guards read holds until the run ends.
+    for (const auto& [node, value] : guarded)
+      storage_of(value.storage).last_call = static_cast<int>(program_->calls_.size());
+  }
+
+  // Where the scalars lie that guards test: in memory that no effect writes.
+  std::map<const Node*, View> values_of_guards() {
+    std::map<const Node*, View> values;
+    for (const Node* effect : unit_.graph->effects()) {
+      if (effect->op != &guard_op || effect->inputs.empty()) continue;
+      View value = lowering_.view(effect->inputs[0]);
+      if (storage_of(value.storage).kind == Storage::Kind::external) {
+        const View copied = lowering_.temporary(value.dtype, value.shape);
+        lowering_.copy(value, copied);
+        value = copied;
+      }
+      values.emplace(effect, value);
+    }
+    return values;
+  }
+
+  void add_guard(const Node& node, const std::map<const Node*, View>& guarded) {
+    Guard& guard = program_->guards_.emplace_back();
+    guard.call = program_->calls_.size();
+    guard.target = node.target.get();
+    if (node.target) lowering_.target(node.target);
+    if (const auto place = guarded.find(&node); place != guarded.end()) {
+      const View& value = place->second;
+      guard.dtype = value.dtype;
+      lowering_.bindings_.push_back(
+          {&guard.value, value.storage, value.offset * static_cast<std::int64_t>(size_of(value.dtype))});
+    }
   }
 
   // A value that an effect reads can lie in an array that another, or the effect itself, changes before: the
@@ -348,16 +393,14 @@ class ProgramCompiler {
   // one read.
   void place_barriers() {
     std::vector<int> read, written;
-    bool effects_begun = false;
     const auto meets = [&](const std::vector<int>& mine, const std::vector<int>& others) {
       return std::any_of(mine.begin(), mine.end(), [&](int a) {
         return std::any_of(others.begin(), others.end(), [&](int b) { return overlap(a, b); });
       });
     };
     for (KernelCall& call : program_->calls_) {
-      // The first effect waits for every check, whatever memory it touches.
-      const bool first_effect = call.effect && !std::exchange(effects_begun, true);
-      if (first_effect || meets(call.reads, written) || meets(call.writes, written) ||
+      // Effects wait for every check before them, whatever memory it touches.
+      if (call.tests_guards || meets(call.reads, written) || meets(call.writes, written) ||
           meets(call.writes, read)) {
         call.barrier_before = !(read.empty() && written.empty());
         read.clear();

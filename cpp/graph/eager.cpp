@@ -40,7 +40,8 @@ Array row_major(const Array& array, const OpTable& ops) {
   return result;
 }
 
-void run_effect(const Node& node, const std::vector<Array>& inputs) {
+// Returns whether the effect, a guard, refuses those after it.
+bool run_effect(const Node& node, const std::vector<Array>& inputs) {
   Graph graph(node.graph->ops());
   Values values;
   std::vector<const void*> pointers;
@@ -53,7 +54,9 @@ void run_effect(const Node& node, const std::vector<Array>& inputs) {
   } else {
     graph.effect(*node.op, values, node.target);
   }
-  compile(graph, {})->run(pointers, {});
+  const std::unique_ptr<Program> program = compile(graph, {});
+  program->run(pointers, {});
+  return program->refused();
 }
 
 }  // namespace
@@ -99,7 +102,7 @@ void make_eager(Graph& graph, bool check_nan, std::shared_ptr<kernels::RandomSta
     std::vector<Array> inputs;
     for (const Value& input : node.inputs) inputs.push_back(eager_value(input));
     if (node.op->kind == OpKind::effect) {
-      run_effect(node, inputs);
+      if (!node.graph->effects_refused) node.graph->effects_refused = run_effect(node, inputs);
       return;
     }
     node.eager_values = evaluate(node, inputs, random);

@@ -47,12 +47,18 @@ void infer_assign(Node& node) {
                     ", the value is ", to_string(node.inputs[0].type()));
 }
 
+void infer_guard(Node& node) {
+  for (const Value& input : node.inputs)
+    check<ValueError>(numel(input.shape()) == 1, "guard: a scalar is expected, got shape ", input.shape());
+}
+
 }  // namespace
 
 const Op input_op{.name = "input", .kind = OpKind::input, .infer = infer_nothing};
 const Op state_op{.name = "state", .kind = OpKind::state, .infer = infer_nothing};
 const Op constant_op{.name = "constant", .kind = OpKind::constant, .infer = infer_nothing};
 const Op assign_op{.name = "assign", .kind = OpKind::effect, .infer = infer_assign};
+const Op guard_op{.name = "guard", .kind = OpKind::effect, .infer = infer_guard};
 // Made by the fusion pass, which sets its outputs.
 const Op fused_op{.name = "fused", .kind = OpKind::compute, .infer = infer_nothing};
 

@@ -164,7 +164,9 @@ struct TileExpression {
 struct EffectTarget {
   virtual ~EffectTarget() = default;
   virtual void before_run() {}
-  virtual void after_run() {}  // only when the run succeeded
+  virtual void after_run() {}  // only when the run succeeded and its effects took place
+  // What Graph::guard asks: whether the effects recorded after the guard are left out.
+  virtual bool refuses() const { return false; }
   // The arrays that its effect changes.
   virtual std::vector<Array> written() const { return {}; }
 };
@@ -205,7 +207,7 @@ class OpTable {
 };
 
 // The operations that the graph itself is made of.
-extern const Op input_op, state_op, constant_op, assign_op, fused_op;
+extern const Op input_op, state_op, constant_op, assign_op, guard_op, fused_op;
 
 // Owns its nodes; values are handles into it. Not thread-safe: one thread records a graph.
 class Graph {
@@ -230,6 +232,10 @@ class Graph {
   // Effects. The state becomes `value` at the end of the run; it must have the state's type.
   void assign(const Array& array, Value value);
   void effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> target);
+  // The effects recorded after a guard are left out of a run in which this scalar is NaN or infinite, or in
+  // which the target refuses.
+  void guard(Value loss) { effect(guard_op, {loss}, nullptr); }
+  void guard(std::shared_ptr<EffectTarget> target) { effect(guard_op, {}, std::move(target)); }
 
   // A copy of a node of any graph with other inputs, for rewriting passes.
   Node& copy(const Node& node, Values inputs);
@@ -242,6 +248,7 @@ class Graph {
   // Called for every recorded node but inputs; an eager graph computes its values here.
   std::function<void(Node&)> on_record;
   std::uint32_t next_stream = 0;  // random numbers: one stream per random node
+  bool effects_refused = false;   // eager graphs: whether a guard left effects out
 
  private:
   Node& add(const Op& op);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <iomanip>
 #include <sstream>
@@ -45,6 +46,7 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
   if (poison_arenas.load(std::memory_order_relaxed))
     std::memset(arena_.get(), 0xFF, static_cast<std::size_t>(arena_bytes_));
   fault_ = {};
+  refused_ = false;
   const DerivedReaders readers(derived_);
   for (const auto& target : targets_) target->before_run();
   run_on_team(
@@ -55,16 +57,35 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
     const FaultMessage& message = fault_messages_[static_cast<std::size_t>(fault_.code - 1)];
     fail<ValueError>(message.before, fault_.value, message.after);
   }
+  refused_ = std::any_of(guards_.begin(), guards_.end(), [](const Guard& guard) { return guard.refuses(); });
+  if (refused_) return;
   if (draws_) ++random_->step;
   for (const auto& target : targets_) target->after_run();
 }
 
 void Program::run_calls(const Team& team) const {
-  for (const KernelCall& call : calls_) {
+  bool with_effects = true;
+  for (std::size_t i = 0; i < calls_.size(); ++i) {
+    const KernelCall& call = calls_[i];
     if (call.barrier_before) team.barrier();
-    if (call.effect && fault_.code != 0) continue;
+    if (call.tests_guards) with_effects = with_effects && effects_may_begin(i);
+    if (call.effect && !with_effects) break;  // nothing but effects follows
     call.invoke(call.function, call.args.get(), team);
   }
+}
+
+// Every thread tests for itself; what it reads does not change any more in this run.
+bool Program::effects_may_begin(std::size_t call) const {
+  return fault_.code == 0 && std::none_of(guards_.begin(), guards_.end(), [&](const Guard& guard) {
+           return guard.call == call && guard.refuses();
+         });
+}
+
+bool Guard::refuses() const {
+  if (target != nullptr) return target->refuses();
+  if (dtype == DType::float32) return !std::isfinite(*static_cast<const float*>(value));
+  if (dtype == DType::float64) return !std::isfinite(*static_cast<const double*>(value));
+  return false;
 }
 
 std::string Program::describe() const {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -46,9 +47,19 @@ struct KernelCall {
   const void* function = nullptr;
   std::shared_ptr<void> args;
   bool barrier_before = false;
-  bool effect = false;             // changes a state: left out once a fault is set
+  bool effect = false;             // changes a state: left out if a fault is set or a guard refuses
+  bool tests_guards = false;       // the first effect, and the first ones behind guards
   double cost = 0;                 // nanoseconds on one core, roughly
   std::vector<int> reads, writes;  // storages
+};
+
+// What is tested before the effects from `call` on: that a scalar is finite, or what a target says.
+struct Guard {
+  std::size_t call = 0;
+  const void* value = nullptr;
+  DType dtype = DType::float32;
+  const EffectTarget* target = nullptr;
+  bool refuses() const;
 };
 
 // Writes the address of a run's input or output into the arguments of calls.
@@ -63,8 +74,12 @@ class Program {
  public:
   // Runs once. Inputs and outputs are dense row-major tensors of the graph's types, in the graph's order. An
   // index out of range raises ValueError, and then no state has changed. One run at a time; a second caller
-  // waits.
+  // waits. If a guard refuses, no state behind it changes, targets are not told and no random numbers count
+  // as drawn.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs);
+
+  // Whether a guard left effects out of the newest run.
+  bool refused() const { return refused_; }
 
   const std::vector<TensorType>& input_types() const { return input_types_; }
   const std::vector<std::string>& input_names() const { return input_names_; }
@@ -86,6 +101,7 @@ class Program {
   };
 
   void run_calls(const Team& team) const;
+  bool effects_may_begin(std::size_t call) const;
 
   std::vector<TensorType> input_types_, output_types_;
   std::vector<std::string> input_names_;
@@ -94,6 +110,7 @@ class Program {
   std::vector<PointerPatch> patches_;
   std::vector<FaultMessage> fault_messages_;
   std::vector<std::shared_ptr<EffectTarget>> targets_;
+  std::deque<Guard> guards_;    // at addresses that stay: patches write into them
   std::vector<Array> kept_;     // states and constants
   std::vector<Array> written_;  // states that calls write
   std::vector<std::shared_ptr<Derived>> derived_;
@@ -107,6 +124,7 @@ class Program {
   kernels::Fault fault_;
   std::shared_ptr<kernels::RandomState> random_;
   bool draws_ = false;
+  bool refused_ = false;
   std::mutex mutex_;
 };
 

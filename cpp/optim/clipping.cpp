@@ -10,6 +10,6 @@ double Clipping::global_norm() const {
   return std::sqrt(std::accumulate(squares, squares + squares_.size(), 0.0));
 }
 
-bool Clipping::skipped() const { return skip_nonfinite && !std::isfinite(global_norm()); }
+bool Clipping::refuses() const { return skip_nonfinite && !std::isfinite(global_norm()); }
 
 }  // namespace ravine::optim

@@ -5,10 +5,11 @@
 #include <limits>
 
 #include "core/array.h"
+#include "graph/graph.h"
 
 namespace ravine::optim {
 
-class Clipping {
+class Clipping final : public EffectTarget {
  public:
   explicit Clipping(std::int64_t n_parameters) : squares_(DType::float64, Shape{n_parameters}) {}
 
@@ -20,8 +21,8 @@ class Clipping {
 
   // Of the newest run: one sum of squares per parameter, after clipping by value.
   const Array& squares() const { return squares_; }
-  double global_norm() const;  // of all gradients, before clipping by norm
-  bool skipped() const;
+  double global_norm() const;     // of all gradients, before clipping by norm
+  bool refuses() const override;  // with skip_nonfinite: a gradient was NaN or infinite
 
  private:
   Array squares_;

@@ -113,7 +113,7 @@ void Optimizer::before_run() {
 }
 
 void Optimizer::after_run() {
-  if (clipping_ == nullptr || !clipping_->skipped()) progress_ = next_progress_;
+  if (clipping_ == nullptr || !clipping_->refuses()) progress_ = next_progress_;
 }
 
 std::vector<Array> Optimizer::written() const {

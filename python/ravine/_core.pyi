@@ -100,8 +100,6 @@ class Clipping:
     def clip_value(self, value: float) -> None: ...
     @property
     def global_norm(self) -> float: ...
-    @property
-    def skipped(self) -> bool: ...
 
 class Optimizer:
     """
@@ -185,6 +183,14 @@ class Graph:
     def constant(self, array: np.ndarray) -> Value: ...
     def gradient_norm(self, optimizer: Optimizer, gradients: collections.abc.Sequence[Value]) -> None: ...
     def gradients(self, output: Value, wrt: collections.abc.Sequence[Value]) -> list[Value]: ...
+    def guard(self, loss: Value) -> None:
+        """
+        Leaves the effects recorded from here on out of runs in which the loss is NaN or infinite.
+        """
+    def guard_gradients(self, clipping: Clipping) -> None:
+        """
+        The same for runs in which the clipping skips the gradients.
+        """
     def input(
         self,
         shape: collections.abc.Sequence[int],
@@ -194,6 +200,8 @@ class Graph:
     ) -> Value: ...
     def optimizer_step(self, optimizer: Optimizer, gradients: collections.abc.Sequence[Value]) -> None: ...
     def state(self, array: Array, name: str = "") -> Value: ...
+    @property
+    def effects_refused(self) -> bool: ...
     @property
     def n_nodes(self) -> int: ...
 
@@ -221,6 +229,11 @@ class Program:
     def kernels(self) -> list[str]: ...
     @property
     def n_calls(self) -> int: ...
+    @property
+    def refused(self) -> bool:
+        """
+        Whether a guard left the effects out of the newest run.
+        """
 
 def check_hyper(rule: str, hyper: collections.abc.Mapping[str, float]) -> None:
     """

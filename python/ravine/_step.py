@@ -60,8 +60,12 @@ class TrainStep:
 
     A program is compiled for each combination of input shapes, dtypes and mode of the model, and kept.
     Parameters with `requires_grad=False`, and parameters the loss does not depend on, are left as they are.
-    Only the model's parameters are trained, not those of a loss that is a module. Where a call raises,
-    nothing has changed: no parameter, no running statistic, no state of the optimizer.
+    Only the model's parameters are trained, not those of a loss that is a module. If a call raises, nothing
+    has changed: no parameter, no running statistic, no state of the optimizer. If the loss is NaN or
+    infinite, the call returns it and nothing has changed either: it counts in `skipped`, does not join an
+    accumulation, and draws no random numbers (the next call has its dropout), so that the run goes on, and
+    resumes, as if the call had not been made. A gradient that is NaN or infinite although the loss is finite
+    is applied, as in torch, unless the optimizer has `skip_nonfinite`.
 
     Args:
         model: the module to train. It is called with x (with several arguments where x is a tuple).
@@ -118,12 +122,17 @@ class TrainStep:
                 return self._run(x, y, with_output=False)
             lr = self._bound.before_run()
             loss = recent.compiled.run([x, y])
-            self._bound.after_run(lr)
+            self._bound.after_run(lr, recent.compiled.program.refused)
         return float(loss)
 
     def with_output(self, x: Any, y: Any) -> tuple[float, Any]:
         """Trains on one batch and returns its loss and the model's output, both from before the update."""
         return self._run(x, y, with_output=True)
+
+    def check(self, x: Any, y: Any) -> None:
+        """Raises what a call with such arrays would raise, and trains nothing."""
+        with self._lock:
+            self._record(split_inputs((x, y)), with_output=False, eager=False)
 
     def _run(self, x: Any, y: Any, with_output: bool) -> Any:
         inputs = split_inputs((x, y))
@@ -131,9 +140,7 @@ class TrainStep:
             if self._bound.structure_changed():
                 self._programs.clear()
             if _trace.eager_mode():
-                recording = self._record(inputs, with_output, eager=True)
-                lr = self._add_update(recording, inputs)  # which takes effect at once
-                result = eager_result(recording, "TrainStep")
+                result, lr, refused = self._run_eagerly(inputs, with_output)
             else:
                 fingerprint = self._model._fingerprint()
                 of_loss = self._loss._fingerprint() if isinstance(self._loss, Module) else id(self._loss)
@@ -141,9 +148,23 @@ class TrainStep:
                 compiled = self._programs.get(key, lambda: self._compile(inputs, with_output))
                 lr = self._bound.before_run()
                 result = compiled.run(inputs.arrays)
+                refused = compiled.program.refused
                 self._remember(x, y, with_output, compiled)
-            self._bound.after_run(lr)
+            self._bound.after_run(lr, refused)
         return (float(result[0]), result[1]) if with_output else float(result)
+
+    def _run_eagerly(self, inputs: Inputs, with_output: bool) -> tuple[Any, float, bool]:
+        """Result, learning rate, and whether a guard refused the effects."""
+        random = self._stream.get()
+        drawn, refused = random.step, True
+        try:
+            recording = self._record(inputs, with_output, eager=True)
+            lr = self._add_update(recording, inputs)  # which takes effect at once
+            refused = recording.trace.graph.effects_refused
+            return eager_result(recording, "TrainStep"), lr, refused
+        finally:
+            if refused:  # as if the call had not been made
+                random.step = drawn
 
     def _remember(self, x: Any, y: Any, with_output: bool, compiled: Compiled) -> None:
         """Lets the next call find this program by comparing, without making a key."""
@@ -212,8 +233,7 @@ class TrainStep:
         updates = self._bound.phase[1]
         by_name = {name: gradient for (name, _), gradient in zip(parameters, gradients, strict=True)}
         with _trace.recording(trace):
-            if self._optimizer.skip_nonfinite:
-                trace.guard(loss._as_value(trace))
+            trace.graph.guard(loss._as_value(trace))
             if self._optimizer._sharpness()[0] != 0:
                 rho, adaptive = self._bound.number(trace, "rho"), self._optimizer._sharpness()[1]
                 values = sharpest(trace, dict(parameters), by_name, rho, adaptive)
@@ -270,7 +290,10 @@ class TrainStep:
 
     @property
     def skipped(self) -> int:
-        """Number of updates left out, as a gradient was NaN or infinite (the optimizer's skip_nonfinite)."""
+        """Number of calls that changed nothing because the loss was NaN or infinite.
+
+        With the optimizer's `skip_nonfinite`, also those in which a gradient was.
+        """
         return self._bound.skipped
 
     @property

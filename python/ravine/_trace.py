@@ -56,17 +56,6 @@ class Trace:
     def assign(self, array: _core.Array, value: _core.Value) -> None:
         self._pending[id(array)] = (array, value)
 
-    def guard(self, loss: _core.Value) -> None:
-        """Keeps every floating state that `forward` assigned as it is where the loss is NaN or infinite."""
-        graph = self.graph
-        size = graph.apply("abs", [loss], {})[0]
-        infinity = graph.constant(np.asarray(np.inf, loss.dtype))
-        finite = graph.apply("less", [size, infinity], {})[0]
-        for key, (array, value) in self._pending.items():
-            if array.dtype in FLOATING:
-                old = graph.state(array, self.names.get(key, ""))
-                self._pending[key] = (array, graph.apply("where", [finite, value, old], {})[0])
-
     @contextmanager
     def substituted(self, values: Sequence[tuple[_core.Array, _core.Value]]) -> Iterator[None]:
         """For a while, states have these values; what is assigned in the meantime is forgotten."""

@@ -39,6 +39,7 @@ class Batches:
 
     Attributes:
         epoch: the number of the next pass, from 0; it may be set.
+        min_last: a last batch of fewer examples joins the batch before it, 1 by default; it may be set.
 
     Raises:
         ValueError: no arrays, different lengths, a batch size below 1.
@@ -69,6 +70,7 @@ class Batches:
         self.seed = _core.draw_seed() if seed is None else seed
         self.drop_last = drop_last
         self.epoch = 0
+        self.min_last = 1
 
     @property
     def n(self) -> int:
@@ -76,7 +78,9 @@ class Batches:
         return len(self.arrays[0])
 
     def __len__(self) -> int:
-        return self.n // self.batch_size if self.drop_last else -(-self.n // self.batch_size)
+        full, rest = divmod(self.n, self.batch_size)
+        joins = self.drop_last or (full > 0 and rest < self.min_last)
+        return full if joins else full + (rest > 0)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
@@ -84,8 +88,11 @@ class Batches:
         return self._pieces(order)
 
     def _pieces(self, order: np.ndarray | None) -> Iterator[tuple[np.ndarray, ...]]:
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            rows = slice(start, start + self.batch_size)
+        last = len(self) - 1
+        end = (last + 1) * self.batch_size if self.drop_last else self.n
+        for i in range(last + 1):
+            start = i * self.batch_size
+            rows = slice(start, end if i == last else start + self.batch_size)
             if order is None:
                 yield tuple(array[rows] for array in self.arrays)
             else:

@@ -349,8 +349,15 @@ class Module:
         """Sets this module and all below it to training (dropout drops, BatchNorm uses the batch) or not."""
         if not isinstance(mode, bool):
             raise TypeError(f"train: a bool is expected, got {mode!r}")
-        for module in self.modules():
+        todo: list[Module] = [self]
+        while todo:
+            module = todo.pop()
             module.training = mode
+            for child in module.children():
+                if type(child).train is Module.train:
+                    todo.append(child)
+                else:  # a part that decides for itself, to stay frozen, say
+                    child.train(mode)
         return self
 
     def eval(self: M) -> M:

@@ -177,12 +177,12 @@ def averaged(model: Module) -> Iterator[Module]:
         )
     if bound.evaluating:
         raise RuntimeError("averaged: the model has its averaged weights already")
-    parameters, averages = dict(model.named_parameters()), bound.averages()
+    parameters = dict(model.named_parameters())
+    averages = bound.averages(parameters)
     saved = [(state, np.array(state.data)) for state in (*parameters.values(), *model.buffers())]
     bound.evaluating = True
     for name, average in averages.items():
-        if name in parameters:
-            parameters[name].data = average
+        parameters[name].data = average
     try:
         yield model
     finally:

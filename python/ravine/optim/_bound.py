@@ -114,14 +114,15 @@ class _Part:
         _, value = self.description._values(self.group).get(needed_by, ("", 0.0))
         return callable(value) or bool(value)
 
-    def average(self, slots: Mapping[str, np.ndarray], parameter: np.ndarray) -> np.ndarray:
+    def average(self, slots: Mapping[str, np.ndarray], parameter: np.ndarray, step: int) -> np.ndarray:
         """The average that a member's slots hold: asked for, or the rule's own."""
         if "average" in slots:
             return slots["average"]
         if "ax" in slots:
             return slots["ax"]
         # Schedule-free: the parameter is (1 - beta) z + beta x.
-        beta = self._set["beta" if "beta" in self._set else "beta1"]
+        numbers = self.numbers(step)
+        beta = numbers["beta" if "beta" in numbers else "beta1"]
         return (parameter - (1 - beta) * slots["z"].astype(np.float64)) / beta
 
     def states(self) -> dict[str, _State]:
@@ -148,7 +149,7 @@ class BoundOptimizer:
         self._parts: list[_Part] = []
         self._signature: Any = None
         self._seen_version: Any = -1
-        self.skipped = 0  # steps that changed nothing, as a gradient was not finite
+        self.skipped = 0  # calls that changed nothing, as the loss or a gradient was not finite
         self.evaluating = False  # whether the model has its averaged weights at present
         self._follows = True  # whether something follows the rule
         self._constant_lr: float | None = None  # where every number is as in the last run
@@ -236,7 +237,7 @@ class BoundOptimizer:
         """What programs depend on: the groups, and which slots each needs."""
         description = self.description
         groups = (None, *description.groups)
-        slots = [_Part(description, group, decays=True).slots() for group in groups]
+        slots = [part.slots() for part in self._parts_of_groups()]
         of_group = [group is not None and "weight_decay" in group._hyper for group in groups]
         bounds = [description.clip_value is None, description.clip_norm is None]
         bounds += [description.clip_global_norm is None, description.skip_nonfinite]
@@ -258,7 +259,7 @@ class BoundOptimizer:
         return self._structure() != self._signature[0]
 
     def record(self, trace: Trace, gradients: Mapping[str, _core.Value]) -> None:
-        """Records the update: assignments of states, and behind them the effects of the graph."""
+        """Records the update, and what `forward` assigned, behind what may refuse them."""
         description = self.description
         steps = dict(gradients)
         in_program = self._bounds_in_program()
@@ -266,13 +267,23 @@ class BoundOptimizer:
             steps = bounded_by_norms(bounds_of(description), trace, gradients)
         if description.noise is not None:
             steps = with_noise(trace, steps, self.number(trace, "noise"))
+        if description.skip_nonfinite:
+            self.guard(trace, gradients)
+        elif (description.clip_norm, description.clip_global_norm) != (None, None) and not in_program:
+            self._measure(trace, gradients)
         trace.finish()
-        by_norm = (description.clip_norm, description.clip_global_norm) != (None, None) and not in_program
-        if by_norm or description.skip_nonfinite:
-            for part in self._parts:
-                trace.graph.gradient_norm(part.core, [gradients[name] for name in part.names])
         for part in self._parts:
             trace.graph.optimizer_step(part.core, [steps[name] for name in part.names])
+
+    def _measure(self, trace: Trace, gradients: Mapping[str, _core.Value]) -> None:
+        for part in self._parts:
+            trace.graph.gradient_norm(part.core, [gradients[name] for name in part.names])
+
+    def guard(self, trace: Trace, gradients: Mapping[str, _core.Value]) -> None:
+        """Records that nothing changes in a run where one of these is NaN or infinite."""
+        assert self._clipping is not None
+        self._measure(trace, gradients)
+        trace.graph.guard_gradients(self._clipping)
 
     def number(self, trace: Trace, name: str) -> Tensor:
         """A number that the program reads when it runs, as a scalar of float64."""
@@ -288,7 +299,8 @@ class BoundOptimizer:
         begins, updates = self.phase
         if begins and updates:
             return dict(gradients)
-        means = {}
+        means: dict[str, _core.Value] = {}
+        sums: dict[str, _core.Value] = {}
         for name, gradient in gradients.items():
             total = Tensor(gradient, trace)
             if not begins:
@@ -296,7 +308,11 @@ class BoundOptimizer:
             if updates:
                 means[name] = (total / self.description.accumulate)._as_value(trace)
             else:
-                trace.assign(self._sums[name], total._as_value(trace))
+                sums[name] = total._as_value(trace)
+        if sums and self.description.skip_nonfinite:
+            self.guard(trace, sums)
+        for name, total in sums.items():
+            trace.assign(self._sums[name], total)
         return means
 
     def before_run(self) -> float:
@@ -335,14 +351,15 @@ class BoundOptimizer:
         for name, number in self._numbers.items():
             number.numpy()[...] = values[name]
 
-    def after_run(self, lr: float) -> None:
+    def after_run(self, lr: float, refused: bool) -> None:
+        """Counts the call; where a guard refused its effects, as one that changed nothing."""
+        if refused:
+            self.skipped += 1
+            return
         if not self.phase[1]:
             self.gathered += 1
             return
         self.gathered = 0
-        if self._clipping is not None and self._clipping.skipped:
-            self.skipped += 1
-            return
         self.steps += 1
         self.description.__dict__["_last_lr"] = lr  # no change of the description
 
@@ -353,21 +370,27 @@ class BoundOptimizer:
 
     def keeps_average(self) -> bool:
         """Whether there are averages of the weights."""
-        own = any(slot in ("ax", "z") for part in self._parts for slot in part.slots())
-        return bool(self._parts) and self.steps > 0 and (own or self.description.average is not None)
+        own = any(slot in ("ax", "z") for part in self._parts_of_groups() for slot in part.slots())
+        return self.steps > 0 and (own or self.description.average is not None)
 
-    def averages(self) -> dict[str, np.ndarray]:
-        """Averages of the weights by name, in the parameters' dtypes."""
+    def averages(self, parameters: Mapping[str, Parameter]) -> dict[str, np.ndarray]:
+        """Averages by name, in the dtypes of the model's parameters; of weights that no step moved none."""
+        groups = assign_groups(self.description.groups, parameters)
+        parts = self._parts_of_groups()
         result = {}
-        for part in self._parts:
-            slots = part.core.slots
-            for i, (name, parameter) in enumerate(part.members):
-                own = {
-                    slot: array.numpy() for slot, arrays in slots.items() if (array := arrays[i]) is not None
-                }
-                data = parameter.data
-                result[name] = np.array(part.average(own, data), data.dtype) if part.core.step else data
+        for name, state in self._all_states().items():
+            if name not in parameters or state.step == 0:
+                continue
+            part, data = parts[groups[name] + 1 if name in groups else 0], parameters[name].data
+            result[name] = np.array(part.average(state.slots, data, self.steps - 1), data.dtype)
         return result
+
+    def _parts_of_groups(self) -> list[_Part]:
+        """For what depends on the groups alone: of parameters in none, then of each group."""
+        parts = [_Part(self.description, group, decays=True) for group in (None, *self.description.groups)]
+        for part in parts:
+            part.refresh()
+        return parts
 
     def _all_states(self) -> dict[str, _State]:
         states = dict(self._states)
@@ -377,8 +400,7 @@ class BoundOptimizer:
 
     def _expected(self) -> tuple[set[str], set[str], set[str]]:
         """The slots that all groups need, those that some do, and the names of the scalars."""
-        parts = [_Part(self.description, group, decays=True) for group in (None, *self.description.groups)]
-        needs = [set(part.slots()) for part in parts]
+        needs = [set(part.slots()) for part in self._parts_of_groups()]
         scalars = set(_core.Optimizer(self.description.rule, [], {}).scalars)
         return set.intersection(*needs), set.union(*needs), scalars
 

@@ -115,8 +115,9 @@ class Optimizer(_Description):
             2021, https://arxiv.org/abs/2102.06171.
         noise: normal noise added to bounded gradients: (η, γ), or η with γ = 0.55, for a variance of
             `η / (1 + t)^γ` in step t from 0. Neelakantan et al. 2015, https://arxiv.org/abs/1511.06807.
-        skip_nonfinite: a step in which a gradient is NaN or infinite changes nothing and is counted in
-            `TrainStep.skipped`.
+        skip_nonfinite: a call in which a gradient is NaN or infinite changes nothing and is counted in
+            `TrainStep.skipped`, and `Trainer.fit` goes on after it. (If the loss is not finite, nothing
+            changes in any case.) With `accumulate`, the bad call is left out and another takes its place.
         accumulate: number of calls whose gradients make one update, by their mean.
         average: an average of the weights over the steps to keep: `EMA`, `Polyak` or `SWA`; see `averaged`.
 

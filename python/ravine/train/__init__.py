@@ -2,7 +2,7 @@
 
 from ._callbacks import Callback
 from ._lr_search import LRGridSearch, LRRangeTest, lr_grid_search, lr_range_test
-from ._metrics import accuracy
+from ._metrics import accuracy, binary_accuracy
 from ._trainer import Trainer
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "LRRangeTest",
     "Trainer",
     "accuracy",
+    "binary_accuracy",
     "lr_grid_search",
     "lr_range_test",
 ]

@@ -290,7 +290,7 @@ def lr_grid_search(
             raise ValueError(f"lr_grid_search: lrs must be finite numbers above 0, got {lrs!r}")
     if epochs < 1:
         raise ValueError(f"lr_grid_search: epochs={epochs}, expected at least 1")
-    named = named_metrics(metrics)
+    named = named_metrics(metrics, loss)
     if named and validation_data is None:
         raise ValueError(f"lr_grid_search: metrics {', '.join(named)} need validation_data")
     if validation_data is not None:

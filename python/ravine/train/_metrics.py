@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-__all__ = ["Metric", "accuracy", "named_metrics"]
+from .. import nn, ops
+
+__all__ = ["Metric", "accuracy", "binary_accuracy", "named_metrics"]
 
 # (output of the model, target) of one batch, as arrays, to the mean over the batch.
 Metric = Callable[[np.ndarray, np.ndarray], float]
@@ -34,7 +36,7 @@ def accuracy(output: np.ndarray, target: np.ndarray) -> float:
     elif output.shape == target.shape and output.ndim >= 2 and output.shape[1] > 1:
         predicted, expected = output.argmax(axis=1), target.argmax(axis=1)
     elif output.size == target.size and output.ndim <= 2 and len(output) == len(target):
-        predicted, expected = output.reshape(-1) > 0, target.reshape(-1) > 0.5
+        return binary_accuracy(output, target)
     else:
         raise ValueError(
             f"accuracy: output {output.shape} and target {target.dtype} {target.shape}, expected [n, C] with "
@@ -45,10 +47,44 @@ def accuracy(output: np.ndarray, target: np.ndarray) -> float:
     return float(np.mean(predicted == expected))
 
 
+def binary_accuracy(output: np.ndarray, target: np.ndarray, threshold: float = 0.0) -> float:
+    """The share of yes-or-no answers that are right: output above the threshold where target is above 0.5.
+
+    Args:
+        output: one answer for each example, [n] or [n, 1], or several, [n, labels] (or any other shape).
+        target: as many, 0 or 1.
+        threshold: 0 for logits, 0.5 for probabilities.
+
+    Raises:
+        ValueError: not as many targets as outputs.
+
+    Example:
+        >>> import numpy as np
+        >>> from ravine.train import binary_accuracy
+        >>> binary_accuracy(np.array([[0.7, 0.2], [0.4, 0.9]]), np.array([[1, 0], [1, 1]]), threshold=0.5)
+        0.75
+    """
+    if output.size != target.size or len(output) != len(target):
+        raise ValueError(
+            f"binary_accuracy: output {output.shape} and target {target.shape}, expected one target for each "
+            "output"
+        )
+    return float(np.mean((output.reshape(-1) > threshold) == (target.reshape(-1) > 0.5)))
+
+
+def _accuracy_under(loss: object) -> Metric:
+    """What "accuracy" means for outputs that this loss takes."""
+    if isinstance(loss, nn.BCELoss) or loss is ops.binary_cross_entropy:
+        return lambda output, target: binary_accuracy(output, target, threshold=0.5)
+    if isinstance(loss, nn.BCEWithLogitsLoss) or loss is ops.binary_cross_entropy_with_logits:
+        return binary_accuracy
+    return accuracy
+
+
 _KNOWN: dict[str, Metric] = {"accuracy": accuracy}
 
 
-def named_metrics(metrics: Sequence[str | Metric] | Mapping[str, Metric]) -> dict[str, Metric]:
+def named_metrics(metrics: Sequence[str | Metric] | Mapping[str, Metric], loss: object) -> dict[str, Metric]:
     """Metrics by the name under which the history lists them; "loss" is always there and dropped here."""
     if isinstance(metrics, str):
         raise TypeError(f"metrics={metrics!r}: expected a list such as [{metrics!r}]")
@@ -74,7 +110,7 @@ def named_metrics(metrics: Sequence[str | Metric] | Mapping[str, Metric]) -> dic
             )
         if name in _RESERVED or name.startswith("val_"):
             raise ValueError(f"metrics: the name {name!r} is taken by the history itself")
-    return named
+    return {name: _accuracy_under(loss) if f is accuracy else f for name, f in named.items()}
 
 
 _RESERVED = ("loss", "lr", "seconds")

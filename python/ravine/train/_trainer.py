@@ -45,10 +45,12 @@ class Trainer:
         optimizer: e.g. `optim.Adam(lr=1e-3)`. Its state stays with the trainer: a second `fit` goes on from
             the first.
         metrics: "accuracy", functions of the arrays (output, target) to a mean over the batch, or a dict of
-            these by name. "loss" is always reported.
+            these by name. "loss" is always reported. Under `BCELoss` and `BCEWithLogitsLoss` "accuracy" is
+            `binary_accuracy`, of probabilities with threshold 0.5 and of logits with 0.
 
     Attributes:
-        model, loss, optimizer: as given.
+        model, loss, optimizer: as given; they stay. Hyperparameters may be changed, `trainer.optimizer.lr =
+            1e-4`.
         history: the history of the last `fit`; after an interruption, of the epochs it finished.
 
     Example:
@@ -70,14 +72,32 @@ class Trainer:
         optimizer: optim.Optimizer,
         metrics: Sequence[str | Metric] | Mapping[str, Metric] = (),
     ) -> None:
-        self.model = model
-        self.loss = loss
-        self.optimizer = optimizer
         self.history: History = {}
-        self._metrics = named_metrics(metrics)
+        self._metrics = named_metrics(metrics, loss)
         self._step = TrainStep(model, loss, optimizer)
         self._evaluation = _Evaluation(model, loss)
         self._stopped = False
+        self._frozen: list[nn.Module] = []  # parts that are trained in evaluation mode
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in ("model", "loss", "optimizer"):
+            raise AttributeError(
+                f"Trainer.{name} cannot be replaced: the state of the training belongs to it. Make another "
+                f"Trainer; hyperparameters may be changed, as in trainer.optimizer.lr = 1e-4"
+            )
+        object.__setattr__(self, name, value)
+
+    @property
+    def model(self) -> nn.Module:
+        return self._step.model
+
+    @property
+    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
+        return self._step.loss
+
+    @property
+    def optimizer(self) -> optim.Optimizer:
+        return self._step.optimizer
 
     def fit(
         self,
@@ -96,6 +116,9 @@ class Trainer:
     ) -> History:
         """Trains for some epochs and returns their history; afterwards the model is in evaluation mode.
 
+        Parts that were in evaluation mode in a model in training mode, such as a BatchNorm to keep as it is,
+        stay in evaluation mode, in later calls too unless the model is in training mode again.
+
         Args:
             x: examples [n, ...].
             y: targets [n, ...].
@@ -105,7 +128,8 @@ class Trainer:
             validation_split: or the share of the examples to set aside for that, drawn by `seed`.
             shuffle: a new order of the examples in every epoch.
             drop_last: leave out the last mini-batch of an epoch if it is short; by default it counts as any
-                other. BatchNorm refuses a batch of one example.
+                other. If it has one example, which the model refuses (BatchNorm needs two), it joins the
+                mini-batch before it.
             seed: of split and shuffling; None draws one from the process generator (`rv.seed`).
             callbacks: called at the points that `Callback` lists.
             verbose: 0 writes nothing, 1 a line per epoch, and on a terminal a progress bar.
@@ -117,8 +141,9 @@ class Trainer:
         Raises:
             ValueError: no examples, x and y of different lengths, contradicting arguments, shapes the model
                 refuses, a schedule that ends before the run or monitors a metric that there is not.
-            FloatingPointError: the loss became NaN or infinite; the message says when. The parameters are
-                what the last update left.
+            FloatingPointError: the loss became NaN or infinite; the message says when. The model and the
+                optimizer are what the update before left. With the optimizer's `skip_nonfinite`, only if that
+                happened in every update of an epoch.
             KeyboardInterrupt: Ctrl-C; the update under way is finished first, and the model remains usable.
         """
         x, y = check_examples("fit", x, y)
@@ -133,6 +158,10 @@ class Trainer:
         if validation_data is not None:
             validation_data = check_examples("fit: validation_data", *validation_data)
         batches = Batches(x, y, batch_size=batch_size, shuffle=shuffle, seed=order_seed, drop_last=drop_last)
+        if self.model.training:
+            self._frozen = [module for module in self.model.modules() if not module.training]
+        if batch_size > 1 and len(x) % batch_size == 1 and not self._accepts(x[:1], y[:1]):
+            batches.min_last = 2
         if len(batches) == 0:
             raise ValueError(
                 f"fit: {len(x)} examples are no full mini-batch of {batch_size}, and drop_last is set"
@@ -214,17 +243,19 @@ class Trainer:
             callback.on_epoch_begin(self, epoch)
         started = time.perf_counter()
         progress.begin_epoch()
-        self.model.train()
+        self._set_training_mode()
         mean = Mean()
         for batch, (x, y) in enumerate(batches):
             skipped = self._step.skipped
             loss, measured = self._update(x, y)
-            if self._step.skipped > skipped:
-                continue  # a gradient was not finite: nothing has changed, so nothing is reported
+            if self._step.skipped > skipped and self.optimizer.skip_nonfinite:
+                continue  # nothing has changed, so nothing is reported
             if not math.isfinite(loss):
                 raise FloatingPointError(
-                    f"the loss became {loss} in epoch {epoch + 1}, batch {batch + 1} (lr {self._lr():.3g}): "
-                    "try a smaller lr, or check the data for NaN; rv.eager(check_nan=True) finds the place"
+                    f"the loss became {loss} in epoch {epoch + 1}, batch {batch + 1}, after "
+                    f"{self._step.steps} updates (lr {self._lr():.3g}); model and optimizer are as they were "
+                    "before this batch. Try a smaller lr, or check the data for NaN; "
+                    "rv.eager(check_nan=True) finds the place"
                 )
             mean.add(len(x), {"loss": loss, **measured})
             progress.batch(epoch, batch + 1, mean)
@@ -247,6 +278,21 @@ class Trainer:
         loss, output = self._step.with_output(x, y)
         return loss, self._measure(output, y)
 
+    def _set_training_mode(self) -> None:
+        self.model.train()
+        for module in self._frozen:
+            module.training = False
+
+    def _accepts(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Whether the model can be trained on such a mini-batch."""
+        with _modes_kept(self.model):
+            self._set_training_mode()
+            try:
+                self._step.check(x, y)
+            except ValueError:
+                return False
+        return True
+
     def _measure(self, output: np.ndarray, y: np.ndarray) -> dict[str, float]:
         return {name: float(metric(output, y)) for name, metric in self._metrics.items()}
 
@@ -264,12 +310,18 @@ def check_examples(caller: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarra
 
 
 @contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; afterwards every module has the mode it had."""
+def _modes_kept(model: nn.Module) -> Iterator[None]:
+    """Afterwards every module has the mode it had."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
         yield
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    with _modes_kept(model):
+        model.eval()
+        yield

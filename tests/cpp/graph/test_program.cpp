@@ -1,5 +1,7 @@
 // Running programs: effects, faults, threads, memory.
 #include <cmath>
+#include <limits>
+#include <memory>
 #include <thread>
 
 #include "core/error.h"
@@ -44,6 +46,61 @@ TEST(Program, AFaultRaisesAndChangesNothing) {
     EXPECT_NE(std::string(error.what()).find("3"), std::string::npos) << error.what();
   }
   EXPECT_EQ(state.as<float>()[0], 6);
+}
+
+struct Counter final : EffectTarget {
+  int runs = 0;
+  bool refusing = false;
+  void after_run() override { ++runs; }
+  bool refuses() const override { return refusing; }
+};
+
+TEST(Program, AGuardLeavesTheEffectsBehindItOut) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const Array before = array_of({1}, {0}), after = array_of({1}, {0});
+  auto target = std::make_shared<Counter>();
+  Graph graph(op_table());
+  const Value loss = graph.input({DType::float32, {}});
+  const Value output = loss + 1.0;
+  graph.assign(before, graph.state(before) + 1.0);
+  graph.guard(output);
+  graph.guard(target);
+  graph.assign(after, graph.state(after) + 1.0);
+  auto program = compile(graph, std::span(&output, 1));
+  int done = 0, runs = 0;
+  for (const float value : {1.0F, std::nanf(""), infinity, -infinity, 2.0F}) {
+    for (const bool refusing : {false, true}) {
+      target->refusing = refusing;
+      run(*program, {array_of({}, {value})});
+      const bool refused = refusing || !std::isfinite(value);
+      done += refused ? 0 : 1;
+      EXPECT_EQ(program->refused(), refused);
+      EXPECT_EQ(after.as<float>()[0], static_cast<float>(done));
+      EXPECT_EQ(before.as<float>()[0], static_cast<float>(++runs));
+      EXPECT_EQ(target->runs, done);
+    }
+  }
+}
+
+TEST(Program, AGuardedStateIsTestedAsItWas) {
+  const Array state = array_of({}, {2});
+  Graph graph(op_table());
+  const Value value = graph.state(state);
+  graph.guard(value);
+  graph.assign(state, value / graph.scalar(0, DType::float32));
+  auto program = compile(graph, {});
+  run(*program);
+  EXPECT_TRUE(std::isinf(state.as<float>()[0]));
+  EXPECT_FALSE(program->refused());
+  state.as<float>()[0] = std::nanf("");
+  run(*program);
+  EXPECT_TRUE(program->refused());
+  EXPECT_TRUE(std::isnan(state.as<float>()[0]));
+}
+
+TEST(Program, AGuardTakesAScalar) {
+  Graph graph(op_table());
+  EXPECT_THROW(graph.guard(graph.input({DType::float32, {2}})), ValueError);
 }
 
 TEST(Program, ReadingMemoryThatNothingWroteIsRefused) {

@@ -140,6 +140,35 @@ def test_an_average_is_saved_and_goes_on() -> None:
         second.load_state_dict(state)
 
 
+AVERAGING = {
+    "ema": lambda: optim.Adam(0.1, average=optim.EMA(0.9)),
+    "groups": lambda: optim.SGD(0.1, average=optim.Polyak(1), groups=[optim.Group("vector", lr=0.2)]),
+    "lookahead": lambda: optim.Lookahead(optim.SGD(0.1, momentum=0.9, average=optim.SWA(1, 2))),
+    "accumulate": lambda: optim.SGD(0.1, accumulate=2, average=optim.EMA(0.5)),
+    "asgd": lambda: optim.ASGD(0.1, t0=2),
+    "schedule-free": lambda: optim.ScheduleFreeAdamW(0.1),
+    "schedule-free, groups": lambda: optim.ScheduleFreeSGD(0.1, groups=[optim.Group("matrix", beta=0.5)]),
+}
+
+
+@pytest.mark.parametrize("name", AVERAGING)
+def test_averages_can_be_evaluated_right_after_a_resume(name: str) -> None:
+    first, _ = run(AVERAGING[name](), "float32", 5)
+    second = new_step(AVERAGING[name](), "float32")
+    with pytest.raises(ValueError, match="no training step keeps an average"):
+        averages(second)
+    second.model.load_state_dict(first.model.state_dict())
+    second.load_state_dict(first.state_dict())
+    expected = averages(first)
+    for _ in range(2):
+        found = averages(second)
+        for key in SHAPES:
+            np.testing.assert_array_equal(found[key], expected[key])
+    assert any(not np.array_equal(expected[key], weights(first)[key]) for key in SHAPES)
+    for key in SHAPES:
+        np.testing.assert_array_equal(weights(second)[key], weights(first)[key])
+
+
 def test_training_goes_on_as_if_nothing_was_evaluated() -> None:
     rv.seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))

@@ -180,12 +180,6 @@ def test_skipping_keeps_running_statistics() -> None:
     assert step.skipped == 1 and np.isfinite(step(x, y))
 
 
-def test_nothing_is_skipped_unless_asked() -> None:
-    step = new_step(optim.SGD(lr=0.1), "float64")
-    apply(step, {key: np.full(shape, np.nan) for key, shape in SHAPES.items()})
-    assert np.isnan(weights(step)["matrix"]).all() and step.skipped == 0 and step.gradient_norm is None
-
-
 @DTYPES
 def test_accumulation_is_the_mean_of_the_gradients(dtype: str) -> None:
     step = new_step(optim.Adam(lr=0.1, accumulate=3, clip_global_norm=2.0), dtype)
