@@ -37,8 +37,8 @@ def test_ci_runs_exactly_the_commands_of_the_readme(repository: Path) -> None:
     function = re.search(r"^readme_command\(\) .*$", script, re.MULTILINE)
     assert function is not None
     for mark, command in (
-        ("train", "pip install '.[demo]' && ravine train"),
-        ("test", "pip install '.[demo,test]' && tests/run"),
+        ("train", "scripts/setup demo && . .venv/bin/activate && ravine train"),
+        ("test", "scripts/setup demo test && . .venv/bin/activate && tests/run"),
     ):
         assert f'eval "$(readme_command {mark})"' in script
         found = subprocess.run(
