@@ -236,6 +236,15 @@ def as_tensor(x: Any) -> Operand:
     return Tensor(_trace.as_value(x, trace), trace)
 
 
+def known_numbers(x: Any) -> np.ndarray | None:
+    """The numbers of an array or a tensor, or None for a tensor that a program will compute."""
+    if not isinstance(x, Operand):
+        return _trace.as_array(x)
+    trace = _trace.current_or_eager()
+    value = x._as_value(trace)
+    return value.numpy() if trace.eager or value.op == "constant" else None
+
+
 def dtype_name(dtype: Any) -> str:
     """Our name of a dtype given as a string, a NumPy dtype or a Python type."""
     name = {float: "float32", int: "int64", bool: "bool"}.get(dtype) or np.dtype(dtype).name

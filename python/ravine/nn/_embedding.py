@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
+from .._numbers import number
 from .._parameter import Parameter
 from .._tensor import dtype_name
 from ._linear import check_positive
@@ -23,6 +24,9 @@ class Embedding(Module):
         num_embeddings: number of vectors.
         embedding_dim: length of a vector.
         padding_idx: an index whose vector starts as zeros and is not trained.
+        max_norm: vectors that are longer come out scaled to this length; the table stays as it is.
+        norm_type: p of the norm that `max_norm` limits.
+        scale_grad_by_freq: divide each vector's gradient by how often its index occurs in the batch.
         dtype: float32 or float64.
 
     Raises TypeError for indices that are no integers, ValueError for indices out of range.
@@ -39,6 +43,9 @@ class Embedding(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
         *,
         dtype: Any = "float32",
     ) -> None:
@@ -51,8 +58,45 @@ class Embedding(Module):
                 )
             padding_idx %= num_embeddings
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
+        self.max_norm = None if max_norm is None else number("Embedding", "max_norm", max_norm)
+        self.norm_type, self.scale_grad_by_freq = norm_type, scale_grad_by_freq
+        if not norm_type > 0:
+            raise ValueError(f"Embedding: norm_type must be above 0, got {norm_type}")
         self.weight = Parameter(np.zeros((num_embeddings, embedding_dim), dtype_name(dtype)))
         self.reset_parameters()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        embeddings: Any,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+    ) -> Embedding:
+        """An embedding with these vectors, which are copied.
+
+        Args:
+            embeddings: [num_embeddings, embedding_dim], float32 or float64.
+            freeze: leave the vectors out of training.
+            padding_idx, max_norm, norm_type, scale_grad_by_freq: as for the class; no vector is changed.
+
+        Raises ValueError for an array that is no table, TypeError for one that is not floating.
+
+        Example:
+            >>> from ravine import nn
+            >>> nn.Embedding.from_pretrained([[1.0, 2.0], [3.0, 4.0]])([1])
+            array([[3., 4.]], dtype=float32)
+        """
+        weight = Parameter(embeddings, requires_grad=not freeze)
+        if len(weight.shape) != 2:
+            raise ValueError(
+                f"Embedding.from_pretrained: expected a table [rows, features], got {weight.shape}"
+            )
+        layer = cls(*weight.shape, padding_idx, max_norm, norm_type, scale_grad_by_freq, dtype=weight.dtype)
+        layer.weight = weight
+        return layer
 
     def reset_parameters(self) -> None:
         init.normal_(self.weight)
@@ -60,7 +104,8 @@ class Embedding(Module):
             self.weight.data[self.padding_idx] = 0
 
     def forward(self, input: Any) -> Any:
-        return ops.embedding(input, self.weight, self.padding_idx)
+        limits = (self.max_norm, self.norm_type, self.scale_grad_by_freq)
+        return ops.embedding(input, self.weight, self.padding_idx, *limits)
 
     def extra_repr(self) -> str:
         text = f"{self.num_embeddings}, {self.embedding_dim}"

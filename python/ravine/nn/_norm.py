@@ -174,11 +174,14 @@ class InstanceNorm2d(_ChannelNorm):
 
     def forward(self, input: Any) -> Any:
         x = as_tensor(input)
+        one_image = x.ndim == 3
+        if one_image:
+            x = ops.unsqueeze(x, 0)
         self._check(x)
         use_input = self.training or self.running_mean is None
         update = self.training and self.running_mean is not None
         keep = update or not use_input
-        return ops.instance_norm(
+        y = ops.instance_norm(
             x,
             self.running_mean if keep else None,
             self.running_var if keep else None,
@@ -188,6 +191,7 @@ class InstanceNorm2d(_ChannelNorm):
             self.momentum if self.momentum is not None else 0.1,
             self.eps,
         )
+        return ops.squeeze(y, 0) if one_image else y
 
 
 class LayerNorm(Module):

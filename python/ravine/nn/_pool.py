@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..ops._pairs import Pair, pair
+from ..ops._pairs import Pair, check_divisor, pair
 from ._module import Module
 
 
 class MaxPool2d(Module):
-    """Largest value of each window. Shapes: [N, C, H, W] to [N, C, oh, ow], see `ops.max_pool2d`.
+    """Largest value of each window. Shapes: [(N,) C, H, W] to [(N,) C, oh, ow], see `ops.max_pool2d`.
 
     Args:
         kernel_size: window in pixels, a number or (height, width).
@@ -63,7 +63,7 @@ class MaxPool2d(Module):
 
 
 class AvgPool2d(Module):
-    """Mean of each window. Shapes: [N, C, H, W] to [N, C, oh, ow], see `ops.avg_pool2d`.
+    """Mean of each window. Shapes: [(N,) C, H, W] to [(N,) C, oh, ow], see `ops.avg_pool2d`.
 
     Args:
         kernel_size: window in pixels, a number or (height, width).
@@ -71,6 +71,7 @@ class AvgPool2d(Module):
         padding: zeros on each side in pixels, at most half of kernel_size.
         ceil_mode: another window takes the pixels left behind the last whole one.
         count_include_pad: whether padding counts in the divisor.
+        divisor_override: divide the sums of the windows by this instead of their size; not 0.
 
     Example:
         >>> import numpy as np
@@ -87,18 +88,26 @@ class AvgPool2d(Module):
         padding: Pair = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> None:
         super().__init__()
         pair(kernel_size, "kernel_size", "AvgPool2d", 1)
         pair(padding, "padding", "AvgPool2d", 0)
         self.kernel_size, self.padding = kernel_size, padding
         self.ceil_mode, self.count_include_pad = ceil_mode, count_include_pad
+        self.divisor_override = check_divisor(divisor_override, "AvgPool2d")
         self.stride = kernel_size if stride is None else stride
         pair(self.stride, "stride", "AvgPool2d", 1)
 
     def forward(self, input: Any) -> Any:
         return ops.avg_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
         )
 
     def extra_repr(self) -> str:
@@ -106,7 +115,7 @@ class AvgPool2d(Module):
 
 
 class AdaptiveAvgPool2d(Module):
-    """Mean over as many windows as the output has pixels. Shapes: [N, C, H, W] to [N, C, *output_size].
+    """Mean over as many windows as the output has pixels. Shapes: [(N,) C, H, W] to [(N,) C, *output_size].
 
     Args:
         output_size: a number or (height, width); None keeps a side's size. 1 is global average pooling.

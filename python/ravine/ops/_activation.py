@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._dims import normalise_dim, numpy_names
-from .._tensor import Tensor, apply, as_tensor, dtype_name
+from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name
 from ._elementwise import cast, clip
 from ._shape import reshape
 
@@ -214,8 +214,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
         >>> rv.ops.hardtanh([-3.0, 0.5])
         tensor([-1. ,  0.5], dtype=float32)
     """
-    if not min_val < max_val:
-        raise ValueError(f"hardtanh: max_val must be above min_val, got {min_val} and {max_val}")
+    if not min_val <= max_val:
+        raise ValueError(f"hardtanh: max_val must not be below min_val, got {min_val} and {max_val}")
     return clip(input, min_val, max_val)
 
 
@@ -363,7 +363,16 @@ def softmin(input: Any, dim: int | None = -1, dtype: Any = None) -> Tensor:
 
 @numpy_names
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
-    """`x / max(‖x‖ₚ, eps)` along `dim`; p is 1, 2 or infinity.
+    """`x / max(‖x‖ₚ, eps)` along `dim`.
+
+    Args:
+        input: any shape with the dimension `dim`.
+        p: exponent of the norm `(Σ |x|ᵖ)^(1/p)`; infinity takes the largest size, minus infinity the
+            smallest, 0 the number of elements that are not 0.
+        dim: the dimension to normalise.
+        eps: the least divisor.
+
+    Raises ValueError where p is NaN.
 
     Example:
         >>> import ravine as rv
@@ -379,6 +388,21 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> T
         norm = apply("abs", x).sum(dim, True)
     elif p == math.inf:
         norm = apply("abs", x).amax(dim, True)
+    elif p == -math.inf:
+        norm = apply("abs", x).amin(dim, True)
+    elif p == 0:
+        norm = cast(x != 0, x.dtype).sum(dim, True)
+    elif math.isnan(p):
+        raise ValueError(f"normalize: p must be a number, got {p}")
     else:
-        raise ValueError(f"normalize: p must be 1, 2 or infinity, got {p}")
+        norm = _power_at_least_0(_power_at_least_0(apply("abs", x), p).sum(dim, True), 1 / p)
     return x / apply("maximum", norm, np.asarray(eps, x.dtype))
+
+
+def _power_at_least_0(x: Operand, exponent: float) -> Tensor:
+    """`x ** exponent` for x >= 0 whose gradient at 0 is 0, as torch's norms have it, not infinite."""
+    if exponent < 0:
+        return apply("pow", x, exponent)
+    zero = x == 0
+    nothing, one = np.zeros((), x.dtype), np.ones((), x.dtype)
+    return apply("where", zero, nothing, apply("pow", apply("where", zero, one, x), exponent))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
 import numpy as np
 
+from .._numbers import whole
 from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name, operand_dtype
 from .._trace import FLOATING, as_array, is_number, number_dtype
 
 
-def add(input: Any, other: Any) -> Tensor:
-    """Sum, `input + other`, shapes broadcast.
+def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
+    """Sum, `input + alpha · other`, shapes broadcast.
 
     Example:
         >>> import ravine as rv
@@ -20,18 +22,29 @@ def add(input: Any, other: Any) -> Tensor:
         tensor([[11., 21.],
                 [12., 22.]], dtype=float32)
     """
-    return apply("add", input, other)
+    return apply("add", input, _times("add", alpha, other))
 
 
-def sub(input: Any, other: Any) -> Tensor:
-    """Difference, `input - other`, shapes broadcast.
+def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
+    """Difference, `input - alpha · other`, shapes broadcast.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.sub([3.0, 4.0], 1.0)
         tensor([2., 3.], dtype=float32)
     """
-    return apply("sub", input, other)
+    return apply("sub", input, _times("sub", alpha, other))
+
+
+def _times(op: str, alpha: Any, other: Any) -> Any:
+    if not is_number(alpha):
+        raise TypeError(f"{op}: alpha must be a number, got {alpha!r}")
+    if alpha == 1:
+        return other
+    x = as_tensor(other)
+    if x.dtype not in FLOATING and not isinstance(alpha, int | np.integer):
+        raise TypeError(f"{op}: alpha of {x.dtype} must be an integer, got {alpha!r}")
+    return x * alpha
 
 
 def mul(input: Any, other: Any) -> Tensor:
@@ -45,15 +58,65 @@ def mul(input: Any, other: Any) -> Tensor:
     return apply("mul", input, other)
 
 
-def div(input: Any, other: Any) -> Tensor:
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     """Quotient, `input / other`, shapes broadcast; integers give float32.
+
+    Args:
+        input, other: tensors or numbers.
+        rounding_mode: None for the quotient itself; "floor" rounds it down, as Python's `//`; "trunc" towards
+            0. Rounded quotients of integers are integers of their dtype, exact, 0 where the divisor is 0. The
+            gradient of rounded quotients is 0.
+
+    Raises ValueError for another rounding_mode.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.div([3.0, 4.0], 2.0)
         tensor([1.5, 2. ], dtype=float32)
     """
-    return apply("div", input, other)
+    if rounding_mode is None:
+        return apply("div", input, other)
+    if rounding_mode not in ("floor", "trunc"):
+        raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
+    # Both in their common dtype, which their sum has.
+    dtype = apply("add", input, other).dtype
+    a, b = cast(input, dtype), cast(other, dtype)
+    if dtype not in FLOATING:
+        return cast(_integer_quotient(cast(a, "int64"), cast(b, "int64"), rounding_mode), dtype)
+    return _floor_quotient(a, b) if rounding_mode == "floor" else _truncated(apply("div", a, b))
+
+
+def _truncated(x: Tensor) -> Tensor:
+    return apply("where", x < 0, apply("ceil", x), apply("floor", x))
+
+
+def _floor_quotient(a: Tensor, b: Tensor) -> Tensor:
+    """The largest whole number not above the exact quotient, which the rounded quotient may exceed."""
+    quotient = apply("div", a, b)
+    q = apply("floor", quotient)
+    rest = apply("multiply_add", -q, b, a)  # its sign is that of the exact remainder
+    over = apply("where", b > 0, rest < 0, rest > 0)
+    q = apply("where", over & (apply("abs", b) < math.inf), q - 1.0, q)
+    # A finite number over an infinite one of the other sign lies just below 0; inf has no floor.
+    below = (apply("abs", b) == math.inf) & (apply("sign", a) * apply("sign", b) < 0)
+    q = apply("where", below, np.asarray(-1.0, q.dtype), q)
+    # Division by zero keeps the quotient, inf or NaN.
+    q = apply("where", (apply("abs", a) == math.inf) & (b != 0), np.asarray(math.nan, q.dtype), q)
+    return apply("where", b == 0, quotient, q)
+
+
+def _integer_quotient(a: Tensor, b: Tensor, rounding_mode: str) -> Tensor:
+    """Exact quotients of int64: in float64 first, then what is left of it, which is small."""
+    zero = np.zeros((), "int64")
+    divisor = apply("where", b == 0, np.ones((), "int64"), b)
+    q = cast(apply("floor", apply("div", cast(a, "float64"), cast(divisor, "float64"))), "int64")
+    rest = a - q * divisor
+    q = q + cast(apply("floor", apply("div", cast(rest, "float64"), cast(divisor, "float64"))), "int64")
+    rest = a - q * divisor
+    if rounding_mode == "trunc":
+        # The floor of a negative quotient lies one below where it is not whole.
+        q = apply("where", (rest != 0) & (q < 0), q + 1, q)
+    return apply("where", b == 0, zero, q)
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
@@ -379,12 +442,23 @@ def ceil(input: Any) -> Tensor:
     return apply("ceil", input)
 
 
-def round(input: Any) -> Tensor:
-    """The nearest integer, halves to even. The gradient is 0.
+def round(input: Any, *, decimals: int = 0) -> Tensor:
+    """The nearest integer, halves to even; with `decimals` the nearest number of so many digits.
+
+    The gradient is 0. Negative `decimals` round to tens, hundreds and so on; integers take none but 0.
+
+    Raises TypeError where decimals is no integer, or not 0 for integers.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.round([-1.5, 2.5])
         tensor([-2.,  2.], dtype=float32)
     """
-    return apply("round", input)
+    if decimals == 0:
+        return apply("round", input)
+    places = whole("round", "decimals", decimals, low=-(2**31))
+    x = as_tensor(input)
+    if x.dtype not in FLOATING:
+        raise TypeError(f"round: decimals={places} needs floating numbers, got {x.dtype}")
+    power = 10.0 ** builtins.abs(places)
+    return apply("round", x * power) / power if places > 0 else apply("round", x / power) * power

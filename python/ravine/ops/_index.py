@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from .._dims import normalise_dim
-from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name
+import numpy as np
+
+from .._dims import normalise_dim, numpy_names
+from .._numbers import number
+from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name, known_numbers
+from ._elementwise import pow
+from ._reduce import amax, sum
+from ._shape import reshape, unsqueeze
 
 
 def _indices(index: Any, op: str) -> Operand:
@@ -17,6 +24,7 @@ def _indices(index: Any, op: str) -> Operand:
     return indices
 
 
+@numpy_names
 def gather(input: Any, dim: int, index: Any) -> Tensor:
     """Picks one element for each index: `y[i, j] = input[i, index[i, j]]` for dim 1.
 
@@ -34,6 +42,15 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
                 [3.]], dtype=float32)
     """
     x, indices = as_tensor(input), _indices(index, "gather")
+    if 0 in indices.shape and indices.ndim != x.ndim:  # torch looks at no rank where there is no index
+        return apply("broadcast_to", np.zeros((), x.dtype), shape=indices.shape)
+    if x.ndim == 0 or indices.ndim == 0:  # a scalar counts as a vector of one element
+        if max(x.ndim, indices.ndim) > 1:
+            raise ValueError(
+                f"gather: index must have the input's rank, got shapes {indices.shape} and {x.shape}"
+            )
+        normalise_dim(dim, 1, "gather")
+        return reshape(apply("gather", reshape(x, (-1,)), reshape(indices, (-1,)), axis=0), indices.shape)
     if indices.ndim != x.ndim:
         raise ValueError(
             f"gather: index must have the input's rank, got shapes {indices.shape} and {x.shape}"
@@ -47,6 +64,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
     return apply("gather", x, indices, axis=axis)
 
 
+@numpy_names
 def index_select(input: Any, dim: int, index: Any) -> Tensor:
     """Picks whole slices along `dim`, as numpy.take: the index's shape replaces that dimension.
 
@@ -57,19 +75,34 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
                 [3., 4.],
                 [1., 2.]], dtype=float32)
     """
-    x = as_tensor(input)
-    return apply(
-        "gather_rows", x, _indices(index, "index_select"), axis=normalise_dim(dim, x.ndim, "index_select")
-    )
+    x, indices = as_tensor(input), _indices(index, "index_select")
+    axis = normalise_dim(dim, x.ndim, "index_select", scalar=True)
+    if x.ndim:
+        return apply("gather_rows", x, indices, axis=axis)
+    # A scalar counts as a vector of one element, and remains a scalar.
+    if indices.numel() != 1:
+        raise ValueError(f"index_select: a scalar takes one index, got shape {indices.shape}")
+    return reshape(apply("gather_rows", reshape(x, (1,)), reshape(indices, (1,)), axis=0), ())
 
 
-def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor:
+def embedding(
+    input: Any,
+    weight: Any,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+) -> Tensor:
     """Rows of a table, one for each index.
 
     Args:
         input: integers of any shape, in [0, rows).
         weight: the table, [rows, features].
         padding_idx: a row that gets no gradient.
+        max_norm: rows that are longer are scaled to this length; the gradient passes as if they were not, as
+            in torch. The table itself stays as it is (torch rescales it in place).
+        norm_type: p of the norm that `max_norm` limits; infinity for the largest size.
+        scale_grad_by_freq: divide each row's gradient by how often its index occurs in `input`.
 
     Returns: [*input.shape, features].
 
@@ -91,15 +124,44 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None) -> Tensor
                 f"embedding: padding_idx {padding_idx} is out of range for {table.shape[0]} rows"
             )
         skip = padding_idx % table.shape[0]
-    return apply("gather_rows", table, indices, axis=0, skip_index=skip)
+    rows = apply("gather_rows", table, indices, axis=0, skip_index=skip)
+    if scale_grad_by_freq:
+        rows = _scaled_by_frequency(rows, indices, table.shape[0])
+    return rows if max_norm is None else _shortened(rows, max_norm, norm_type)
 
 
-def one_hot(input: Any, num_classes: int, dtype: Any = "int64") -> Tensor:
+def _straight_through(rows: Tensor, values: Tensor) -> Tensor:
+    """`values`, with the gradient of `rows`."""
+    return apply("stop_gradient", values) + (rows - apply("stop_gradient", rows))
+
+
+def _scaled_by_frequency(rows: Tensor, indices: Operand, extent: int) -> Tensor:
+    """The rows themselves; their gradients come divided by how often each index occurs."""
+    ones = apply("broadcast_to", np.ones((), rows.dtype), shape=indices.shape)
+    counts = apply("scatter_add_rows", ones, indices, axis=0, extent=extent)
+    frequency = apply("gather_rows", counts, indices, axis=0)
+    return _straight_through(rows / unsqueeze(frequency, -1), rows)
+
+
+def _shortened(rows: Tensor, max_norm: Any, norm_type: Any) -> Tensor:
+    """Rows of at most `max_norm` length; the scale counts as a constant."""
+    longest = number("embedding", "max_norm", max_norm)
+    sizes = apply("abs", apply("stop_gradient", rows))
+    p = float(norm_type)
+    if not p > 0:
+        raise ValueError(f"embedding: norm_type must be above 0, got {norm_type}")
+    lengths = amax(sizes, -1, True) if p == math.inf else pow(sum(pow(sizes, p), -1, True), 1 / p)
+    scale = apply("where", lengths > longest, longest / (lengths + 1e-7), np.ones((), rows.dtype))
+    return _straight_through(rows, rows * scale)
+
+
+def one_hot(input: Any, num_classes: int = -1, dtype: Any = "int64") -> Tensor:
     """A vector of zeros with a one at each index.
 
     Args:
         input: integers of any shape, in [0, num_classes).
-        num_classes: length of the vectors.
+        num_classes: length of the vectors; -1 takes the largest index plus one, where the indices are an
+            array or inside `rv.eager()` (a program is compiled before it sees indices).
         dtype: of the result; int64 as in torch.
 
     Returns: [*input.shape, num_classes].
@@ -110,6 +172,17 @@ def one_hot(input: Any, num_classes: int, dtype: Any = "int64") -> Tensor:
         tensor([[0, 1, 0],
                 [1, 0, 0]], dtype=int64)
     """
+    indices = _indices(input, "one_hot")
+    if num_classes == -1:
+        numbers = known_numbers(indices)
+        if numbers is None:
+            raise ValueError(
+                "one_hot: num_classes must be at least 1, got -1: the largest index is not known when a "
+                "program is compiled"
+            )
+        if numbers.size == 0:
+            raise ValueError(f"one_hot: num_classes=-1 needs indices, got none (shape {indices.shape})")
+        num_classes = int(numbers.max()) + 1
     if num_classes < 1:
         raise ValueError(f"one_hot: num_classes must be at least 1, got {num_classes}")
-    return apply("one_hot", _indices(input, "one_hot"), classes=int(num_classes), dtype=dtype_name(dtype))
+    return apply("one_hot", indices, classes=int(num_classes), dtype=dtype_name(dtype))

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._tensor import Tensor, apply, apply_all, as_tensor
-from ._pairs import Pair, check_images, pair
+import numpy as np
+
+from .._tensor import Tensor, apply, apply_all
+from ._pairs import Pair, as_batch, check_divisor, from_batch, pair
 
 
-def _window(
-    op: str, x: Any, kernel_size: Pair, stride: Pair | None, padding: Pair
-) -> dict[str, tuple[int, int]]:
-    check_images(x, op)
+def _window(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> dict[str, tuple[int, int]]:
     kernel = pair(kernel_size, "kernel_size", op, 1)
     pads = pair(padding, "padding", op, 0)
     if pads[0] > kernel[0] // 2 or pads[1] > kernel[1] // 2:
         raise ValueError(
             f"{op}: padding must be at most half of kernel_size, got {padding} and {kernel_size}"
         )
-    strides = kernel if stride is None else pair(stride, "stride", op, 1)
+    strides = kernel if stride is None or stride == () else pair(stride, "stride", op, 1)
     return {"kernel_size": kernel, "stride": strides, "padding": pads}
 
 
@@ -34,7 +33,7 @@ def max_pool2d(
     """Largest value of each window.
 
     Args:
-        input: [N, C, H, W].
+        input: [N, C, H, W], or one image [C, H, W].
         kernel_size: window in pixels, a number or (height, width).
         stride: step of the window in pixels; None means kernel_size.
         padding: pixels of minus infinity on each side, at most half of kernel_size.
@@ -45,7 +44,7 @@ def max_pool2d(
             plane.
 
     Returns: [N, C, oh, ow] with `oh = (H + 2·padding - dilation·(kernel - 1) - 1) // stride + 1`; with
-    ceil_mode the quotient is rounded up.
+    ceil_mode the quotient is rounded up. [C, oh, ow] for one image.
 
     Example:
         >>> import numpy as np, ravine as rv
@@ -53,11 +52,12 @@ def max_pool2d(
         tensor([[[[ 5.,  7.],
                   [13., 15.]]]], dtype=float32)
     """
-    x = as_tensor(input)
-    window = _window("max_pool2d", x, kernel_size, stride, padding)
+    x, batched = as_batch(input, "max_pool2d")
+    window = _window("max_pool2d", kernel_size, stride, padding)
     dilations = pair(dilation, "dilation", "max_pool2d", 1)
     values, indices = apply_all("max_pool2d", [x], **window, dilation=dilations, ceil_mode=bool(ceil_mode))
-    return (values, apply("cast", indices, dtype="int64")) if return_indices else values
+    values = from_batch(values, batched)
+    return (values, from_batch(apply("cast", indices, dtype="int64"), batched)) if return_indices else values
 
 
 def avg_pool2d(
@@ -67,20 +67,22 @@ def avg_pool2d(
     padding: Pair = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Tensor:
     """Mean of each window.
 
     Args:
-        input: [N, C, H, W].
+        input: [N, C, H, W], or one image [C, H, W].
         kernel_size: window in pixels, a number or (height, width).
         stride: step of the window in pixels; None means kernel_size.
         padding: zeros on each side, at most half of kernel_size.
         ceil_mode: another window takes the pixels left behind the last whole one, if it starts in the image
             or in the padding before it.
         count_include_pad: whether padding counts in the divisor; what lies behind it never does.
+        divisor_override: divide the sums of the windows by this instead of their size; not 0.
 
     Returns: [N, C, oh, ow] with `oh = (H + 2·padding - kernel) // stride + 1`; with ceil_mode the quotient is
-    rounded up.
+    rounded up. [C, oh, ow] for one image.
 
     Example:
         >>> import numpy as np, ravine as rv
@@ -88,10 +90,24 @@ def avg_pool2d(
         tensor([[[[ 2.5,  4.5],
                   [10.5, 12.5]]]], dtype=float32)
     """
-    x = as_tensor(input)
-    window = _window("avg_pool2d", x, kernel_size, stride, padding)
+    x, batched = as_batch(input, "avg_pool2d")
+    window = _window("avg_pool2d", kernel_size, stride, padding)
+    divisor = check_divisor(divisor_override, "avg_pool2d")
+    if divisor is not None:
+        y = apply("avg_pool2d", x, **window, ceil_mode=bool(ceil_mode), count_include_pad=True)
+        return from_batch(y * (_window_sizes(x.shape[2:], y.shape[2:], window) / divisor), batched)
     how = {"ceil_mode": bool(ceil_mode), "count_include_pad": bool(count_include_pad)}
-    return apply("avg_pool2d", x, **window, **how)
+    return from_batch(apply("avg_pool2d", x, **window, **how), batched)
+
+
+def _window_sizes(image: Any, output: Any, window: dict[str, tuple[int, int]]) -> np.ndarray:
+    """How many pixels, padding included, each window of an average has: [oh, ow]."""
+    sides = []
+    for i in range(2):
+        starts = np.arange(output[i]) * window["stride"][i]
+        padded = image[i] + 2 * window["padding"][i]
+        sides.append(np.minimum(starts + window["kernel_size"][i], padded) - starts)
+    return np.outer(*sides).astype("float64")
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
@@ -100,19 +116,18 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
     Row i of the output averages rows `⌊i·H/oh⌋` to `⌈(i+1)·H/oh⌉ - 1`.
 
     Args:
-        input: [N, C, H, W].
+        input: [N, C, H, W], or one image [C, H, W].
         output_size: a number or (height, width); None keeps a side's size.
 
-    Returns: [N, C, *output_size].
+    Returns: [N, C, *output_size], [C, *output_size] for one image.
 
     Example:
         >>> import numpy as np, ravine as rv
         >>> rv.ops.adaptive_avg_pool2d(np.arange(16, dtype="float32").reshape(1, 1, 4, 4), 1)
         tensor([[[[7.5]]]], dtype=float32)
     """
-    x = as_tensor(input)
-    check_images(x, "adaptive_avg_pool2d")
+    x, batched = as_batch(input, "adaptive_avg_pool2d")
     sizes = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
     full = tuple(n if size is None else size for n, size in zip(x.shape[2:], sizes, strict=False))
     output = pair(full, "output_size", "adaptive_avg_pool2d", 1)
-    return apply("adaptive_avg_pool2d", x, output_size=output)
+    return from_batch(apply("adaptive_avg_pool2d", x, output_size=output), batched)

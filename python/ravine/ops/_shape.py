@@ -291,14 +291,19 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> list[Tensor]:
     return split(x, max(1, -(-extent // chunks)), dim)
 
 
-def pad(input: Any, pad: Sequence[int], value: float = 0.0) -> Tensor:
-    """Surrounds the last dimensions with a constant.
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Surrounds the last dimensions with a constant, or with the input's own elements.
 
     Args:
         input: any shape.
-        pad: (before, after) of the last dimension, then of the one before it, and so on, as in torch; not
-            negative.
-        value: what to fill in.
+        pad: (before, after) of the last dimension, then of the one before it, and so on, as in torch;
+            negative amounts cut.
+        mode: "constant"; "reflect" mirrors at the first and last element, which are not repeated (an amount
+            is below the size); "replicate" repeats them; "circular" goes on at the other end (an amount is at
+            most the size).
+        value: what to fill in with mode "constant"; None means 0.
+
+    Raises ValueError where amounts and shape do not go together, or a value is given that mode does not use.
 
     Example:
         >>> import ravine as rv
@@ -309,12 +314,52 @@ def pad(input: Any, pad: Sequence[int], value: float = 0.0) -> Tensor:
     x = as_tensor(input)
     if len(pad) % 2 or len(pad) > 2 * x.ndim:
         raise ValueError(f"pad: {tuple(pad)} must hold (before, after) pairs for at most {x.ndim} dimensions")
-    if min(pad, default=0) < 0:
-        raise ValueError(f"pad: amounts must not be negative, got {tuple(pad)}; use a slice to cut")
     before, after = [0] * x.ndim, [0] * x.ndim
     for i in range(len(pad) // 2):
-        before[x.ndim - 1 - i], after[x.ndim - 1 - i] = int(pad[2 * i]), int(pad[2 * i + 1])
-    return apply("pad", x, before=tuple(before), after=tuple(after), value=float(value))
+        before[x.ndim - 1 - i], after[x.ndim - 1 - i] = sizes_of(pad[2 * i : 2 * i + 2], "pad")
+    for axis, (size, first, last) in enumerate(zip(x.shape, before, after, strict=True)):
+        if size + first + last < 0 or min(first, 0) + size < 0 or min(last, 0) + size < 0:
+            raise ValueError(f"pad: {tuple(pad)} cuts more than dimension {axis} of shape {x.shape} has")
+    if mode == "constant":
+        return _pad_constant(x, before, after, 0.0 if value is None else float(value))
+    if mode not in _BORDERS:
+        raise ValueError(f"pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
+    if value:
+        raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
+    y: Operand = x
+    for axis, (first, last) in enumerate(zip(before, after, strict=True)):
+        if first or last:
+            y = apply("gather_rows", y, _border(mode, x.shape, axis, first, last), axis=axis)
+    return y if isinstance(y, Tensor) else reshape(y, y.shape)
+
+
+def _pad_constant(x: Operand, before: list[int], after: list[int], value: float) -> Tensor:
+    if min([*before, *after], default=0) < 0:
+        sides = zip(x.shape, before, after, strict=True)
+        x = x[tuple(slice(max(-first, 0), size + min(last, 0)) for size, first, last in sides)]
+        before, after = [max(n, 0) for n in before], [max(n, 0) for n in after]
+    return apply("pad", x, before=tuple(before), after=tuple(after), value=value)
+
+
+# mode -> (the element at a position outside of a dimension, the largest amount less its size)
+_BORDERS = {
+    "reflect": (lambda i, n: (n - 1) - np.abs((n - 1) - np.abs(i)), -1),
+    "replicate": (lambda i, n: np.clip(i, 0, n - 1), None),
+    "circular": (lambda i, n: i % n, 0),
+}
+
+
+def _border(mode: str, shape: tuple[int, ...], axis: int, first: int, last: int) -> np.ndarray:
+    """Which elements of a dimension stand in its padded form."""
+    element, limit = _BORDERS[mode]
+    size = shape[axis]
+    most = max(first, last)
+    if (limit is not None and most > size + limit) or (size == 0 and most > 0):
+        raise ValueError(
+            f"pad: mode {mode!r} takes at most {max(size + (limit or 0), 0)} elements on a side of dimension "
+            f"{axis} of shape {shape}, got {most}"
+        )
+    return element(np.arange(-first, size + last), max(size, 1)).astype("int64")
 
 
 @numpy_names
