@@ -1,25 +1,46 @@
 #include "core/error.h"
 
+#include <cerrno>
+#include <string_view>
+
 #include "bindings/bindings.h"
 
 namespace ravine::bindings {
+namespace {
+
+// Messages may quote names and paths, which are any bytes: what is no UTF-8 is shown as \xNN.
+void raise(PyObject* kind, std::string_view message) {
+  const auto text = py::reinterpret_steal<py::object>(
+      PyUnicode_DecodeUTF8(message.data(), static_cast<py::ssize_t>(message.size()), "backslashreplace"));
+  if (text) PyErr_SetObject(kind, text.ptr());
+}
+
+void raise(const OSError& error) {
+  const auto path = py::reinterpret_steal<py::object>(
+      PyUnicode_DecodeFSDefaultAndSize(error.path.data(), static_cast<py::ssize_t>(error.path.size())));
+  if (!path) return;
+  errno = error.code;
+  PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
+}
+
+}  // namespace
 
 void bind_errors(py::module_&) {
   py::register_exception_translator([](std::exception_ptr pending) {
     try {
       if (pending) std::rethrow_exception(pending);
     } catch (const ValueError& error) {
-      py::set_error(PyExc_ValueError, error.what());
+      raise(PyExc_ValueError, error.what());
     } catch (const TypeError& error) {
-      py::set_error(PyExc_TypeError, error.what());
+      raise(PyExc_TypeError, error.what());
     } catch (const KeyError& error) {
-      py::set_error(PyExc_KeyError, error.what());
-    } catch (const FileNotFoundError& error) {
-      py::set_error(PyExc_FileNotFoundError, error.what());
+      raise(PyExc_KeyError, error.what());
+    } catch (const OSError& error) {
+      raise(error);
     } catch (const FloatingPointError& error) {
-      py::set_error(PyExc_FloatingPointError, error.what());
+      raise(PyExc_FloatingPointError, error.what());
     } catch (const Error& error) {
-      py::set_error(PyExc_RuntimeError, error.what());
+      raise(PyExc_RuntimeError, error.what());
     }
   });
 }

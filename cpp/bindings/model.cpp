@@ -1,12 +1,11 @@
-#include <cstring>
-
 #include "bindings/bindings.h"
 #include "model/safetensors.h"
 
 namespace ravine::bindings {
 namespace {
 
-void save(const std::string& path, const py::dict& tensors, const Metadata& metadata) {
+// Paths are bytes, as the system has them.
+void save(const py::bytes& path, const py::dict& tensors, const Metadata& metadata) {
   std::vector<NamedTensor> named;
   std::vector<py::array> kept;
   for (const auto& [key, value] : tensors) {
@@ -22,23 +21,28 @@ void save(const std::string& path, const py::dict& tensors, const Metadata& meta
                     static_cast<std::size_t>(kept.back().nbytes())};
     named.push_back(std::move(tensor));
   }
+  const std::string where = path;
   const py::gil_scoped_release released;
-  write_safetensors(path, named, metadata);
+  write_safetensors(where, named, metadata);
 }
 
-TensorFile read(const std::string& path) {
+SafetensorsFile open(const py::bytes& path) {
+  const std::string where = path;
   const py::gil_scoped_release released;
-  return read_safetensors(path);
+  return SafetensorsFile(where);
 }
 
-py::dict load(const std::string& path) {
-  const TensorFile file = read(path);
+py::dict load(const py::bytes& path) {
+  const SafetensorsFile file = open(path);
   py::dict result;
-  for (const NamedTensor& tensor : file.tensors) {
-    py::array array = new_array(tensor.dtype, tensor.shape);
-    if (!tensor.bytes.empty()) std::memcpy(array.mutable_data(), tensor.bytes.data(), tensor.bytes.size());
+  std::vector<std::byte*> memory;
+  for (const TensorEntry& tensor : file.tensors()) {
+    py::array array = new_array(tensor.dtype(), tensor.shape);
+    memory.push_back(static_cast<std::byte*>(array.mutable_data()));
     result[py::str(tensor.name)] = std::move(array);
   }
+  const py::gil_scoped_release released;
+  for (std::size_t i = 0; i < memory.size(); ++i) file.read(file.tensors()[i], memory[i]);
   return result;
 }
 
@@ -49,7 +53,7 @@ void bind_model(py::module_& module) {
              py::arg("metadata") = Metadata{});
   module.def("load_safetensors", &load, py::arg("path"));
   module.def(
-      "safetensors_metadata", [](const std::string& path) { return read(path).metadata; }, py::arg("path"));
+      "safetensors_metadata", [](const py::bytes& path) { return open(path).metadata(); }, py::arg("path"));
 }
 
 }  // namespace ravine::bindings

@@ -1,9 +1,11 @@
 // The exceptions that reach the user. Each becomes the Python exception of the same name.
 #pragma once
 
+#include <cstring>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace ravine {
 
@@ -19,8 +21,13 @@ struct TypeError : Error {
 struct KeyError : Error {
   using Error::Error;
 };
-struct FileNotFoundError : Error {
-  using Error::Error;
+// What the operating system refused. In Python it is the subclass of OSError that belongs to the number
+// (FileNotFoundError, PermissionError, ...).
+struct OSError : Error {
+  OSError(int number, std::string file_path)
+      : Error("'" + file_path + "': " + std::strerror(number)), code(number), path(std::move(file_path)) {}
+  int code;  // errno
+  std::string path;
 };
 struct FloatingPointError : Error {
   using Error::Error;

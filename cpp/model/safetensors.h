@@ -1,17 +1,15 @@
 // Named tensors in a file, in the format of the Python package `safetensors`: eight bytes with the header's
 // length, a JSON header (dtype, shape and offsets of each tensor), the tensors' bytes. Format:
-// https://huggingface.co/docs/safetensors. Types: F32 F64 I32 I64 U8 BOOL.
+// https://huggingface.co/docs/safetensors. Types: F32 F64 I32 I64 U8 BOOL, and F16 and BF16 to read.
 #pragma once
 
 #include <cstddef>
-#include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "core/dtype.h"
-#include "core/shape.h"
+#include "model/file.h"
+#include "model/safetensors_header.h"
 
 namespace ravine {
 
@@ -22,22 +20,29 @@ struct NamedTensor {
   std::span<const std::byte> bytes;  // row-major
 };
 
-using Metadata = std::map<std::string, std::string>;
-
-struct TensorFile {
-  std::vector<NamedTensor> tensors;  // in the header's order; their bytes lie in `data`
-  Metadata metadata;
-  std::unique_ptr<std::byte[]> data;
-};
-
-// Writes a temporary file beside `path` and renames it, so that `path` holds the whole new content or what it
-// held. ValueError for names that are empty, repeated, reserved or no UTF-8 and for bytes that do not fit
-// dtype and shape; FileNotFoundError where the folder does not exist; RuntimeError where the system refuses.
+// The file at `path` holds the whole new content or what it held; see ReplacementFile. ValueError for names
+// that are empty, repeated, reserved, too long, have a null character or are no UTF-8, and for bytes that do
+// not fit dtype and shape; OSError where the system refuses.
 void write_safetensors(const std::string& path, std::span<const NamedTensor> tensors,
                        const Metadata& metadata = {});
 
-// ValueError naming the file, and the tensor where it is one's fault, for whatever is not a complete file of
-// that format; FileNotFoundError; RuntimeError where the system refuses.
-TensorFile read_safetensors(const std::string& path);
+// An open file whose header has been read and checked. ValueError naming the file, and the tensor if it is
+// one's fault, for whatever is not a complete file of the format; OSError where the system refuses.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::string& path);
+
+  const std::vector<TensorEntry>& tensors() const { return header_.tensors; }
+  const Metadata& metadata() const { return header_.metadata; }
+
+  // The tensor's elements in row-major order: numel(shape) * size_of(dtype()) bytes. F16 and BF16 become
+  // float32, exactly. ValueError for a boolean that is neither 0 nor 1.
+  void read(const TensorEntry& tensor, std::byte* to) const;
+
+ private:
+  SourceFile source_;
+  SafetensorsHeader header_;
+  std::uint64_t data_begin_ = 0;
+};
 
 }  // namespace ravine

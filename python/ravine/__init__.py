@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core, init, nn, ops, optim
 from ._compile import set_conv_precision, set_program_cache_size
 from ._grad import hvp, value_and_grad
-from ._io import load, save
+from ._io import load, load_metadata, save
 from ._random import seed
 from ._step import TrainStep
 from ._tensor import Tensor
@@ -37,6 +37,7 @@ __all__ = [
     "hvp",
     "init",
     "load",
+    "load_metadata",
     "minimize",
     "models",
     "nn",

@@ -116,7 +116,7 @@ def _split(x: Any, arrays: list[np.ndarray], levels: int) -> tuple[Hashable, Cal
     if isinstance(x, Operand):
         array = x.numpy()
     else:
-        array = np.asarray(x) if hasattr(x, "__array__") else _trace.as_array(x)
+        array = _trace.plain_array(x) if hasattr(x, "__array__") else _trace.as_array(x)
     arrays.append(array)
     return (array.shape, array.dtype), next
 

@@ -6,6 +6,7 @@ through `current`. Without an open trace an operation runs at once, in an eager 
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -118,8 +119,15 @@ class recording:
         _thread.trace = self._trace
         return self._trace
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         _thread.trace = self._outer
+        if kind is RecursionError and self._outer is None:
+            limit = sys.getrecursionlimit()
+            raise RecursionError(
+                f"forward calls are nested deeper than Python's recursion limit of {limit} allows; a module "
+                f"takes 2 to 4 of it, so about {limit // 4} to {limit // 2} modules inside each other run; "
+                f"sys.setrecursionlimit raises it"
+            )
 
 
 class eager:
@@ -174,14 +182,42 @@ def array_dtype(dtype: np.dtype[Any], floating: str | None, what: str) -> str:
     )
 
 
+def plain_array(data: Any, what: str = "input") -> np.ndarray:
+    """What NumPy makes of an array, a number, nested lists or a torch tensor (detached from its graph).
+
+    Raises TypeError for masked arrays, whose mask NumPy would drop in silence.
+    """
+    if type(data) is np.ndarray:
+        return data
+    if type(data).__module__.partition(".")[0] == "torch" and hasattr(data, "detach"):
+        tensor = data.detach()
+        # NumPy has no bfloat16, and float32 holds its values exactly.
+        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy(force=True)
+    if _holds_mask(data):
+        raise TypeError(
+            f"{what}: a masked array cannot be used, as its mask would be lost; fill it (x.filled(0)) or "
+            f"take the rows that are whole"
+        )
+    return np.asarray(data)
+
+
+def _holds_mask(data: Any) -> bool:
+    if isinstance(data, np.ndarray):
+        # Cheaper than importing numpy.ma, which a process without masked arrays has not done.
+        return hasattr(data, "mask") and hasattr(data, "filled")
+    if isinstance(data, list | tuple):
+        return any(isinstance(item, list | tuple | np.ndarray) and _holds_mask(item) for item in data)
+    return False
+
+
 def as_array(data: Any, what: str = "input") -> np.ndarray:
     """An array of one of our dtypes from an array, a number or nested lists; lists of floats give float32."""
     if isinstance(data, np.ndarray | np.generic):
-        array = np.asarray(data)
+        array = plain_array(data, what)
         dtype = array_dtype(array.dtype, None, what)
     else:
         try:
-            array = np.asarray(data)
+            array = plain_array(data, what)
         except ValueError as error:
             raise ValueError(f"{what}: cannot make an array of it: {error}") from None
         from_lists = isinstance(data, list | tuple | float)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
-from pathlib import Path
 
 import numpy as np
 
+from ._npz_arrays import read_arrays
 from ._split import TrainTest, train_test_split
 
 __all__ = ["read"]
 
 
-def read(path: str | os.PathLike[str], *, test_size: float | int = 0.2, seed: int = 0) -> TrainTest:
+_KEYS = ("x", "y", "x_test", "y_test")
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    test_size: float | int = 0.2,
+    seed: int = 0,
+    max_bytes: int | None = None,
+) -> TrainTest:
     """Training and test set from an .npz file with the arrays x and y, and perhaps x_test and y_test.
 
     Without x_test and y_test the examples are split by `train_test_split`, stratified if y is integer labels.
@@ -23,11 +30,14 @@ def read(path: str | os.PathLike[str], *, test_size: float | int = 0.2, seed: in
         path: the file, as written by `numpy.savez(path, x=..., y=...)`.
         test_size: share or number of test examples where the file brings none.
         seed: of that split.
+        max_bytes: what the arrays may take; None means 24 MiB, or 20 times the file if that is more. A file
+            that asks for more is refused before anything is decompressed.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged or no .npz file, an array is missing, holds Python objects, is empty,
-            or the numbers of examples or their shapes differ.
+        ValueError: naming the file, where it is damaged or no .npz file, an array is missing, holds Python
+            objects or records, is empty, or the numbers of examples or their shapes differ; for a pipe, a
+            device or a socket.
+        OSError: where the system refuses (FileNotFoundError, IsADirectoryError, ...).
 
     Example:
         >>> import numpy as np, os, tempfile
@@ -37,7 +47,7 @@ def read(path: str | os.PathLike[str], *, test_size: float | int = 0.2, seed: in
         >>> npz.read(path, test_size=2).x_train.shape
         (8, 3)
     """
-    arrays = _arrays(Path(path))
+    arrays = read_arrays(path, _KEYS, max_bytes)
     for key in ("x", "y"):
         if key not in arrays:
             raise ValueError(f"{path}: no array {key!r}; it has {_listed(arrays)}, expected x and y")
@@ -55,20 +65,6 @@ def read(path: str | os.PathLike[str], *, test_size: float | int = 0.2, seed: in
                 f"one of {test} {arrays[test].shape[1:]}"
             )
     return TrainTest(x, y, arrays["x_test"], arrays["y_test"])
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: expected a file, got a folder")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: not an .npz file, or a truncated one ({path.stat().st_size} bytes)")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: damaged .npz file, or one that holds Python objects: {error}") from None
 
 
 def _check_pair(path: str | os.PathLike[str], x_key: str, y_key: str, arrays: dict[str, np.ndarray]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -15,15 +15,10 @@ from .._parameter import Buffer, Parameter, State, changes
 from .._random import RandomStream
 from .._tensor import Tensor, dtype_name
 from ._fingerprint import fingerprint
+from ._state_dict import IncompatibleKeys, load, named_state
+from ._tree import BELOW, below_first, post_order, tree_text, walk
 
 M = TypeVar("M", bound="Module")
-
-
-class IncompatibleKeys(NamedTuple):
-    """What `load_state_dict(strict=False)` found."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 class Module:
@@ -266,19 +261,7 @@ class Module:
 
     def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
         """This module and all below it, with their paths; one that occurs twice comes once by default."""
-        seen: set[int] = set()
-
-        def walk(module: Module, path: str) -> Iterator[tuple[str, Module]]:
-            if remove_duplicate:
-                if id(module) in seen:
-                    return
-                seen.add(id(module))
-            yield path, module
-            for name, child in module._modules.items():
-                if child is not None:
-                    yield from walk(child, f"{path}.{name}" if path else name)
-
-        return walk(self, prefix)
+        return walk(self, prefix, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it."""
@@ -372,9 +355,8 @@ class Module:
 
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Calls `fn` on every module below and then on this one, to initialise weights, say."""
-        for child in self.children():
-            child.apply(fn)
-        fn(self)
+        for module in post_order(self, remove_duplicate=False):
+            fn(module)
         return self
 
     def to(self: M, dtype: Any) -> M:
@@ -399,64 +381,40 @@ class Module:
 
     # --- state
 
-    def _persistent(self) -> Iterator[tuple[str, State]]:
-        """Parameters and persistent buffers under all their names, in torch's order."""
-        for path, module in self.named_modules(remove_duplicate=False):
-            dot = f"{path}." if path else ""
-            for name, parameter in module._parameters.items():
-                if parameter is not None:
-                    yield dot + name, parameter
-            for name, buffer in module._buffers.items():
-                if buffer is not None and buffer.persistent:
-                    yield dot + name, buffer
-
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and persistent buffers under their full names; torch's keys and shapes."""
-        return {name: np.array(state.data, order="C") for name, state in self._persistent()}
+        return {name: np.array(state.data, order="C") for name, state in named_state(self)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Takes parameters and buffers from what `state_dict` returned. On an error nothing is changed.
 
-        Args:
-            state_dict: full names and arrays (anything NumPy can read, torch's CPU tensors too).
-            strict: whether missing and unexpected names are errors.
+        A tied weight needs one of its names only; where it has several, their values must agree. BatchNorm's
+        `num_batches_tracked`, which old checkpoints of PyTorch lack, may be missing and stays as it is.
 
-        Raises ValueError listing missing, unexpected and misshaped names.
+        Args:
+            state_dict: full names and arrays (anything NumPy can read, and torch's tensors, of half
+                precision and those that require gradients too).
+            strict: whether missing, unexpected and misshaped names are errors. With False they are left out,
+                and returned.
+
+        Returns:
+            The names that do not fit: `missing, unexpected = model.load_state_dict(...)` as in PyTorch, and
+            the attribute `misshaped_keys`.
+
+        Raises:
+            ValueError: listing missing, unexpected and misshaped names; and, strict or not, for names of one
+                tied weight with different values, and for values that the model's dtype cannot hold.
+            TypeError: for something else than a dict, and for masked arrays.
         """
-        own = dict(self._persistent())
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
-        new: dict[str, np.ndarray] = {}
-        wrong: list[str] = []
-        for name, state in own.items():
-            if name not in state_dict:
-                continue
-            array = np.asarray(state_dict[name])
-            if array.shape != state.shape:
-                wrong.append(f"{name}: shape {array.shape} in the state_dict, {state.shape} in the model")
-            elif array.dtype.kind not in "fiub":
-                wrong.append(f"{name}: dtype {array.dtype} in the state_dict, {state.dtype} in the model")
-            else:
-                new[name] = array
-        problems = []
-        if strict and missing:
-            problems.append("missing keys: " + ", ".join(missing))
-        if strict and unexpected:
-            problems.append("unexpected keys: " + ", ".join(unexpected))
-        if wrong:
-            problems.append("misshaped: " + "; ".join(wrong))
-        if problems:
-            raise ValueError(f"load_state_dict for {type(self).__name__}: " + "\n    ".join(problems))
-        for name, array in new.items():
-            own[name].data[...] = array
-        return IncompatibleKeys(missing, unexpected)
+        return load(self, state_dict, strict)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("_parameters", "_buffers", "_modules")
-        return {k: v for k, v in self.__dict__.items() if k in kept or k not in self._INTERNAL}
+        state = {k: v for k, v in self.__dict__.items() if k in kept or k not in self._INTERNAL}
+        return below_first(self, state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update({name: value for name, value in state.items() if name != BELOW})
         self._init_bookkeeping()
 
     # --- text
@@ -466,13 +424,7 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        lines = []
-        for name, child in self._modules.items():
-            lines.append(f"({name}): " + repr(child).replace("\n", "\n  "))
-        name, arguments = type(self).__name__, self.extra_repr()
-        if not lines:
-            return f"{name}({arguments})"
-        return f"{name}({arguments}\n  " + "\n  ".join(lines) + "\n)"
+        return tree_text(self, Module.__repr__)
 
     def summary(self, input_shape: Sequence[int], dtype: str | None = None) -> str:
         """A table of the layers with output shape and number of parameters.
