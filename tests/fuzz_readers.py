@@ -4,7 +4,7 @@
 
 Each mutated file is read in a forked child, whose address space may grow by twice the file plus 64 MB.
 It must be read, or refused by a ValueError or OSError that names the file, within 20 seconds.
-many were; the status is 1 if one was not, and the file is kept.
+One line a reader tells how many were; the status is 1 if one was not, and the file is kept.
 """
 
 from __future__ import annotations

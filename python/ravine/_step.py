@@ -347,6 +347,9 @@ class TrainStep:
             raise ValueError(
                 f"load_state_dict of TrainStep: missing keys {missing}, unexpected keys {unexpected}"
             )
+        random = [_trace.plain_array(state_dict[key], key) for key in ("random.seed", "random.step")]
+        if any(array.shape != () or array.dtype.kind not in "iu" for array in random):
+            raise ValueError(f"load_state_dict of TrainStep: random.seed and random.step are {random}")
         shapes = {name: parameter.shape for name, parameter in self._model.named_parameters()}
         with self._lock:
             preconditioner = self._preconditioner
@@ -362,5 +365,5 @@ class TrainStep:
                 preconditioner.load_state(memory)
             self._programs.clear()
             self._recent = None
-            seed, step = (int(np.asarray(state_dict[f"random.{key}"])) & _MASK for key in ("seed", "step"))
+            seed, step = (int(array) & _MASK for array in random)
             self._stream.set(seed, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import struct
 import sys
@@ -73,12 +74,13 @@ def test_a_truncated_or_damaged_gzip_file_is_a_clear_error(tmp_path: Path) -> No
 
 
 def test_a_missing_file_or_a_folder_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"nothing\.idx: no such file"):
-        data.idx.read(tmp_path / "nothing.idx")
-    with pytest.raises(IsADirectoryError, match="expected a file"):
-        data.idx.read(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"nothing\.npz: no such file"):
-        data.npz.read(tmp_path / "nothing.npz")
+    for read in (data.idx.read, data.npz.read):
+        with pytest.raises(FileNotFoundError) as caught:
+            read(tmp_path / "nothing")
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(tmp_path / "nothing"))
+        with pytest.raises(IsADirectoryError) as caught:
+            read(tmp_path)
+        assert (caught.value.errno, caught.value.filename) == (errno.EISDIR, str(tmp_path))
     with pytest.raises(TypeError, match="int64"):
         data.idx.write(tmp_path / "long.idx", np.arange(3))
 
@@ -206,12 +208,12 @@ def test_a_truncated_npz_file_is_a_clear_error(tmp_path: Path) -> None:
     whole = file.read_bytes()
     for length in (0, 100, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=r"points\.npz: not an \.npz file, or a truncated one"):
+        with pytest.raises(ValueError, match=r"points\.npz: cannot be read as an \.npz file"):
             data.npz.read(file)
     damaged = bytearray(whole)
     damaged[len(whole) // 3] ^= 0xFF
     file.write_bytes(bytes(damaged))
-    with pytest.raises(ValueError, match=r"points\.npz: damaged"):
+    with pytest.raises(ValueError, match=r"points\.npz: cannot be read as an \.npz file .*(CRC|decompress)"):
         data.npz.read(file)
 
 

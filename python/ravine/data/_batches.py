@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .. import _core
+from .. import _core, _trace
 
 __all__ = ["Batches"]
 
@@ -59,7 +59,7 @@ class Batches:
         seed: int | None = 0,
         drop_last: bool = False,
     ) -> None:
-        self.arrays = tuple(np.asarray(array) for array in arrays)
+        self.arrays = tuple(_trace.plain_array(array, "Batches") for array in arrays)
         shapes = [array.shape for array in self.arrays]
         if not shapes or () in shapes or len({shape[0] for shape in shapes}) != 1:
             raise ValueError(f"Batches: expected arrays with as many examples each, got shapes {shapes}")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import _core
+from .. import _core, _trace
 
 __all__ = ["TrainTest", "train_test_split"]
 
@@ -48,7 +48,7 @@ def train_test_split(
         >>> split.x_train.shape, sorted(split.y_test.tolist())
         ((6, 2), [0, 0, 1, 1])
     """
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = _trace.plain_array(x, "train_test_split: x"), _trace.plain_array(y, "train_test_split: y")
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(f"train_test_split: x of shape {x.shape} and y of shape {y.shape} differ in length")
     n_test = _test_count(len(x), test_size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import nn
+from .. import _trace, nn
 from .._tensor import Tensor
 
 __all__ = ["Standardize"]
@@ -30,7 +30,8 @@ class Standardize(nn.Module):
 
     def __init__(self, mean: np.ndarray, std: np.ndarray) -> None:
         super().__init__()
-        mean, std = np.asarray(mean, dtype=np.float32), np.asarray(std, dtype=np.float32)
+        mean = _trace.plain_array(mean, "Standardize: mean").astype(np.float32)
+        std = _trace.plain_array(std, "Standardize: std").astype(np.float32)
         if mean.ndim != 1 or mean.shape != std.shape:
             raise ValueError(
                 f"Standardize: mean {mean.shape} and std {std.shape}, expected two vectors [channels]"
@@ -41,7 +42,7 @@ class Standardize(nn.Module):
     @classmethod
     def fit(cls, x: np.ndarray) -> Standardize:
         """With the statistics of x [n, channels, ...], one pair per channel."""
-        x = np.asarray(x)
+        x = _trace.plain_array(x, "Standardize.fit: x")
         axes = (0, *range(2, x.ndim))
         return cls(x.mean(axis=axes, dtype=np.float64), x.std(axis=axes, dtype=np.float64))
 

@@ -11,7 +11,7 @@ import numpy as np
 from .. import _core
 from .._parameter import Parameter
 from .._tensor import Tensor
-from .._trace import Trace
+from .._trace import Trace, plain_array
 from ._gradients import bounded_by_norms, bounds_of, with_noise
 from ._optimizer import Optimizer, ScheduledNumber, rule_of
 from ._options import Group, assign_groups
@@ -437,13 +437,13 @@ class BoundOptimizer:
         shapes_of = {name: self._slot_shapes(shape) for name, shape in shapes.items()}
         for key, value in state_dict.items():
             name, _, field = key.rpartition(".")
-            array = np.asarray(value)
+            array = plain_array(value, key)
             if key in ("steps", "gathered"):
                 continue
             if name not in shapes:
                 problems.append(f"unexpected key {key}")
             elif field == "step":
-                steps[name] = int(array)
+                steps[name] = _count(key, array, problems)
             elif field in known_scalars:
                 if array.shape != () or not np.isfinite(array):
                     problems.append(f"{key}: expected a finite number, got {value!r}")
@@ -465,14 +465,24 @@ class BoundOptimizer:
             problems += [f"unexpected key {name}.{slot}" for slot in sorted(found - (allowed & own))]
         if "steps" not in state_dict:
             problems.append("missing key steps")
-        gathered = int(np.asarray(state_dict.get("gathered", 0)))
+        total = _count("steps", state_dict.get("steps", 0), problems)
+        gathered = _count("gathered", state_dict.get("gathered", 0), problems)
         if not 0 <= gathered < self.description.accumulate:
             problems.append(f"gathered is {gathered}, with accumulate={self.description.accumulate}")
         if problems:
             raise ValueError("load_state_dict of an optimizer: " + "; ".join(problems))
-        self.steps = int(np.asarray(state_dict["steps"]))
+        self.steps = total
         self._states = {
             name: _State(step, slots.get(name, {}), scalars.get(name, {})) for name, step in steps.items()
         }
         self._parts, self._signature = [], None
         self.gathered, self._sums = gathered, sums
+
+
+def _count(key: str, value: Any, problems: list[str]) -> int:
+    """A number of steps in a state_dict; 0 and one more problem for anything else."""
+    array = plain_array(value, key)
+    if array.shape != () or array.dtype.kind not in "iu" or not 0 <= int(array) < 2**63:
+        problems.append(f"{key}: expected a number of steps, got {value!r}")
+        return 0
+    return int(array)

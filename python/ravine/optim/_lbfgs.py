@@ -11,7 +11,7 @@ from .. import _core, ops
 from .._numbers import flag, number, whole
 from .._parameter import Parameter
 from .._tensor import Tensor
-from .._trace import Trace
+from .._trace import Trace, plain_array
 from ._optimizer import Optimizer
 from ._options import Rate
 
@@ -213,7 +213,7 @@ class CurvatureMemory:
         """
         m = self._description.history_size
         problems: list[str] = []
-        arrays = {key: np.array(value) for key, value in state.items()}
+        arrays = {key: np.array(plain_array(value, key)) for key, value in state.items()}
         names = {key.rpartition(".")[0] for key in arrays if key not in ("scale", "rho")}
         expected: dict[str, tuple[int, ...]] = {"scale": (), "rho": (m,)} if arrays else {}
         for name in names & set(shapes):

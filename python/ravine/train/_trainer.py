@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .. import _core, nn, optim
+from .. import _core, _trace, nn, optim
 from .._step import TrainStep
 from .._tensor import Tensor
 from ..data import Batches, train_test_split
@@ -224,7 +224,7 @@ class Trainer:
         Raises:
             ValueError: no examples, or a shape the model refuses.
         """
-        x = np.asarray(x)
+        x = _trace.plain_array(x, "predict: x")
         if x.ndim == 0 or len(x) == 0:
             raise ValueError(f"predict: x has shape {x.shape}, expected at least one example [n, ...]")
         with _evaluation_mode(self.model):
@@ -301,7 +301,7 @@ class Trainer:
 
 
 def check_examples(caller: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = _trace.plain_array(x, f"{caller}: x"), _trace.plain_array(y, f"{caller}: y")
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(
             f"{caller}: x has shape {x.shape} and y {y.shape}, expected as many targets as examples, not none"
