@@ -81,7 +81,8 @@ def test_load_state_dict_not_strict_takes_what_fits() -> None:
     net = Net()
     result = net.load_state_dict({"scale": np.array([2.0, 3.0]), "extra": np.zeros(1)}, strict=False)
     assert result.unexpected_keys == ["extra"]
-    assert result.missing_keys == [key for key in KEYS if key != "scale"]
+    counted = "body.1.num_batches_tracked"  # may always be missing
+    assert result.missing_keys == [key for key in KEYS if key not in ("scale", counted)]
     np.testing.assert_array_equal(net.scale.data, [2, 3])
 
 

@@ -88,7 +88,12 @@ def test_not_strict_skips_and_reports_what_does_not_fit() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "kind", "message"),
     [
-        ("0.bias", np.array([None] * 4), ValueError, "0.bias: object in the state_dict does not convert"),
+        (
+            "0.bias",
+            np.array([None] * 4),
+            ValueError,
+            "0.bias: dtype object in the state_dict does not convert",
+        ),
         ("0.bias", np.ones(4) * 1j, ValueError, "complex128"),
         ("0.bias", np.ma.masked_array(np.ones(4), [1, 0, 0, 0]), TypeError, "0.bias: a masked array"),
         ("1.num_batches_tracked", 2.5, ValueError, "does not convert to int64"),

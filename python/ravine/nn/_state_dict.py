@@ -84,7 +84,7 @@ def load(root: Module, state_dict: Mapping[str, Any], strict: bool) -> Incompati
             continue
         converted = _converted(array, state.dtype)
         if converted is None:
-            wrong.append(f"{name}: {array.dtype} in the state_dict does not convert to {state.dtype}")
+            wrong.append(f"{name}: dtype {array.dtype} in the state_dict does not convert to {state.dtype}")
             continue
         other = new.setdefault(id(state), (name, state, converted))
         if not np.array_equal(other[2], converted, equal_nan=converted.dtype.kind == "f"):
