@@ -155,7 +155,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         ((), "command"),
         (("fly",), "invalid choice: 'fly'"),
         (("train", "--data", "mnist"), "--data mnist: expected digits, fashion-mnist, or"),
-        (("train", "--data", "nothing.npz"), "nothing.npz: no such file"),
+        (("train", "--data", "nothing.npz"), "No such file or directory: 'nothing.npz'"),
         (("train", "--model", "gpt"), "invalid choice: 'gpt'"),
         (("train", "--optimizer", "lion"), "invalid choice: 'lion'"),
         (("train", "--lr", "nan"), "'nan' is not a number above 0"),
