@@ -10,6 +10,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .._dims import is_dim
 from .._tensor import Operand, Tensor, dtype_name
 from . import (
@@ -88,7 +90,7 @@ def _to(
         raise TypeError(f"to: expected a dtype, a device, or both, got {target}")
     if names:
         dtype = names[0]
-    if isinstance(dtype, Operand):
+    if isinstance(dtype, Operand | np.ndarray):
         dtype = dtype.dtype
     return _itself(self) if dtype is None else _elementwise.cast(self, dtype_name(dtype))
 

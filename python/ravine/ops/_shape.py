@@ -359,6 +359,9 @@ def _border(mode: str, shape: tuple[int, ...], axis: int, first: int, last: int)
             f"pad: mode {mode!r} takes at most {max(size + (limit or 0), 0)} elements on a side of dimension "
             f"{axis} of shape {shape}, got {most}"
         )
+    if mode == "circular":  # what is cut does not come again at the other end
+        kept = np.arange(max(-first, 0), size + min(last, 0))
+        return kept[np.arange(-max(first, 0), len(kept) + max(last, 0)) % max(len(kept), 1)]
     return element(np.arange(-first, size + last), max(size, 1)).astype("int64")
 
 
@@ -372,4 +375,5 @@ def flip(input: Any, dims: Axes) -> Tensor:
         tensor([3., 2., 1.], dtype=float32)
     """
     x: Operand = as_tensor(input)
-    return apply("flip", x, axes=axes_of(dims, x.ndim, "flip"))
+    axes = axes_of(dims, x.ndim, "flip")
+    return apply("flip", x, axes=axes) if axes else reshape(x, x.shape)

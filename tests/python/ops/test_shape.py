@@ -70,6 +70,8 @@ CASES = [
          lambda x: np.pad(x, ((0, 0), (2, 0)), "reflect")[:, :-1], normal(2, 4)),
     case("pad, replicate", lambda x: ops.pad(x, (2, 5), "replicate"), lambda x: np.pad(x, ((0, 0), (2, 5)), "edge"),
          normal(2, 3)),
+    case("pad, circular and cut", lambda x: ops.pad(x, (-1, 2), "circular"), lambda x: x[:, [1, 2, 3, 1, 2]], normal(2, 4)),
+    case("flip of no dimension", lambda x: ops.flip(x, ()), lambda x: x, normal(2, 3)),
     case("pad, circular", lambda x: ops.pad(x, (3, 1, 2, 0), "circular"),
          lambda x: np.pad(x, ((2, 0), (3, 1)), "wrap"), normal(2, 3)),
     case("narrow from the end", lambda x: ops.narrow(x, 1, -3, 2), lambda x: x[:, -3:-1], normal(2, 5)),
