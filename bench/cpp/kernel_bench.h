@@ -36,7 +36,7 @@ void time_beside(benchmark::State& state, kernels::Kernel<Args> kernel, const Ar
   const auto work = [](void* context) {
     run_on_team(
         static_cast<Call*>(context)->threads, active_kernels().scratch_bytes,
-        [](void* inner, const Team& team) {
+        [](void* inner, const Team& team) noexcept {
           const Call& self = *static_cast<const Call*>(inner);
           self.kernel(*self.args, team);
         },

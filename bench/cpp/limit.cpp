@@ -30,7 +30,7 @@ class MultiplyAdds final : public Limit {
   void run(int threads) override {
     run_on_team(
         threads, 0,
-        [](void* context, const Team&) {
+        [](void* context, const Team&) noexcept {
           float sink[16];
           static_cast<MultiplyAdds*>(context)->loop_(rounds, sink);
         },
@@ -68,7 +68,7 @@ class PlainLoop final : public Limit {
   void run(int threads) override {
     run_on_team(
         threads, 0,
-        [](void* context, const Team& team) {
+        [](void* context, const Team& team) noexcept {
           const auto& self = *static_cast<const PlainLoop*>(context);
           constexpr std::int64_t granule = 64;  // so that no round of the loop is cut
           const Pieces mine = pieces_of(self.elements_ / granule, team);

@@ -58,10 +58,9 @@ Shape to_shape(const std::vector<std::int64_t>& extents) {
   return Shape(std::span(extents));
 }
 
-std::shared_ptr<Graph> new_graph(bool eager, bool check_nan, std::shared_ptr<kernels::RandomState> random) {
+std::shared_ptr<Graph> new_graph(bool eager, bool check_nan, std::shared_ptr<RandomState> random) {
   auto graph = std::make_shared<Graph>(op_table());
-  if (eager)
-    make_eager(*graph, check_nan, random ? std::move(random) : std::make_shared<kernels::RandomState>());
+  if (eager) make_eager(*graph, check_nan, random ? std::move(random) : std::make_shared<RandomState>());
   return graph;
 }
 

@@ -7,7 +7,7 @@ namespace ravine::bindings {
 namespace {
 
 std::shared_ptr<Program> new_program(const std::shared_ptr<Graph>& graph, const std::vector<PyValue>& outputs,
-                                     std::shared_ptr<kernels::RandomState> random, bool keep_derived) {
+                                     std::shared_ptr<RandomState> random, bool keep_derived) {
   Values values;
   for (const PyValue& output : outputs) values.push_back(output.value);
   CompileOptions options;

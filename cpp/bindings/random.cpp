@@ -1,11 +1,12 @@
 #include "core/random.h"
 
+#include <mutex>
 #include <span>
 
 #include "bindings/bindings.h"
 #include "core/error.h"
 #include "core/linalg.h"
-#include "kernels/tile.h"
+#include "graph/random_state.h"
 
 namespace ravine::bindings {
 namespace {
@@ -42,19 +43,31 @@ py::array orthogonal(std::int64_t rows, std::int64_t columns, std::uint64_t seed
   return result;
 }
 
+template <auto number>
+std::uint64_t number_of(RandomState& state) {
+  const std::lock_guard lock(state.mutex);
+  return state.*number;
+}
+template <auto number>
+void set_number_of(RandomState& state, std::uint64_t value) {
+  const std::lock_guard lock(state.mutex);
+  state.*number = value;
+}
+
 }  // namespace
 
 void bind_random(py::module_& module) {
-  using kernels::RandomState;
   py::class_<RandomState, std::shared_ptr<RandomState>>(
       module, "RandomState",
       "Seed and step of a program's random numbers; every run that draws advances the step.")
       .def(py::init([](std::uint64_t seed) {
-             return std::make_shared<RandomState>(RandomState{seed, 0});
+             auto state = std::make_shared<RandomState>();
+             state->seed = seed;
+             return state;
            }),
            py::arg("seed"))
-      .def_readwrite("seed", &RandomState::seed)
-      .def_readwrite("step", &RandomState::step);
+      .def_property("seed", &number_of<&RandomState::seed>, &set_number_of<&RandomState::seed>)
+      .def_property("step", &number_of<&RandomState::step>, &set_number_of<&RandomState::step>);
 
   module.def(
       "seed", [](std::uint64_t seed) { default_generator().seed(seed); }, py::arg("seed"));

@@ -5,6 +5,7 @@
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/team.h"
+#include "core/thread_count.h"
 #include "dispatch/dispatch.h"
 #include "ops/conv_choice.h"
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "core/dtype.h"
+#include "core/fork.h"
 #include "core/memory.h"
 #include "core/shape.h"
 
@@ -28,7 +29,10 @@ class WriteRecord {
     views_.fetch_sub(1, std::memory_order_release);
   }
   bool in_doubt() const { return views_.load(std::memory_order_acquire) != 0; }  // ask before version()
-  std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+  // In a forked child everything may have changed: a run of the parent's can have been cut off.
+  std::uint64_t version() const {
+    return version_.load(std::memory_order_acquire) + (std::uint64_t{fork_generation()} << 40);
+  }
 
  private:
   std::atomic<std::uint64_t> version_{0};

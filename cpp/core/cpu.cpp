@@ -9,6 +9,8 @@
 #include <sstream>
 #include <string>
 
+#include "core/cgroup.h"
+
 namespace ravine {
 namespace {
 
@@ -29,22 +31,12 @@ std::string model_name() {
   return "unknown";
 }
 
-// CPUs granted by the container: cgroup v2's "cpu.max" ("max 100000" or "150000 100000"), else v1's two
-// files.
-double cgroup_quota() {
-  double quota = 0, period = 0;
-  std::istringstream unified(read_line("/sys/fs/cgroup/cpu.max"));
-  if (unified >> quota >> period && period > 0) return quota / period;
-  std::istringstream v1_quota(read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"));
-  std::istringstream v1_period(read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us"));
-  if (v1_quota >> quota && v1_period >> period && quota > 0 && period > 0) return quota / period;
-  return 0;
-}
-
 [[maybe_unused]] std::size_t cache_bytes(int name) {
   const long bytes = sysconf(name);
   return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
 }
+
+std::string cpu_folder(int cpu) { return "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/"; }
 
 // How many CPUs a kernel's list ("0-3,8,10-11") names.
 int count_cpus(const std::string& list) {
@@ -61,14 +53,14 @@ int count_cpus(const std::string& list) {
 }
 
 // sysconf may tell the size of all the caches of a level together, and not who shares one.
-void read_caches(CpuInfo& info) {
+void read_caches(CpuInfo& info, int cpu) {
 #ifdef _SC_LEVEL1_DCACHE_SIZE
   info.l1_bytes = cache_bytes(_SC_LEVEL1_DCACHE_SIZE);
   info.l2_bytes = cache_bytes(_SC_LEVEL2_CACHE_SIZE);
   info.l3_bytes = cache_bytes(_SC_LEVEL3_CACHE_SIZE);
 #endif
   for (int index = 0;; ++index) {
-    const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
+    const std::string folder = cpu_folder(cpu) + "cache/index" + std::to_string(index) + "/";
     const std::string level = read_line(folder + "level");
     if (level.empty()) return;
     std::istringstream size(read_line(folder + "size"));  // "32768K"
@@ -87,23 +79,46 @@ void read_caches(CpuInfo& info) {
 CpuInfo read_cpu_info() {
   CpuInfo info;
   info.model = model_name();
-  info.cgroup_quota = cgroup_quota();
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) info.affinity = std::max(1, CPU_COUNT(&allowed));
+  info.cgroup_quota = cgroup_cpu_quota();
+  const CpuSet allowed = CpuSet::of_this_thread();
+  info.affinity = std::max(1, allowed.count());
+  int first = -1;
   std::set<std::string> cores;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed)) continue;
-    const std::string siblings =
-        read_line("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+  for (int cpu = 0; cpu < allowed.capacity(); ++cpu) {
+    if (!allowed.contains(cpu)) continue;
+    if (first < 0) first = cpu;
+    const std::string siblings = read_line(cpu_folder(cpu) + "topology/thread_siblings_list");
     cores.insert(siblings.empty() ? "cpu" + std::to_string(cpu) : siblings);
   }
   info.physical_cores = std::max<int>(1, static_cast<int>(cores.size()));
-  read_caches(info);
+  read_caches(info, std::max(0, first));
   return info;
 }
 
 }  // namespace
+
+CpuSet CpuSet::of_this_thread() {
+  constexpr std::size_t most = std::size_t{1} << 20;  // CPUs
+  CpuSet set;
+  // The system refuses sets that are smaller than its own.
+  for (std::size_t sets = 1; sets * CPU_SETSIZE <= most; sets *= 2) {
+    set.sets_.assign(sets, cpu_set_t{});
+    if (sched_getaffinity(0, set.bytes(), set.sets_.data()) == 0) return set;
+  }
+  return {};
+}
+
+bool CpuSet::apply_to_this_thread() const { return sched_setaffinity(0, bytes(), sets_.data()) == 0; }
+
+bool CpuSet::contains(int cpu) const {
+  return CPU_ISSET_S(static_cast<std::size_t>(cpu), bytes(), sets_.data()) != 0;
+}
+
+void CpuSet::remove(int cpu) { CPU_CLR_S(static_cast<std::size_t>(cpu), bytes(), sets_.data()); }
+
+int CpuSet::count() const { return CPU_COUNT_S(bytes(), sets_.data()); }
+
+int CpuSet::capacity() const { return static_cast<int>(8 * bytes()); }
 
 const CpuInfo& cpu_info() {
   static const CpuInfo info = read_cpu_info();

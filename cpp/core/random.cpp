@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "core/philox.h"
 #include "core/team.h"
+#include "core/thread_count.h"
 
 namespace ravine {
 namespace {
@@ -39,7 +40,7 @@ void fill(const Generator::State& draw, std::span<T> values, ValueOf value_of) {
     ValueOf& value_of;
   } call{draw, values, value_of};
   const std::size_t pieces = (values.size() + piece - 1) / piece;
-  const auto fill_pieces = [](void* context, const Team& team) {
+  const auto fill_pieces = [](void* context, const Team& team) noexcept {
     const Call& self = *static_cast<const Call*>(context);
     const std::size_t n = self.values.size();
     const Pieces mine = pieces_of(static_cast<std::int64_t>((n + piece - 1) / piece), team);
@@ -50,7 +51,7 @@ void fill(const Generator::State& draw, std::span<T> values, ValueOf value_of) {
       if (i + 1 < end) self.values[i + 1] = self.value_of(number_of(block, 1));
     }
   };
-  run_on_team(pieces < 4 ? 1 : num_threads(), 0, fill_pieces, &call);
+  run_on_team(pieces < 4 ? 1 : num_threads(), 0, fill_pieces, &call, TeamSize::adaptive);
 }
 
 // Multiples of 2^-53 in [0, 1).

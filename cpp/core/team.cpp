@@ -6,12 +6,14 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <cstdlib>
+#include <chrono>
+#include <memory>
 #include <mutex>
-#include <string>
+#include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -22,12 +24,12 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/fork.h"
 #include "core/memory.h"
+#include "core/team_limit.h"
 
 namespace ravine {
 namespace {
-
-constexpr int max_threads = 1024;
 
 void pause_cpu() {
 #if defined(__SSE__)
@@ -37,40 +39,42 @@ void pause_cpu() {
 #endif
 }
 
+using Time = TeamLimit::Time;
+Time now() { return std::chrono::steady_clock::now().time_since_epoch(); }
+
 // Waits until `word` differs from `old`: a spin, because the next kernel is microseconds away, then sleep.
 // Every few microseconds the spin lets another thread run that waits for this core: it may be the one waited
-// for.
-void wait_while_equal(const std::atomic<std::uint32_t>& word, std::uint32_t old, int spins) {
+// for. Returns how long it took, without the first microseconds: only then is the clock worth a look.
+Time wait_while_equal(const std::atomic<std::uint32_t>& word, std::uint32_t old, int spins) {
   constexpr int spins_between_yields = 256;
-  for (int spin = 1; spin <= spins; ++spin) {
-    if (word.load(std::memory_order_acquire) != old) return;
+  int spin = 1;
+  for (; spin <= std::min(spins, spins_between_yields); ++spin) {
+    if (word.load(std::memory_order_acquire) != old) return Time(0);
+    pause_cpu();
+  }
+  const Time start = now();
+  for (; spin <= spins; ++spin) {
+    if (word.load(std::memory_order_acquire) != old) return now() - start;
     if (spin % spins_between_yields == 0) sched_yield();
     else pause_cpu();
   }
   while (word.load(std::memory_order_acquire) == old) word.wait(old, std::memory_order_acquire);
+  return now() - start;
 }
-
-// Threads of all teams that run now.
-std::atomic<int> threads_in_use{0};
 
 // About 1 ms where every thread has a core of its own; spinning only steals time where threads share cores.
 // Threads that slept sooner may share a core for long while another is idle: a scheduler that wakes a thread
 // beside the one that wakes it sees them take turns in waiting, never two that want to run. (A convolution of
 // 80 us took 350.)
 constexpr int long_spins = 40000, short_spins = 20;
-int spins_now() {
-  return threads_in_use.load(std::memory_order_relaxed) <= cpu_info().affinity ? long_spins : short_spins;
-}
 
 // Moves this thread to another core than `core`, where it may run on others. A scheduler wakes a thread
 // beside the one that wakes it, and can leave two that spin there for tens of milliseconds.
 void leave_core(int core) {
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-  cpu_set_t others = allowed;
-  CPU_CLR(static_cast<std::size_t>(core), &others);
-  if (CPU_COUNT(&others) == 0) return;
-  if (sched_setaffinity(0, sizeof others, &others) == 0) sched_setaffinity(0, sizeof allowed, &allowed);
+  const CpuSet allowed = CpuSet::of_this_thread();
+  CpuSet others = allowed;
+  others.remove(core);
+  if (others.count() > 0 && others.apply_to_this_thread()) allowed.apply_to_this_thread();
 }
 
 // Denormals slow arithmetic down up to 100 times and mean nothing in training: zero for the duration of a
@@ -126,26 +130,30 @@ class TeamBarrier {
  public:
   TeamBarrier(int size, int spins) : size_(static_cast<std::uint32_t>(size)), spins_(spins) {}
 
-  void arrive_and_wait() {
+  void arrive_and_wait(bool caller) {
     const std::uint32_t phase = phase_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
       arrived_.store(0, std::memory_order_relaxed);
       phase_.store(phase + 1, std::memory_order_release);
       phase_.notify_all();
     } else {
-      wait_while_equal(phase_, phase, spins_);
+      const Time waited = wait_while_equal(phase_, phase, spins_);
+      if (caller) caller_waited_ += waited;
     }
   }
+
+  Time caller_waited() const { return caller_waited_; }
 
  private:
   alignas(64) std::atomic<std::uint32_t> arrived_{0};
   alignas(64) std::atomic<std::uint32_t> phase_{0};
   std::uint32_t size_;
   int spins_;
+  Time caller_waited_{0};  // the caller alone writes and reads it
 };
 
 void Team::barrier() const {
-  if (size > 1) shared->arrive_and_wait();
+  if (size > 1) shared->arrive_and_wait(rank == 0);
 }
 
 namespace {
@@ -166,7 +174,6 @@ struct alignas(64) Worker {
   std::atomic<bool> busy{false};
   Job* job = nullptr;
   int rank = 0;
-  std::size_t scratch_bytes = 0;
   std::byte* scratch = nullptr;
   Scratch storage;
 };
@@ -188,98 +195,103 @@ void work(Worker& worker) {
   }
 }
 
+// A host blocks a signal in all of its threads to wait for it, and knows nothing of these: they take none.
+void start_thread(Worker& worker) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    std::thread(work, std::ref(worker)).detach();
+  } catch (...) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 // Workers are never joined: they hold no resource that outlives the process, and a join at exit could hang.
 class Pool {
  public:
-  // Claims up to `wanted` idle workers, starting new ones while the pool is smaller than that.
-  void claim(int wanted, std::size_t scratch_bytes, std::vector<Worker*>& claimed) {
+  // Claims up to `threads - 1` idle workers, starting new ones while the pool is smaller than that. Where
+  // there is no memory and where there are no threads to be had, fewer: a smaller team gives the same result.
+  void claim(int threads, std::size_t scratch_bytes, bool adaptive, std::vector<Worker*>& claimed) {
     const std::lock_guard lock(mutex_);
-    while (static_cast<int>(workers_.size()) < wanted) {
-      auto* worker = new Worker;
-      try {
-        std::thread(work, std::ref(*worker)).detach();
-      } catch (const std::system_error&) {  // no more threads to be had: a smaller team gives the same result
-        delete worker;
-        break;
+    const int wanted = (adaptive ? limit_.size_for(threads, now()) : threads) - 1;
+    try {
+      const auto most = static_cast<std::size_t>(wanted);
+      claimed.reserve(most);
+      workers_.reserve(most);
+      while (workers_.size() < most) {
+        auto worker = std::make_unique<Worker>();
+        start_thread(*worker);
+        workers_.push_back(worker.release());
       }
-      workers_.push_back(worker);
+    } catch (const std::system_error&) {
+    } catch (const std::bad_alloc&) {
     }
     for (Worker* worker : workers_) {
       if (static_cast<int>(claimed.size()) == wanted) break;
       if (worker->busy.load(std::memory_order_acquire)) continue;
-      worker->scratch = worker->storage.reserve(scratch_bytes);
+      try {
+        worker->scratch = worker->storage.reserve(scratch_bytes);
+        claimed.push_back(worker);
+      } catch (const std::bad_alloc&) {
+        break;
+      }
       worker->busy.store(true, std::memory_order_relaxed);
-      claimed.push_back(worker);
     }
+    threads_in_use_ += static_cast<int>(claimed.size()) + 1;
+  }
+
+  // Whether every thread of the teams that run now has a core of its own.
+  bool has_cores() const { return threads_in_use_.load(std::memory_order_relaxed) <= cpu_info().affinity; }
+
+  void release(int size) { threads_in_use_ -= size; }
+
+  void report(int size, Time run, Time wait) {
+    const std::lock_guard lock(mutex_);
+    limit_.finished(size, now(), run, wait);
   }
 
  private:
-  std::mutex mutex_;
+  Mutex mutex_;
   std::vector<Worker*> workers_;
+  TeamLimit limit_;
+  std::atomic<int> threads_in_use_{0};
 };
 
-std::atomic<Pool*> pool{nullptr};
+// The workers do not exist in a forked child, which starts with a pool of its own.
+PerProcess<Pool> pool;
 
-// In a forked child the workers do not exist: it starts with a new pool. (The parent's is leaked there; its
-// mutex may be held.)
-void forget_pool() { pool.store(new Pool, std::memory_order_release); }
-
-Pool& the_pool() {
-  static const bool ready = [] {
-    pool.store(new Pool, std::memory_order_release);
-    pthread_atfork(nullptr, nullptr, forget_pool);
-    return true;
-  }();
-  (void)ready;
-  return *pool.load(std::memory_order_acquire);
-}
-
-int environment_threads(const char* variable) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr || *text == '\0') return 0;
-  char* end = nullptr;
-  const long threads = std::strtol(text, &end, 10);
-  // OMP_NUM_THREADS may be a list ("4,2"): its first number counts.
-  check<ValueError>(end != text && (*end == '\0' || *end == ',') && threads >= 1 && threads <= max_threads,
-                    variable, "='", text, "': expected a number of threads from 1 to ", max_threads);
-  return static_cast<int>(threads);
-}
-
-int default_threads() {
-  if (const int threads = environment_threads("RAVINE_NUM_THREADS")) return threads;
-  if (const int threads = environment_threads("OMP_NUM_THREADS")) return threads;
-  const CpuInfo& cpu = cpu_info();
-  int threads = std::min(cpu.affinity, cpu.physical_cores);
-  if (cpu.cgroup_quota > 0)
-    threads = std::min(threads, std::max(1, static_cast<int>(std::ceil(cpu.cgroup_quota))));
-  return threads;
-}
-
-std::atomic<int> process_threads{0};  // 0: not set, the default serves
-thread_local int scope_threads = 0;   // 0: no ThreadsScope
-
-int checked_threads(int threads) {
-  check<ValueError>(threads >= 1 && threads <= max_threads, "number of threads: got ", threads,
-                    ", expected 1 to ", max_threads);
-  return threads;
-}
+std::atomic<bool> adaptive_teams{true};
 
 }  // namespace
 
-void run_on_team(int threads, std::size_t scratch_bytes, TeamFunction function, void* context) {
+void set_adaptive_teams(bool on) { adaptive_teams.store(on, std::memory_order_relaxed); }
+
+void run_on_team(int threads, std::size_t scratch_bytes, TeamFunction function, void* context,
+                 TeamSize kind) {
   static thread_local Scratch scratch;
   static thread_local std::vector<Worker*> claimed;
   const FlushDenormals flush{};
-  claimed.clear();
-  if (threads > 1) the_pool().claim(threads - 1, scratch_bytes, claimed);
-  const int size = static_cast<int>(claimed.size()) + 1;
   std::byte* own_scratch = scratch.reserve(scratch_bytes);
-  if (size == 1) {
+  if (threads == 1) {
     function(context, Team{0, 1, own_scratch, nullptr});
     return;
   }
-  threads_in_use.fetch_add(size, std::memory_order_relaxed);
-  const int spins = spins_now();
+  const bool adaptive = kind == TeamSize::adaptive && adaptive_teams.load(std::memory_order_relaxed);
+  Pool& workers = pool.get();
+  claimed.clear();
+  workers.claim(threads, scratch_bytes, adaptive, claimed);
+  // From here to the end nothing throws: the workers are marked as busy until they have run.
+  const int size = static_cast<int>(claimed.size()) + 1;
+  if (size == 1) {
+    function(context, Team{0, 1, own_scratch, nullptr});
+    workers.release(1);
+    return;
+  }
+  const Time start = adaptive ? now() : Time(0);
+  const int spins = workers.has_cores() ? long_spins : short_spins;
   TeamBarrier barrier(size, spins);
   const int core = spins == long_spins ? sched_getcpu() : -1;
   Job job{function, context, &barrier, size, spins, core, static_cast<std::uint32_t>(size - 1)};
@@ -291,28 +303,11 @@ void run_on_team(int threads, std::size_t scratch_bytes, TeamFunction function, 
     worker.ticket.notify_one();
   }
   function(context, Team{0, size, own_scratch, &barrier});
+  Time waited = barrier.caller_waited();
   for (std::uint32_t left; (left = job.running.load(std::memory_order_acquire)) != 0;)
-    wait_while_equal(job.running, left, spins);
-  threads_in_use.fetch_sub(size, std::memory_order_relaxed);
+    waited += wait_while_equal(job.running, left, spins);
+  workers.release(size);
+  if (adaptive) workers.report(size, now() - start, waited);
 }
-
-int num_threads() {
-  if (scope_threads > 0) return scope_threads;
-  int threads = process_threads.load(std::memory_order_relaxed);
-  if (threads == 0) {
-    threads = default_threads();
-    process_threads.store(threads, std::memory_order_relaxed);
-  }
-  return threads;
-}
-
-void set_num_threads(int threads) {
-  process_threads.store(checked_threads(threads), std::memory_order_relaxed);
-}
-
-ThreadsScope::ThreadsScope(int threads) : previous_(scope_threads) {
-  scope_threads = checked_threads(threads);
-}
-ThreadsScope::~ThreadsScope() { scope_threads = previous_; }
 
 }  // namespace ravine

@@ -32,29 +32,21 @@ struct Pieces {
   return {begin, begin + base + (team.rank < extra ? 1 : 0)};
 }
 
-using TeamFunction = void (*)(void* context, const Team& team);
+// It cannot throw: others of the team would run on.
+using TeamFunction = void (*)(void* context, const Team& team) noexcept;
+
+// adaptive: smaller while other processes take the cores (core/team_limit.h).
+enum class TeamSize : std::uint8_t { fixed, adaptive };
 
 // Runs `function` on a team of at most `threads` threads (this one has rank 0) and returns when all are done.
 // Workers that another call is using are not waited for: the team is then smaller, and the result the same.
 // Every thread has `scratch_bytes` of workspace and runs with denormals flushed to zero; the caller's
-// floating point mode is restored afterwards.
-void run_on_team(int threads, std::size_t scratch_bytes, TeamFunction function, void* context);
+// floating point mode is restored afterwards. std::bad_alloc, before anything ran, where the caller's
+// workspace cannot be had.
+void run_on_team(int threads, std::size_t scratch_bytes, TeamFunction function, void* context,
+                 TeamSize size = TeamSize::fixed);
 
-// Threads that a run may use: set_num_threads, else RAVINE_NUM_THREADS, else OMP_NUM_THREADS, else the
-// smallest of affinity, cgroup quota and physical cores. ThreadsScope overrides it for the calling thread
-// while it lives.
-int num_threads();
-void set_num_threads(int threads);  // ValueError outside 1..1024
-
-class ThreadsScope {
- public:
-  explicit ThreadsScope(int threads);
-  ~ThreadsScope();
-  ThreadsScope(const ThreadsScope&) = delete;
-  ThreadsScope& operator=(const ThreadsScope&) = delete;
-
- private:
-  int previous_;
-};
+// For tests that want the teams they ask for: off makes adaptive teams fixed ones.
+void set_adaptive_teams(bool on);
 
 }  // namespace ravine

@@ -19,7 +19,7 @@ class ProgramCompiler {
       : program_(std::make_unique<Program>()),
         kernels_(options.kernels != nullptr ? *options.kernels : active_kernels()),
         lowering_(*program_, kernels_) {
-    program_->random_ = options.random ? options.random : std::make_shared<kernels::RandomState>();
+    program_->random_ = options.random ? options.random : std::make_shared<RandomState>();
     program_->isa_ = kernels_.isa;
     program_->scratch_bytes_ = kernels_.scratch_bytes;
     for (const Node* input : graph.inputs()) {
@@ -52,6 +52,7 @@ class ProgramCompiler {
     resolve();
     place_barriers();
     list_written_states();
+    list_shared_locks();
     double cost = 0;
     for (const KernelCall& call : program_->calls_) cost += call.cost;
     program_->single_threaded_ = cost < single_thread_cost;
@@ -367,7 +368,7 @@ class ProgramCompiler {
     }
     const Placement placement = plan_memory(lifetimes);
     program_->arena_bytes_ = placement.arena_bytes;
-    program_->arena_ = allocate_bytes(static_cast<std::size_t>(placement.arena_bytes));
+    program_->arena_ = reserve_bytes(static_cast<std::size_t>(placement.arena_bytes));
     for (std::size_t i = 0; i < planned.size(); ++i) {
       planned[i]->offset = placement.offsets[i];
       planned[i]->address = program_->arena_.get() + placement.offsets[i];
@@ -430,6 +431,14 @@ class ProgramCompiler {
           addresses.insert(storage_of(storage).address);
     for (const Array& array : program_->kept_)
       if (addresses.erase(array.data()) != 0) program_->written_.push_back(array);
+  }
+
+  // Each once and in an order that is the same for all programs, so that no two wait for each other.
+  void list_shared_locks() {
+    std::set<Mutex*> locks;
+    for (const auto& target : program_->targets_) locks.insert(&target->mutex());
+    if (program_->draws_) locks.insert(&program_->random_->mutex);
+    program_->shared_locks_.assign(locks.begin(), locks.end());
   }
 
   std::unique_ptr<Program> program_;

@@ -88,16 +88,21 @@ class Extract {
 // Filters are read channels last.
 bool is_filter(const Shape& shape) { return shape.rank() == 4 && shape[2] * shape[3] > 1; }
 
+struct KnownValues {
+  Mutex mutex;
+  std::map<std::string, std::weak_ptr<Derived>> values;
+};
+
 }  // namespace
 
 std::shared_ptr<Derived> Derived::of(const Value& value, const kernels::KernelTable& kernels) {
-  static std::mutex mutex;
-  static std::map<std::string, std::weak_ptr<Derived>> known;
+  static PerProcess<KnownValues> all;
   Extract extract(value);
   const std::string key = str(kernels.isa, " ", extract.key());
-  const std::lock_guard lock(mutex);
-  std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
-  if (const auto place = known.find(key); place != known.end())
+  KnownValues& known = all.get();
+  const std::lock_guard lock(known.mutex);
+  std::erase_if(known.values, [](const auto& entry) { return entry.second.expired(); });
+  if (const auto place = known.values.find(key); place != known.values.end())
     if (std::shared_ptr<Derived> found = place->second.lock()) return found;
 
   std::shared_ptr<Derived> made(new Derived);
@@ -111,7 +116,7 @@ std::shared_ptr<Derived> Derived::of(const Value& value, const kernels::KernelTa
   CompileOptions options;
   options.kernels = &kernels;
   made->program_ = compile(extract.graph(), std::span(&output, 1), options);
-  known[key] = made;
+  known.values[key] = made;
   return made;
 }
 

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <shared_mutex>
 #include <span>
 #include <vector>
 
@@ -25,7 +24,7 @@ class Derived {
   // To be called before a run that reads the value, without holding the lock of any.
   void refresh();
   // Held by readers during a run.
-  std::shared_mutex& lock() { return lock_; }
+  Mutex& lock() { return lock_; }
 
  private:
   Derived() = default;
@@ -37,7 +36,7 @@ class Derived {
   Array value_;
   std::string description_;
   std::atomic<std::uint64_t> computed_of_{~std::uint64_t{0}};  // version() of the states that the value is of
-  std::shared_mutex lock_;
+  Mutex lock_;
 };
 
 // Values for a run: up to date when it begins, and unchanged until it ends.

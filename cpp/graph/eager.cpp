@@ -62,7 +62,7 @@ bool run_effect(const Node& node, const std::vector<Array>& inputs) {
 }  // namespace
 
 std::vector<Array> evaluate(const Node& node, std::span<const Array> inputs,
-                            std::shared_ptr<kernels::RandomState> random) {
+                            std::shared_ptr<RandomState> random) {
   Graph graph(node.graph->ops());
   Values values;
   std::vector<const void*> pointers;
@@ -93,7 +93,7 @@ std::optional<Array> constant_array(const Value& value) {
   return evaluate(node, std::span(&*source, 1))[0];
 }
 
-void make_eager(Graph& graph, bool check_nan, std::shared_ptr<kernels::RandomState> random) {
+void make_eager(Graph& graph, bool check_nan, std::shared_ptr<RandomState> random) {
   graph.on_record = [check_nan, random = std::move(random)](Node& node) {
     if (node.op == &constant_op || node.op == &state_op) {
       node.eager_values = {row_major(node.array, node.graph->ops())};

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/array.h"
+#include "core/fork.h"
 #include "graph/attrs.h"
 #include "kernels/tile.h"
 
@@ -169,6 +170,11 @@ struct EffectTarget {
   virtual bool refuses() const { return false; }
   // The arrays that its effect changes.
   virtual std::vector<Array> written() const { return {}; }
+  // Held by every run of a program with this target, from before_run to after_run.
+  virtual Mutex& mutex() const { return mutex_; }
+
+ private:
+  mutable Mutex mutex_;
 };
 
 struct Node {

@@ -5,9 +5,12 @@
 #include <cmath>
 #include <cstring>
 #include <iomanip>
+#include <mutex>
 #include <sstream>
 
 #include "core/error.h"
+#include "core/team.h"
+#include "core/thread_count.h"
 #include "graph/derived.h"
 
 namespace ravine {
@@ -28,6 +31,21 @@ std::string byte_count(std::int64_t bytes) {
   return text.str();
 }
 
+class LockAll {
+ public:
+  explicit LockAll(std::span<Mutex* const> locks) : locks_(locks) {
+    for (Mutex* lock : locks_) lock->lock();
+  }
+  ~LockAll() {
+    for (Mutex* lock : locks_) lock->unlock();
+  }
+  LockAll(const LockAll&) = delete;
+  LockAll& operator=(const LockAll&) = delete;
+
+ private:
+  std::span<Mutex* const> locks_;
+};
+
 }  // namespace
 
 void set_arena_poisoning(bool on) { poison_arenas.store(on, std::memory_order_relaxed); }
@@ -37,7 +55,9 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
                     " inputs, expected ", input_types_.size());
   check<ValueError>(outputs.size() == output_types_.size(), "program: got ", outputs.size(),
                     " outputs, expected ", output_types_.size());
+  const int threads = single_threaded_ ? 1 : num_threads();
   const std::lock_guard lock(mutex_);
+  const LockAll shared(shared_locks_);
   for (const PointerPatch& patch : patches_) {
     const auto index = static_cast<std::size_t>(patch.index);
     const void* base = patch.is_output ? outputs[index] : inputs[index];
@@ -50,8 +70,9 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
   const DerivedReaders readers(derived_);
   for (const auto& target : targets_) target->before_run();
   run_on_team(
-      single_threaded_ ? 1 : num_threads(), scratch_bytes_,
-      [](void* self, const Team& team) { static_cast<const Program*>(self)->run_calls(team); }, this);
+      threads, scratch_bytes_,
+      [](void* self, const Team& team) noexcept { static_cast<const Program*>(self)->run_calls(team); }, this,
+      TeamSize::adaptive);
   for (const Array& state : written_) state.writes().written();
   if (fault_.code != 0) {
     const FaultMessage& message = fault_messages_[static_cast<std::size_t>(fault_.code - 1)];

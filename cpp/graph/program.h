@@ -5,13 +5,14 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/fork.h"
 #include "dispatch/dispatch.h"
 #include "graph/graph.h"
+#include "graph/random_state.h"
 
 namespace ravine {
 
@@ -73,9 +74,11 @@ struct PointerPatch {
 class Program {
  public:
   // Runs once. Inputs and outputs are dense row-major tensors of the graph's types, in the graph's order. An
-  // index out of range raises ValueError, and then no state has changed. One run at a time; a second caller
-  // waits. If a guard refuses, no state behind it changes, targets are not told and no random numbers count
-  // as drawn.
+  // index out of range raises ValueError, and then no state has changed. One run at a time, and one of all
+  // programs that share an effect's target or random numbers; other callers wait. Programs that share
+  // parameters only may run at once: where one of them writes a parameter, the others may read some elements
+  // from before and some from after.
+  // If a guard refuses, no state behind it changes, targets are not told and no random numbers count as drawn.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs);
 
   // Whether a guard left effects out of the newest run.
@@ -89,7 +92,7 @@ class Program {
   std::int64_t arena_bytes() const { return arena_bytes_; }
   std::string isa() const { return isa_; }
   bool single_threaded() const { return single_threaded_; }
-  std::shared_ptr<kernels::RandomState> random() const { return random_; }
+  std::shared_ptr<RandomState> random() const { return random_; }
   // A table of the calls: kernel, shapes, what is fused, barriers, lifetimes in the arena.
   std::string describe() const;
 
@@ -122,17 +125,19 @@ class Program {
   bool single_threaded_ = false;
   std::string isa_;
   kernels::Fault fault_;
-  std::shared_ptr<kernels::RandomState> random_;
+  std::shared_ptr<RandomState> random_;
   bool draws_ = false;
   bool refused_ = false;
-  std::mutex mutex_;
+  // What a run changes besides its own memory, and other programs may change too: held while it runs.
+  std::vector<Mutex*> shared_locks_;
+  Mutex mutex_;
 };
 
 // For tests: every run first fills its arena with NaN, so that reading what was not written shows.
 void set_arena_poisoning(bool on);
 
 struct CompileOptions {
-  std::shared_ptr<kernels::RandomState> random;   // null: a state of the program's own, seed 0
+  std::shared_ptr<RandomState> random;            // null: a state of the program's own, seed 0
   const kernels::KernelTable* kernels = nullptr;  // null: the active ones
   // What depends on states alone is computed in the first run, and again once such a state changed. For
   // programs that run more often than their states change, and have no effects.

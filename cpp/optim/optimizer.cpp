@@ -5,6 +5,7 @@
 #include <cstring>
 #include <iterator>
 #include <memory>
+#include <mutex>
 
 #include "core/error.h"
 #include "graph/lowering.h"
@@ -51,6 +52,7 @@ Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const
 }
 
 Optimizer::Settings Optimizer::hyper() const {
+  const std::lock_guard lock(mutex());
   Settings all;
   for (const Hyperparameter& parameter : rule_.hyper)
     all.emplace_back(parameter.name, hyper_.at(parameter.name));
@@ -68,6 +70,7 @@ void Optimizer::check_slots(const HyperValues& hyper) const {
 }
 
 void Optimizer::set_all(const Settings& hyper) {
+  const std::lock_guard lock(mutex());
   HyperValues changed = hyper_;
   for (const auto& [name, value] : hyper) changed.set(name, value);
   if (rule_.check != nullptr) rule_.check(changed);
@@ -75,12 +78,19 @@ void Optimizer::set_all(const Settings& hyper) {
   hyper_ = changed;
 }
 
+std::int64_t Optimizer::step() const {
+  const std::lock_guard lock(mutex());
+  return progress_.step;
+}
+
 void Optimizer::set_step(std::int64_t step) {
   check<ValueError>(step >= 0, rule_.name, ": the step must not be negative, got ", step);
+  const std::lock_guard lock(mutex());
   progress_.step = step;
 }
 
 Optimizer::Settings Optimizer::scalars() const {
+  const std::lock_guard lock(mutex());
   Settings all;
   for (std::size_t i = 0; i < rule_.scalars.size(); ++i)
     all.emplace_back(rule_.scalars[i].name, progress_.scalars[i]);
@@ -89,6 +99,7 @@ Optimizer::Settings Optimizer::scalars() const {
 
 void Optimizer::set_scalar(std::string_view name, double value) {
   check<ValueError>(std::isfinite(value), rule_.name, ": ", name, " must be a finite number, got ", value);
+  const std::lock_guard lock(mutex());
   for (std::size_t i = 0; i < rule_.scalars.size(); ++i) {
     if (rule_.scalars[i].name != name) continue;
     progress_.scalars[i] = value;
@@ -141,6 +152,7 @@ namespace {
 struct NormTarget final : EffectTarget {
   std::shared_ptr<Optimizer> optimizer;
   explicit NormTarget(std::shared_ptr<Optimizer> of) : optimizer(std::move(of)) {}
+  Mutex& mutex() const override { return optimizer->mutex(); }
 };
 
 const Optimizer& optimizer_of(const Node& node) {

@@ -35,7 +35,8 @@ class Optimizer final : public EffectTarget {
   const std::vector<Array>& parameters() const { return parameters_; }
 
   Settings hyper() const;
-  // Holds from the next run on, for programs that are compiled already too. Nothing changes on an error.
+  // Waits for a run. Holds from the next one on, for programs that are compiled already too. Nothing changes
+  // on an error.
   void set(std::string_view name, double value) { set_all({{std::string(name), value}}); }
   void set_all(const Settings& hyper);  // which may be allowed together only
 
@@ -47,8 +48,8 @@ class Optimizer final : public EffectTarget {
   };
   const std::vector<SlotArrays>& slots() const { return slots_; }
 
-  std::int64_t step() const { return progress_.step; }  // steps done
-  void set_step(std::int64_t step);                     // ValueError where negative
+  std::int64_t step() const;         // steps done
+  void set_step(std::int64_t step);  // ValueError where negative
   // The numbers that the rule keeps from step to step. KeyError on an unknown name, ValueError on a number
   // that is not finite.
   Settings scalars() const;

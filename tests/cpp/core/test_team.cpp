@@ -14,7 +14,7 @@ namespace {
 void run(int threads, std::function<void(const Team&)> function) {
   run_on_team(
       threads, 0,
-      [](void* context, const Team& team) {
+      [](void* context, const Team& team) noexcept {
         (*static_cast<std::function<void(const Team&)>*>(context))(team);
       },
       &function);

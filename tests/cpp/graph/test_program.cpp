@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "core/error.h"
-#include "core/team.h"
+#include "core/thread_count.h"
 #include "graph/autodiff.h"
 #include "graph/lowering.h"
 #include "graph_test.h"

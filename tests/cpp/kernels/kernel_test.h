@@ -131,7 +131,7 @@ void run(const KernelTable& table, Kernel<std::type_identity_t<Args>> kernel, co
   } call{&table, kernel, &args};
   run_on_team(
       threads, table.scratch_bytes,
-      [](void* context, const Team& team) {
+      [](void* context, const Team& team) noexcept {
         const Call& self = *static_cast<const Call*>(context);
         poison({team.scratch, std::min(self.table->scratch_bytes, poisoned_scratch)});
         self.kernel(*self.args, team);

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <random>
 
-#include "core/team.h"
+#include "core/thread_count.h"
 #include "dispatch/dispatch.h"
 #include "graph/autodiff.h"
 #include "graph/program.h"
