@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bindings/bindings.h"
+#include "bindings/gil.h"
 #include "core/error.h"
 
 namespace ravine::bindings {
@@ -84,7 +85,8 @@ py::array as_contiguous(const py::array& array, DType dtype, const std::string& 
     fail<TypeError>(what, ": an array of dtype ", std::string(py::str(given)), " does not convert to ",
                     name_of(dtype));
   // numpy.ascontiguousarray would turn a 0-d array into a 1-d one.
-  return numpy.attr("asarray")(array, wanted, py::arg("order") = "C").cast<py::array>();
+  return or_stay_at_exit(
+      [&] { return numpy.attr("asarray")(array, wanted, py::arg("order") = "C").cast<py::array>(); });
 }
 
 py::array new_array(DType dtype, const Shape& shape) {
@@ -104,7 +106,7 @@ Array copy_of(const py::array& array, Layout layout) {
   const DType dtype = dtype_of_array(array, "array");
   Array copy(dtype, shape_of(array), layout);
   const py::array target = view_of(copy);
-  py::module_::import("numpy").attr("copyto")(target, array);
+  or_stay_at_exit([&] { py::module_::import("numpy").attr("copyto")(target, array); });
   return copy;
 }
 

@@ -17,6 +17,7 @@ namespace ravine::bindings {
 namespace py = pybind11;
 
 void bind_errors(py::module_& module);
+void bind_lock(py::module_& module);
 void bind_runtime(py::module_& module);
 void bind_array(py::module_& module);
 void bind_random(py::module_& module);
@@ -25,6 +26,9 @@ void bind_graph(py::module_& module);
 void bind_optim(py::module_& module);
 void bind_program(py::module_& module);
 void bind_model(py::module_& module);
+
+// Once in a process, a RuntimeWarning about environment variables that are left out as they make no sense.
+void warn_of_ignored_settings();
 
 // A value keeps its graph alive.
 struct PyValue {

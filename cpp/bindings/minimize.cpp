@@ -2,6 +2,7 @@
 #include <variant>
 
 #include "bindings/bindings.h"
+#include "bindings/gil.h"
 #include "core/error.h"
 #include "core/linalg.h"
 #include "optim/curvature_pairs.h"
@@ -53,7 +54,7 @@ py::tuple eigen_of(const py::array& symmetric) {
   py::array values = new_array(DType::float64, Shape{vectors.shape(0)});
   const std::span<double> matrix = writable(vectors), into = writable(values);
   {
-    const py::gil_scoped_release release;
+    const GilRelease release;
     symmetric_eigen(matrix, into);
   }
   return py::make_tuple(values, vectors);
@@ -68,7 +69,7 @@ std::optional<py::array> solve(const py::array& symmetric, const py::array& b) {
                     shape_of(b));
   bool solved = false;
   {
-    const py::gil_scoped_release release;
+    const GilRelease release;
     solved = solve_positive_definite(matrix, right);
   }
   return solved ? std::optional(x) : std::nullopt;
@@ -99,7 +100,7 @@ class Pairs {
           py::array_t<T> result(g.size());
           const std::span<T> into(result.mutable_data(), gradient.size());
           {
-            const py::gil_scoped_release release;
+            const GilRelease release;
             pairs.direction(gradient, into);
           }
           return result;

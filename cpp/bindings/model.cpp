@@ -1,4 +1,5 @@
 #include "bindings/bindings.h"
+#include "bindings/gil.h"
 #include "model/safetensors.h"
 
 namespace ravine::bindings {
@@ -22,13 +23,13 @@ void save(const py::bytes& path, const py::dict& tensors, const Metadata& metada
     named.push_back(std::move(tensor));
   }
   const std::string where = path;
-  const py::gil_scoped_release released;
+  const GilRelease released;
   write_safetensors(where, named, metadata);
 }
 
 SafetensorsFile open(const py::bytes& path) {
   const std::string where = path;
-  const py::gil_scoped_release released;
+  const GilRelease released;
   return SafetensorsFile(where);
 }
 
@@ -41,7 +42,7 @@ py::dict load(const py::bytes& path) {
     memory.push_back(static_cast<std::byte*>(array.mutable_data()));
     result[py::str(tensor.name)] = std::move(array);
   }
-  const py::gil_scoped_release released;
+  const GilRelease released;
   for (std::size_t i = 0; i < memory.size(); ++i) file.read(file.tensors()[i], memory[i]);
   return result;
 }

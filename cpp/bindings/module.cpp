@@ -5,6 +5,7 @@ PYBIND11_MODULE(_core, module) {
   module.doc() = "Ravine's engine: graphs, programs, kernels. The package `ravine` is its public face.";
   module.attr("__version__") = RAVINE_VERSION;
   bind_errors(module);
+  bind_lock(module);
   bind_runtime(module);
   bind_array(module);
   bind_random(module);

@@ -1,6 +1,7 @@
 #include "graph/program.h"
 
 #include "bindings/bindings.h"
+#include "bindings/gil.h"
 #include "core/error.h"
 
 namespace ravine::bindings {
@@ -8,6 +9,7 @@ namespace {
 
 std::shared_ptr<Program> new_program(const std::shared_ptr<Graph>& graph, const std::vector<PyValue>& outputs,
                                      std::shared_ptr<RandomState> random, bool keep_derived) {
+  warn_of_ignored_settings();
   Values values;
   for (const PyValue& output : outputs) values.push_back(output.value);
   CompileOptions options;
@@ -41,7 +43,7 @@ py::list run(Program& program, const std::vector<py::array>& inputs) {
     results.append(std::move(result));
   }
   {
-    const py::gil_scoped_release released;
+    const GilRelease released;
     program.run(input_pointers, output_pointers);
   }
   return results;

@@ -1,4 +1,6 @@
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/bindings.h"
@@ -18,6 +20,11 @@ std::vector<std::unique_ptr<ThreadsScope>>& thread_scopes() {
   return scopes;
 }
 
+int default_or_set_threads() {
+  warn_of_ignored_settings();
+  return num_threads();
+}
+
 py::dict describe_cpu() {
   const CpuInfo& cpu = cpu_info();
   py::dict info;
@@ -25,7 +32,7 @@ py::dict describe_cpu() {
   info["isa"] = active_isa();
   info["isas"] = supported_isas();
   info["compiled_isas"] = compiled_isas();
-  info["threads"] = num_threads();
+  info["threads"] = default_or_set_threads();
   info["cores"] = cpu.physical_cores;
   info["affinity"] = cpu.affinity;
   info["cgroup_quota"] = cpu.cgroup_quota;
@@ -37,6 +44,14 @@ py::dict describe_cpu() {
 
 }  // namespace
 
+void warn_of_ignored_settings() {
+  static bool told = false;
+  if (std::exchange(told, true)) return;
+  const std::string text = ignored_thread_setting();
+  if (!text.empty() && PyErr_WarnEx(PyExc_RuntimeWarning, text.c_str(), 1) != 0)
+    throw py::error_already_set();
+}
+
 void bind_runtime(py::module_& module) {
   module.def("cpu_info", &describe_cpu);
   module.def(
@@ -47,7 +62,10 @@ void bind_runtime(py::module_& module) {
       [](bool exact) { set_conv_precision(exact ? ConvPrecision::exact : ConvPrecision::fast); },
       py::arg("exact"), "For programs compiled from now on.");
   module.def("set_num_threads", &set_num_threads, py::arg("n"));
-  module.def("get_num_threads", &num_threads);
+  module.def("get_num_threads", &default_or_set_threads);
+  module.def(
+      "set_adaptive_teams", &set_adaptive_teams, py::arg("on"),
+      "For tests: off, and programs run on as many threads as are set while other processes want them too.");
   module.def(
       "push_threads", [](int n) { thread_scopes().push_back(std::make_unique<ThreadsScope>(n)); },
       py::arg("n"));

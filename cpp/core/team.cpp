@@ -195,10 +195,12 @@ void work(Worker& worker) {
   }
 }
 
-// A host blocks a signal in all of its threads to wait for it, and knows nothing of these: they take none.
+// A host blocks a signal in all of its threads to wait for it, and knows nothing of these: they take none but
+// those of their own faults.
 void start_thread(Worker& worker) {
   sigset_t all, before;
   sigfillset(&all);
+  for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP}) sigdelset(&all, fault);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     std::thread(work, std::ref(worker)).detach();

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -160,9 +160,9 @@ def flatten_outputs(result: Any, what: str) -> tuple[list[Operand], Callable[[Se
 
 
 class Compiled:
-    """A program and how its outputs form a result. One run at a time: the next uses the same memory."""
+    """A program and how its outputs form a result. The program lets one thread in at a time."""
 
-    __slots__ = ("_lock", "_rebuild", "_stream", "program")
+    __slots__ = ("_rebuild", "_stream", "program")
 
     def __init__(
         self, program: _core.Program, rebuild: Callable[[Sequence[Any]], Any], stream: RandomStream | None
@@ -170,17 +170,15 @@ class Compiled:
         self.program = program
         self._rebuild = rebuild
         self._stream = stream
-        self._lock = threading.Lock()
 
     @property
     def draws_random_numbers(self) -> bool:
         return self._stream is not None
 
     def run(self, arrays: Sequence[np.ndarray]) -> Any:
-        with self._lock:
-            if self._stream is not None:
-                self._stream.get()
-            return self._rebuild(self.program.run(arrays))
+        if self._stream is not None:
+            self._stream.get()
+        return self._rebuild(self.program.run(arrays))
 
 
 class Recording(NamedTuple):
@@ -237,27 +235,38 @@ def eager_result(recording: Recording, what: str) -> Any:
 
 
 class ProgramCache:
-    """Compiled programs by key, the least recently used dropped. Compiling holds the lock, running not."""
+    """Compiled programs by key, the least recently used dropped.
 
-    __slots__ = ("_lock", "_programs")
+    One thread compiles at a time, the others wait. What is there already is found and used without a lock:
+    every change of the table is one operation of it.
 
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
+    Args:
+        owner: whose programs these are, for errors.
+    """
+
+    __slots__ = ("_compiling", "_owner", "_programs")
+
+    def __init__(self, owner: str) -> None:
+        self._owner = owner
+        self._compiling = _core.Lock(owner)
         self._programs: OrderedDict[Hashable, Compiled] = OrderedDict()
 
     def get(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
         key = (_settings.conv_precision, key)
-        with self._lock:
-            compiled = self._programs.get(key)
+        compiled = self._programs.get(key)
+        if compiled is not None:
+            with suppress(KeyError):  # another thread has just dropped it
+                self._programs.move_to_end(key)
+            return compiled
+        with self._compiling:
+            compiled = self._programs.get(key)  # another thread may have compiled it meanwhile
             if compiled is None:
                 compiled = self._programs[key] = build()
                 self._drop_least_recently_used()
-            else:
-                self._programs.move_to_end(key)
             return compiled
 
     def _drop_least_recently_used(self) -> None:
-        kept = sum(compiled.program.arena_bytes for compiled in self._programs.values())
+        kept = sum(program.arena_bytes for program in self.programs())
         while len(self._programs) > 1 and (
             len(self._programs) > _settings.programs or kept > _settings.program_bytes
         ):
@@ -265,22 +274,19 @@ class ProgramCache:
             kept -= dropped.program.arena_bytes
 
     def clear(self) -> None:
-        with self._lock:
-            self._programs.clear()
+        self._programs.clear()
 
     def __len__(self) -> int:
         return len(self._programs)
 
     def programs(self) -> list[_core.Program]:
-        with self._lock:
-            return [compiled.program for compiled in self._programs.values()]
+        return [compiled.program for compiled in list(self._programs.values())]
 
     def draws_random_numbers(self) -> bool:
-        with self._lock:
-            return any(compiled.draws_random_numbers for compiled in self._programs.values())
+        return any(compiled.draws_random_numbers for compiled in list(self._programs.values()))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ProgramCache:
-        return ProgramCache()
+        return ProgramCache(self._owner)
 
     def __reduce__(self) -> Any:
-        return ProgramCache, ()
+        return ProgramCache, (self._owner,)

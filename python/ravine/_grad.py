@@ -47,7 +47,7 @@ class _Differentiated:
         self._what = what
         self._function = function
         self._model = model
-        self._programs = ProgramCache()
+        self._programs = ProgramCache(what)
         self._stream = RandomStream()
 
     def _parameters(self) -> list[tuple[str, Parameter]]:

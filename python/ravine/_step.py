@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -102,9 +101,9 @@ class TrainStep:
         self._preconditioner = optimizer._preconditioner()
         self._stream = RandomStream()
         self._stream.draw()  # now, so that threads that train at once draw in the order of construction
-        self._programs = ProgramCache()
+        self._programs = ProgramCache("TrainStep")
         self._recent: _Recent | None = None
-        self._lock = threading.RLock()
+        self._lock = _core.Lock("TrainStep")
 
     def __call__(self, x: Any, y: Any) -> float:
         """Trains on one batch and returns its loss, as it was before the update.
@@ -127,7 +126,8 @@ class TrainStep:
 
     def with_output(self, x: Any, y: Any) -> tuple[float, Any]:
         """Trains on one batch and returns its loss and the model's output, both from before the update."""
-        return self._run(x, y, with_output=True)
+        with self._lock:
+            return self._run(x, y, with_output=True)
 
     def check(self, x: Any, y: Any) -> None:
         """Raises what a call with such arrays would raise, and trains nothing."""
@@ -135,22 +135,22 @@ class TrainStep:
             self._record(split_inputs((x, y)), with_output=False, eager=False)
 
     def _run(self, x: Any, y: Any, with_output: bool) -> Any:
+        """One call, with the lock held."""
         inputs = split_inputs((x, y))
-        with self._lock:
-            if self._bound.structure_changed():
-                self._programs.clear()
-            if _trace.eager_mode():
-                result, lr, refused = self._run_eagerly(inputs, with_output)
-            else:
-                fingerprint = self._model._fingerprint()
-                of_loss = self._loss._fingerprint() if isinstance(self._loss, Module) else id(self._loss)
-                key = (fingerprint, of_loss, with_output, self._bound.phase, inputs.key)
-                compiled = self._programs.get(key, lambda: self._compile(inputs, with_output))
-                lr = self._bound.before_run()
-                result = compiled.run(inputs.arrays)
-                refused = compiled.program.refused
-                self._remember(x, y, with_output, compiled)
-            self._bound.after_run(lr, refused)
+        if self._bound.structure_changed():
+            self._programs.clear()
+        if _trace.eager_mode():
+            result, lr, refused = self._run_eagerly(inputs, with_output)
+        else:
+            fingerprint = self._model._fingerprint()
+            of_loss = self._loss._fingerprint() if isinstance(self._loss, Module) else id(self._loss)
+            key = (fingerprint, of_loss, with_output, self._bound.phase, inputs.key)
+            compiled = self._programs.get(key, lambda: self._compile(inputs, with_output))
+            lr = self._bound.before_run()
+            result = compiled.run(inputs.arrays)
+            refused = compiled.program.refused
+            self._remember(x, y, with_output, compiled)
+        self._bound.after_run(lr, refused)
         return (float(result[0]), result[1]) if with_output else float(result)
 
     def _run_eagerly(self, inputs: Inputs, with_output: bool) -> tuple[Any, float, bool]:

@@ -10,8 +10,10 @@ from . import _core
 def set_num_threads(n: int) -> None:
     """Sets how many threads programs run on, for the whole process. Results do not depend on it.
 
-    The default is RAVINE_NUM_THREADS, else OMP_NUM_THREADS, else the smallest of affinity, cgroup quota and
-    physical cores.
+    The default is RAVINE_NUM_THREADS, else OMP_NUM_THREADS, else the smallest of affinity, the quotas of the
+    process's control group and of those around it (rounded up), and physical cores. An OMP_NUM_THREADS that
+    is no number of threads is left out with a RuntimeWarning, such a RAVINE_NUM_THREADS is a ValueError.
+    While other processes take the cores, so that threads mostly wait for each other, runs use fewer.
 
     Example:
         >>> import ravine as rv

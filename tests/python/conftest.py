@@ -34,9 +34,13 @@ def repository() -> Path:
 
 @pytest.fixture(autouse=True)
 def _seeded() -> Iterator[None]:
-    """Every test starts from the same random state and leaves the number of threads as it was."""
+    """Every test starts from the same random state and leaves the number of threads as it was.
+
+    Programs run on the threads that it sets, however busy the machine is.
+    """
     import ravine as rv
 
+    rv._core.set_adaptive_teams(False)
     threads = rv.get_num_threads()
     rv.seed(0)
     yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -56,7 +55,7 @@ class Module:
     # Attributes that are bookkeeping: no part of the fingerprint, and `training` only through assignment.
     _INTERNAL: ClassVar[frozenset[str]] = frozenset(
         ("_parameters", "_buffers", "_modules", "_programs", "_stream", "_recent", "_stamp", "_fingerprints")
-        + ("_ids", "_lock")
+        + ("_ids",)
     )
 
     def __init__(self) -> None:
@@ -70,13 +69,12 @@ class Module:
 
     def _init_bookkeeping(self) -> None:
         fields = self.__dict__
-        fields["_programs"] = ProgramCache()
+        fields["_programs"] = ProgramCache(type(self).__name__)
         fields["_stream"] = RandomStream()
         fields["_recent"] = None
         fields["_stamp"] = (-1, -1)  # (count of changes, number of the fingerprint at that count)
         fields["_fingerprints"] = {}
         fields["_ids"] = itertools.count()
-        fields["_lock"] = threading.RLock()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes, on tensors. Every subclass defines it."""
@@ -136,15 +134,14 @@ class Module:
         stamp = self._stamp
         if stamp[0] == count:
             return stamp[1]
-        with self._lock:
-            key, only_assignments = fingerprint(self)
-            number = self._fingerprints.get(key)
-            if number is None:
-                if len(self._fingerprints) >= 1024:
-                    self._fingerprints.clear()  # numbers are never given twice, so nothing stale can be met
-                number = self._fingerprints[key] = next(self._ids)
-            self.__dict__["_stamp"] = (count if only_assignments else -1, number)
-            return number
+        key, only_assignments = fingerprint(self)
+        number = self._fingerprints.get(key)
+        if number is None:
+            if len(self._fingerprints) >= 1024:
+                self._fingerprints.clear()  # numbers are never given twice, so nothing stale can be met
+            number = self._fingerprints.setdefault(key, next(self._ids))  # one operation: threads agree
+        self.__dict__["_stamp"] = (count if only_assignments else -1, number)
+        return number
 
     def _unchanged_since(self, count: int) -> bool:
         """Whether the fingerprint is that of `count` changes, and can only change by another counted one."""
