@@ -14,6 +14,7 @@ __all__ = [
     "Clipping",
     "CurvaturePairs",
     "Graph",
+    "Lock",
     "Optimizer",
     "Program",
     "RandomState",
@@ -39,6 +40,7 @@ __all__ = [
     "safetensors_metadata",
     "save_safetensors",
     "seed",
+    "set_adaptive_teams",
     "set_exact_convolutions",
     "set_isa",
     "set_num_threads",
@@ -46,6 +48,18 @@ __all__ = [
     "solve_positive_definite",
     "symmetric_eigen",
 ]
+
+class Lock:
+    """
+    A context for one thread at a time. A thread that is inside gets a RuntimeError that names `what`; in a forked child it is free.
+    """
+    @staticmethod
+    def __new__(type, *args, **kwargs):
+        """
+        Create and return a new object.  See help(type) for accurate signature.
+        """
+    def __enter__(self): ...
+    def __exit__(self, *exception): ...
 
 class Array:
     """
@@ -278,6 +292,11 @@ def save_safetensors(
     path: bytes, tensors: dict[str, np.ndarray], metadata: collections.abc.Mapping[str, str] = {}
 ) -> None: ...
 def seed(seed: int) -> None: ...
+def set_adaptive_teams(on: bool) -> None:
+    """
+    For tests: off, and programs run on as many threads as are set while other processes want them too.
+    """
+
 def set_exact_convolutions(exact: bool) -> None:
     """
     For programs compiled from now on.
