@@ -35,6 +35,12 @@ EXACT = [
     (r"tensors: dict,", "tensors: dict[str, np.ndarray],"),
     (r"attrs: dict = \{\}", "attrs: dict[str, Any] = {}"),
     (r"\barg[01]: ", "value: "),
+    (
+        r"    @staticmethod\n    def __new__\(.*\):\n(        .*\n)+",
+        "    def __init__(self, what: str) -> None: ...\n",
+    ),
+    (r"def __enter__\(self\): ", "def __enter__(self) -> None: "),
+    (r"def __exit__\(self, \*exception\): ", "def __exit__(self, *exception: object) -> None: "),
 ]
 
 

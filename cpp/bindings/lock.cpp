@@ -107,10 +107,8 @@ void bind_lock(py::module_& module) {
        "__exit__($self, /, *exception)\n--\n\n"},
       {nullptr, nullptr, 0, nullptr}};
   static PyType_Slot slots[] = {
-      {Py_tp_doc,
-       const_cast<char*>("Lock(what)\n--\n\n"
-                         "A context for one thread at a time. A thread that is inside gets a RuntimeError "
-                         "that names `what`; in a forked child it is free.")},
+      {Py_tp_doc, const_cast<char*>("Lock(what)\n--\n\n"
+                                    "For one thread at a time; one that is inside gets a RuntimeError.")},
       {Py_tp_new, reinterpret_cast<void*>(&lock_new)},
       {Py_tp_dealloc, reinterpret_cast<void*>(&lock_delete)},
       {Py_tp_methods, methods},

@@ -51,13 +51,9 @@ __all__ = [
 
 class Lock:
     """
-    A context for one thread at a time. A thread that is inside gets a RuntimeError that names `what`; in a forked child it is free.
+    For one thread at a time; one that is inside gets a RuntimeError.
     """
-    @staticmethod
-    def __new__(type, *args, **kwargs):
-        """
-        Create and return a new object.  See help(type) for accurate signature.
-        """
+    def __init__(self, what: str) -> None: ...
     def __enter__(self): ...
     def __exit__(self, *exception): ...
 

@@ -18,6 +18,7 @@ def test_the_stub_and_the_extension_have_the_same_names(repository: Path) -> Non
     assert set(stubbed) == public(_core)
     for name, node in stubbed.items():
         if isinstance(node, ast.ClassDef):
-            methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)} - {"__init__"}
+            methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+            methods -= {"__init__", "__enter__", "__exit__"}
             methods |= {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)}  # type: ignore[union-attr]
             assert methods == public(getattr(_core, name)), name

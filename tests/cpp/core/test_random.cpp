@@ -10,7 +10,7 @@
 
 #include "core/error.h"
 #include "core/philox.h"
-#include "core/team.h"
+#include "core/thread_count.h"
 
 namespace ravine {
 namespace {
