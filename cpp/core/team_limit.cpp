@@ -10,6 +10,8 @@ using namespace std::chrono_literals;
 constexpr TeamLimit::Time shortest_pause = 50ms, longest_doubled_pause = 2s, longest_pause = 30s;
 // First touches of memory, or a core that another process took for a moment, make single runs late.
 constexpr int late_runs_to_shrink = 3;
+// The first late run soon after a team has grown shows that one run was not enough to judge by.
+constexpr int late_runs_of_a_grown_team = 1;
 constexpr int runs_remembered = 16;
 constexpr auto time_remembered = 50ms;
 // Of the time between two tries, what a try in vain may cost.
@@ -25,7 +27,7 @@ int TeamLimit::size_for(int threads, Time now) {
 }
 
 void TeamLimit::finished(int size, Time now, Time run, Time wait) {
-  const Time allowed = run - run / size;
+  const Time allowed = (run - run / size) * 2 / 3;
   const bool late = wait > allowed;
   if (size > limit_) {  // a try
     if (late) {
@@ -45,10 +47,10 @@ void TeamLimit::finished(int size, Time now, Time run, Time wait) {
   waited_ += wait;
   ++runs_;
   late_runs_ += late;
-  if (late_runs_ >= late_runs_to_shrink && waited_ > allowed_) {
+  const bool soon = now - grown_at_ < pause_per_loss * pause_;
+  if (late_runs_ >= (soon ? late_runs_of_a_grown_team : late_runs_to_shrink) && waited_ > allowed_) {
     limit_ = size / 2;
     // Where the last try was a mistake, the next comes later.
-    const bool soon = now - grown_at_ < pause_per_loss * pause_;
     pause_ = soon ? std::min<Time>(2 * pause_, longest_doubled_pause) : shortest_pause;
     pause_ = std::max(pause_, std::min<Time>(pause_per_loss * (waited_ - allowed_), longest_doubled_pause));
     try_at_ = now + pause_;

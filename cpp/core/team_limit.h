@@ -7,9 +7,10 @@ namespace ravine {
 
 // A thread whose core was taken comes to a barrier milliseconds late, and all others wait. Then a smaller
 // team is faster: of n threads the caller works for one nth of the work or more, so once it waits for longer
-// than n - 1 times its own work, one thread alone would have been done. That is what is watched: `wait` <= (1
-// - 1/n) `run`. On an idle machine kernels that cannot be divided do not come near that, as the caller has
-// the largest share of every kernel. Teams grow again by trying twice the size in one run, rarely: a try on a
+// than n - 1 times its own work, one thread alone would have been done. A caller that loses its core too
+// seems to work for longer than it does; hence two thirds of that is what is allowed: `wait` <= 2/3 (1 - 1/n)
+// `run`. On an idle machine kernels that cannot be divided do not come near that, as the caller has the
+// largest share of every kernel. Teams grow again by trying twice the size in one run, rarely: a try on a
 // busy machine may cost as much as many runs. Not thread-safe.
 class TeamLimit {
  public:

@@ -30,7 +30,7 @@ struct Machine {
 
 TEST(TeamLimit, KeepsTeamsWhoseWaitsAreSmall) {
   Machine idle;
-  idle.run_for(10s, 2, 1ms, 450us);
+  idle.run_for(10s, 2, 1ms, 200us);
   EXPECT_EQ(idle.limit.size_for(2, idle.now), 2);
   EXPECT_EQ(idle.limit.size_for(64, idle.now), 64);
 }
