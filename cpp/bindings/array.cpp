@@ -12,33 +12,20 @@ namespace ravine::bindings {
 
 py::dtype numpy_dtype(DType dtype) {
   switch (dtype) {
-    case DType::float32:
-      return py::dtype::of<float>();
-    case DType::float64:
-      return py::dtype::of<double>();
-    case DType::int32:
-      return py::dtype::of<std::int32_t>();
-    case DType::int64:
-      return py::dtype::of<std::int64_t>();
-    case DType::uint8:
-      return py::dtype::of<std::uint8_t>();
-    case DType::boolean:
-      return py::dtype::of<bool>();
+#define RAVINE_CASE(id, name, Type, kind) \
+  case DType::id:                         \
+    return py::dtype::of<Type>();
+    RAVINE_DTYPES(RAVINE_CASE)
+#undef RAVINE_CASE
   }
-  fail<TypeError>("unknown dtype");
+  unsupported_dtype("NumPy", dtype);
 }
 
 DType dtype_of_array(const py::array& array, const char* what) {
   const py::dtype dtype = array.dtype();
-  const char kind = dtype.kind();
-  const auto size = static_cast<std::size_t>(dtype.itemsize());
-  for (const DType known :
-       {DType::float32, DType::float64, DType::int32, DType::int64, DType::uint8, DType::boolean}) {
-    const char known_kind = is_floating(known)        ? 'f'
-                            : known == DType::boolean ? 'b'
-                            : known == DType::uint8   ? 'u'
-                                                      : 'i';
-    if (kind == known_kind && size == size_of(known)) return known;
+  for (const DType known : all_dtypes) {
+    const py::dtype of_known = numpy_dtype(known);
+    if (dtype.kind() == of_known.kind() && dtype.itemsize() == of_known.itemsize()) return known;
   }
   fail<TypeError>(what, ": an array of dtype ", std::string(py::str(dtype)),
                   " is not supported; expected float32, float64, int32, int64, uint8 or bool");
@@ -75,18 +62,27 @@ py::array view_with_base(const Array& array, py::handle base) {
 
 }  // namespace
 
+bool is_dense(const py::array& array) {
+  using Api = py::detail::npy_api;
+  constexpr int wanted = Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_;
+  return (array.flags() & wanted) == wanted;
+}
+
 py::array as_contiguous(const py::array& array, DType dtype, const std::string& what) {
   const py::dtype given = array.dtype(), wanted = numpy_dtype(dtype);
   const bool same_dtype = given.kind() == wanted.kind() && given.itemsize() == wanted.itemsize() &&
                           (given.byteorder() == '=' || given.byteorder() == '|');
-  if (same_dtype && (array.flags() & py::array::c_style) != 0) return array;
+  if (same_dtype && is_dense(array)) return array;
   const py::module_ numpy = py::module_::import("numpy");
   if (!same_dtype && !numpy.attr("can_cast")(given, wanted, "same_kind").cast<bool>())
     fail<TypeError>(what, ": an array of dtype ", std::string(py::str(given)), " does not convert to ",
                     name_of(dtype));
-  // numpy.ascontiguousarray would turn a 0-d array into a 1-d one.
-  return or_stay_at_exit(
-      [&] { return numpy.attr("asarray")(array, wanted, py::arg("order") = "C").cast<py::array>(); });
+  // numpy.ascontiguousarray would turn a 0-d array into a 1-d one; numpy.asarray leaves alone what is not
+  // aligned.
+  return or_stay_at_exit([&] {
+    return numpy.attr("array")(array, wanted, py::arg("order") = "C", py::arg("copy") = true)
+        .cast<py::array>();
+  });
 }
 
 py::array new_array(DType dtype, const Shape& shape) {

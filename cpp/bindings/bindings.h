@@ -45,8 +45,11 @@ DType dtype_of_array(const py::array& array, const char* what);
 Shape shape_of(const py::array& array);
 py::tuple to_tuple(const Dims& dims);
 
-// The array itself where it is C-contiguous, in native byte order and of that dtype; else a converted copy.
-// TypeError naming `what` where the conversion is not of the "same kind" (as numpy.can_cast).
+// Whether kernels may read the memory as it is: C-contiguous, and aligned as its dtype asks.
+bool is_dense(const py::array& array);
+
+// The array itself where it is C-contiguous, aligned, in native byte order and of that dtype; else a
+// converted copy. TypeError naming `what` where the conversion is not of the "same kind" (as numpy.can_cast).
 py::array as_contiguous(const py::array& array, DType dtype, const std::string& what);
 
 py::array new_array(DType dtype, const Shape& shape);

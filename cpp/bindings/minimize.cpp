@@ -14,14 +14,15 @@ using optim::CurvaturePairs;
 
 template <class T>
 bool holds(const py::array& array) {
-  return py::isinstance<py::array_t<T, py::array::c_style>>(array);
+  return py::isinstance<py::array_t<T, py::array::c_style>>(array) && is_dense(array);
 }
 
 template <class T>
 std::span<const T> numbers(const py::array& array, const char* what) {
   if (!holds<T>(array))
-    fail<TypeError>(what, ": a C-contiguous array of ", sizeof(T) == sizeof(float) ? "float32" : "float64",
-                    " is expected, got ", std::string(py::str(array.dtype())));
+    fail<TypeError>(what, ": an aligned C-contiguous array of ",
+                    sizeof(T) == sizeof(float) ? "float32" : "float64", " is expected, got ",
+                    std::string(py::str(array.dtype())));
   return {static_cast<const T*>(array.data()), static_cast<std::size_t>(array.size())};
 }
 

@@ -45,6 +45,8 @@ Array Array::scalar(double value, DType dtype) {
     case DType::boolean:
       *array.as<bool>() = value != 0;
       break;
+    default:
+      unsupported_dtype("array", dtype);
   }
   return array;
 }

@@ -14,20 +14,30 @@ struct CompiledIsa {
   bool (*supported)();
 };
 
+#ifdef RAVINE_X86_64
+// Whatever -march=x86-64-v3 lets the compiler emit. A hypervisor may hide single features, and the system may
+// not save wide registers: the builtin says of AVX and wider only what the system saves (XGETBV).
+bool has_x86_64_v3() {
+  return __builtin_cpu_supports("cmpxchg16b") && __builtin_cpu_supports("lahf_lm") &&
+         __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("sse3") &&
+         __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("sse4.1") &&
+         __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("avx") &&
+         __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+         __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("lzcnt") &&
+         __builtin_cpu_supports("movbe") && __builtin_cpu_supports("osxsave");
+}
+bool has_x86_64_v4() {
+  return has_x86_64_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+#endif
+
 const CompiledIsa compiled[] = {
     {"generic", &kernels::generic::table, [] { return true; }},
 #ifdef RAVINE_X86_64
-    {"x86-64-v3", &kernels::x86_64_v3::table,
-     [] {
-       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-              __builtin_cpu_supports("bmi2");
-     }},
-    {"x86-64-v4", &kernels::x86_64_v4::table,
-     [] {
-       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-              __builtin_cpu_supports("avx512vl");
-     }},
+    {"x86-64-v3", &kernels::x86_64_v3::table, has_x86_64_v3},
+    {"x86-64-v4", &kernels::x86_64_v4::table, has_x86_64_v4},
 #endif
 };
 

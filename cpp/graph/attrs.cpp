@@ -115,8 +115,7 @@ std::string Attrs::to_string() const {
 }
 
 DType parse_dtype(std::string_view name) {
-  for (const DType dtype :
-       {DType::float32, DType::float64, DType::int32, DType::int64, DType::uint8, DType::boolean})
+  for (const DType dtype : all_dtypes)
     if (name == name_of(dtype)) return dtype;
   fail<TypeError>("dtype '", name,
                   "' is not supported; expected float32, float64, int32, int64, uint8 or bool");

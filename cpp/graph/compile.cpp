@@ -90,6 +90,8 @@ class ProgramCompiler {
     std::vector<std::vector<const Node*>> users(nodes.size());
     for (const auto& node : nodes)
       for (const Value& input : node->inputs) users[input.node->id].push_back(node.get());
+    std::vector<bool> wanted(nodes.size(), false);
+    for (const Value& output : unit_.outputs) wanted[output.node->id] = true;
     for (const auto& sum : nodes) {
       if (sum->op->sums_rows == nullptr || !sum->op->sums_rows(*sum)) continue;
       const Value matrix = sum->inputs[0];
@@ -99,7 +101,8 @@ class ProgramCompiler {
             std::find_if(users[view->id].begin(), users[view->id].end(), [&](const Node* user) {
               return user->op->can_sum_rows && user->inputs[0] == view->out() &&
                      user->outputs[0].shape.rank() == 2 && user->outputs[0].shape.back() > 0 &&
-                     lowering_.sum_left_to(*user) == nullptr && comes_before(*user, users[sum->id]);
+                     lowering_.sum_left_to(*user) == nullptr &&
+                     comes_before(*user, users[sum->id], wanted[sum->id]);
             });
         if (product == users[view->id].end()) continue;
         lowering_.sums_left_to_products_[*product] = sum.get();
@@ -118,8 +121,9 @@ class ProgramCompiler {
            result.shape == Shape{shape[1], shape[0]} && result.strides == Strides{1, shape[1]};
   }
 
-  // Whether the product's call comes before those of the users.
-  bool comes_before(const Node& product, const std::vector<const Node*>& users) const {
+  // Whether the product's call comes before those of the users. Outputs are copied after all nodes and before
+  // all effects; what the graph's own effects read (assignments, guards) is made ready before the first.
+  bool comes_before(const Node& product, const std::vector<const Node*>& users, bool is_output) const {
     const auto& effects = unit_.graph->effects();
     const auto place = [&](const Node* node) { return std::find(effects.begin(), effects.end(), node); };
     const auto own = std::find_if(effects.begin(), effects.end(), [&](const Node* effect) {
@@ -127,8 +131,10 @@ class ProgramCompiler {
              std::any_of(effect->inputs.begin(), effect->inputs.end(),
                          [&](const Value& input) { return input.node == &product; });
     });
+    if (own != effects.end() && is_output) return false;
     return std::all_of(users.begin(), users.end(), [&](const Node* user) {
-      if (own != effects.end()) return user->op->kind == OpKind::effect && own <= place(user);
+      if (own != effects.end())
+        return user->op->kind == OpKind::effect && user->op->lower != nullptr && own <= place(user);
       return user->op->kind == OpKind::effect || user->id > product.id;
     });
   }
@@ -275,8 +281,8 @@ class ProgramCompiler {
     if (const auto place = guarded.find(&node); place != guarded.end()) {
       const View& value = place->second;
       guard.dtype = value.dtype;
-      lowering_.bindings_.push_back(
-          {&guard.value, value.storage, value.offset * static_cast<std::int64_t>(size_of(value.dtype))});
+      lowering_.bindings_.push_back({PointerField(guard.value), value.storage,
+                                     value.offset * static_cast<std::int64_t>(size_of(value.dtype))});
     }
   }
 
@@ -382,7 +388,7 @@ class ProgramCompiler {
         program_->patches_.push_back(
             {binding.field, storage.kind == Storage::Kind::output, storage.index, binding.byte_offset});
       } else {
-        *binding.field = storage.address + binding.byte_offset;
+        binding.field.set(storage.address + binding.byte_offset);
       }
     }
   }

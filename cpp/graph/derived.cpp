@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -141,6 +142,20 @@ void Derived::refresh() {
   void* const target = value_.data();
   program_->run({}, std::span(&target, 1));
   computed_of_.store(now, std::memory_order_release);
+}
+
+DerivedReaders::DerivedReaders(std::span<const std::shared_ptr<Derived>> values) {
+  std::vector<Mutex*> mutexes;
+  for (const auto& value : values) {
+    value->refresh();
+    mutexes.push_back(&value->lock());
+  }
+  // One order for all programs, each mutex once: a thread that waits for a writer holds nothing that this
+  // writer's predecessors wait for.
+  std::sort(mutexes.begin(), mutexes.end(), std::less<>());
+  mutexes.erase(std::unique(mutexes.begin(), mutexes.end()), mutexes.end());
+  locks_.reserve(mutexes.size());
+  for (Mutex* const mutex : mutexes) locks_.emplace_back(*mutex);
 }
 
 }  // namespace ravine

@@ -5,9 +5,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <shared_mutex>
 #include <span>
 #include <vector>
 
+#include "core/fork.h"
 #include "graph/program.h"
 
 namespace ravine {
@@ -42,18 +44,12 @@ class Derived {
 // Values for a run: up to date when it begins, and unchanged until it ends.
 class DerivedReaders {
  public:
-  explicit DerivedReaders(std::span<const std::shared_ptr<Derived>> values) : values_(values) {
-    for (const auto& value : values_) value->refresh();
-    for (const auto& value : values_) value->lock().lock_shared();
-  }
-  ~DerivedReaders() {
-    for (const auto& value : values_) value->lock().unlock_shared();
-  }
+  explicit DerivedReaders(std::span<const std::shared_ptr<Derived>> values);
   DerivedReaders(const DerivedReaders&) = delete;
   DerivedReaders& operator=(const DerivedReaders&) = delete;
 
  private:
-  std::span<const std::shared_ptr<Derived>> values_;
+  std::vector<std::shared_lock<Mutex>> locks_;
 };
 
 }  // namespace ravine

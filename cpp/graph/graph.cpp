@@ -74,6 +74,22 @@ Node& Graph::add(const Op& op) {
   return *nodes_.back();
 }
 
+void Graph::record(Node& node, std::uint32_t stream) {
+  if (!on_record) return;
+  try {
+    on_record(node);
+  } catch (...) {
+    remove_newest();
+    next_stream = stream;
+    throw;
+  }
+}
+
+void Graph::remove_newest() {
+  if (!effects_.empty() && effects_.back() == nodes_.back().get()) effects_.pop_back();
+  nodes_.pop_back();
+}
+
 Value Graph::input(const TensorType& type, std::string name) {
   Node& node = add(input_op);
   node.outputs = {type};
@@ -89,7 +105,7 @@ Value Graph::state(const Array& array, std::string name) {
   node.outputs = {{array.dtype(), array.shape()}};
   node.array = array;
   node.name = std::move(name);
-  if (on_record) on_record(node);
+  record(node, next_stream);
   return node.out();
 }
 
@@ -97,7 +113,7 @@ Value Graph::constant(const Array& array) {
   Node& node = add(constant_op);
   node.outputs = {{array.dtype(), array.shape()}};
   node.array = array;
-  if (on_record) on_record(node);
+  record(node, next_stream);
   return node.out();
 }
 
@@ -131,11 +147,17 @@ Values Graph::apply(const Op& op, Values inputs, Attrs attrs) {
     check<ValueError>(input && &input.graph() == this, op.name, ": an input belongs to another recording");
   node->inputs = std::move(inputs);
   node->attrs = std::move(attrs);
-  op.infer(*node);
-  for (const TensorType& type : node->outputs) check_addressable(op.name, type);
+  const std::uint32_t stream = next_stream;
+  try {
+    op.infer(*node);
+    for (const TensorType& type : node->outputs) check_addressable(op.name, type);
+  } catch (...) {
+    next_stream = stream;
+    throw;
+  }
   nodes_.push_back(std::move(node));
   Node& added = *nodes_.back();
-  if (on_record) on_record(added);
+  record(added, stream);
   Values results;
   for (int i = 0; i < static_cast<int>(added.outputs.size()); ++i) results.push_back(added.out(i));
   return results;
@@ -152,11 +174,11 @@ void Graph::assign(const Array& array, Value value) {
   try {
     infer_assign(node);
   } catch (...) {
-    nodes_.pop_back();
+    remove_newest();
     throw;
   }
   effects_.push_back(&node);
-  if (on_record) on_record(node);
+  record(node, next_stream);
 }
 
 void Graph::effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> target) {
@@ -166,11 +188,11 @@ void Graph::effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> ta
   try {
     op.infer(node);
   } catch (...) {
-    nodes_.pop_back();
+    remove_newest();
     throw;
   }
   effects_.push_back(&node);
-  if (on_record) on_record(node);
+  record(node, next_stream);
 }
 
 Node& Graph::copy(const Node& original, Values inputs) {

@@ -258,6 +258,10 @@ class Graph {
 
  private:
   Node& add(const Op& op);
+  // Tells on_record of the newest node. Where that throws, the graph is as it was without the node, when
+  // `stream` was the next.
+  void record(Node& node, std::uint32_t stream);
+  void remove_newest();
 
   const OpTable* ops_;
   std::vector<std::unique_ptr<Node>> nodes_;

@@ -89,7 +89,7 @@ int Lowering::add_call(const char* kernel, std::shared_ptr<void> args, const voi
   return static_cast<int>(program_.calls_.size()) - 1;
 }
 
-void Lowering::bind(int call, const void** field, const View& view, bool write) {
+void Lowering::bind(int call, PointerField field, const View& view, bool write) {
   Storage& storage = program_.storages_[static_cast<std::size_t>(view.storage)];
   storage.first_call = storage.first_call < 0 ? call : std::min(storage.first_call, call);
   storage.last_call = std::max(storage.last_call, call);
@@ -116,7 +116,7 @@ void Lowering::set_cost(int call, double flops, double bytes) {
 void Lowering::bind_workspace(int call, void*& field, std::size_t bytes) {
   if (bytes == 0) return;
   const View view = temporary(DType::uint8, Shape{static_cast<std::int64_t>(bytes)});
-  bind(call, const_cast<const void**>(&field), view, true);
+  bind(call, PointerField(field), view, true);
 }
 
 namespace {
@@ -192,11 +192,10 @@ GatheredStatistics Lowering::gather_moments(Value values) {
   statistics->columns = own.shape[1];
   statistics->pieces = gatherer->pieces;
   *gatherer->field = statistics.get();
-  using Access = Call<kernels::ColumnStatistics>;
   const View partials =
       temporary(DType::float64, Shape{kernels::partials_of(gatherer->pieces, own.shape[1])});
-  bind(gatherer->call, Access::address_of(statistics->values), own, /*write=*/false);
-  bind(gatherer->call, Access::address_of(statistics->partials), partials, /*write=*/true);
+  bind(gatherer->call, PointerField(statistics->values), own, /*write=*/false);
+  bind(gatherer->call, PointerField(statistics->partials), partials, /*write=*/true);
   std::string& fused = program_.calls_[static_cast<std::size_t>(gatherer->call)].fused;
   fused += fused.empty() ? "moments" : ", moments";
   program_.statistics_.push_back(std::move(statistics));

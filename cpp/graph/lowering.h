@@ -114,7 +114,7 @@ class Lowering {
   using Invoke = void (*)(const void* function, const void* args, const Team& team);
   // A pointer in some call's arguments that gets its value once memory is planned.
   struct Binding {
-    const void** field;
+    PointerField field;
     int storage;
     std::int64_t byte_offset;
   };
@@ -136,7 +136,7 @@ class Lowering {
   View epilogue_operand(const Node& node, std::size_t i, Layout layout);
   int add_storage(const Storage& storage);
   int add_call(const char* kernel, std::shared_ptr<void> args, const void* function, Invoke invoke);
-  void bind(int call, const void** field, const View& view, bool write);
+  void bind(int call, PointerField field, const View& view, bool write);
   View bind_output(int call, const kernels::TileProgram*& field, const Node& node, std::int64_t rows,
                    std::int64_t columns, Layout layout);
   void bind_workspace(int call, void*& field, std::size_t bytes);
@@ -169,11 +169,11 @@ class Call {
 
   template <class Pointee>
   void read(Pointee*& field, const View& view) {
-    lowering_.bind(index_, address_of(field), view, false);
+    lowering_.bind(index_, PointerField(field), view, false);
   }
   template <class Pointee>
   void write(Pointee*& field, const View& view) {
-    lowering_.bind(index_, address_of(field), view, true);
+    lowering_.bind(index_, PointerField(field), view, true);
   }
   // Memory for the node's output 0, to be bound to the kernel's result. Where elementwise consumers were
   // fused into the node, `field` is set to their program over [rows, columns], the memory order of output 0,
@@ -203,11 +203,6 @@ class Call {
 
  private:
   friend class Lowering;
-  // All object pointers have one representation here; the program fills them in once memory is planned.
-  template <class Pointee>
-  static const void** address_of(Pointee*& field) {
-    return reinterpret_cast<const void**>(reinterpret_cast<std::uintptr_t>(&field));
-  }
   Call(Lowering& lowering, int index, Args& args) : args(args), lowering_(lowering), index_(index) {}
   Lowering& lowering_;
   int index_;

@@ -61,7 +61,7 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
   for (const PointerPatch& patch : patches_) {
     const auto index = static_cast<std::size_t>(patch.index);
     const void* base = patch.is_output ? outputs[index] : inputs[index];
-    *patch.field = static_cast<const std::byte*>(base) + patch.byte_offset;
+    patch.field.set(static_cast<const std::byte*>(base) + patch.byte_offset);
   }
   if (poison_arenas.load(std::memory_order_relaxed))
     std::memset(arena_.get(), 0xFF, static_cast<std::size_t>(arena_bytes_));

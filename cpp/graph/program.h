@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "core/fork.h"
@@ -63,9 +65,23 @@ struct Guard {
   bool refuses() const;
 };
 
+// A pointer of any object type in some call's arguments. It is written as bytes: an lvalue of another pointer
+// type may not be used for it.
+class PointerField {
+ public:
+  template <class Pointee>
+  explicit PointerField(Pointee*& field) : bytes_(&field) {
+    static_assert(sizeof(Pointee*) == sizeof(const void*) && !std::is_function_v<Pointee>);
+  }
+  void set(const void* address) const { std::memcpy(bytes_, &address, sizeof address); }
+
+ private:
+  void* bytes_;
+};
+
 // Writes the address of a run's input or output into the arguments of calls.
 struct PointerPatch {
-  const void** field;
+  PointerField field;
   bool is_output;
   int index;
   std::int64_t byte_offset;

@@ -178,12 +178,11 @@ void TileCall::build_matrix(kernels::TileProgram& program, std::int64_t rows, st
 
 void TileCall::bind(kernels::TileProgram& program, int call) const {
   for (std::size_t i = 1; i < inputs.size(); ++i)
-    lowering.bind(call, const_cast<const void**>(&program.inputs[i].data), inputs[i], /*write=*/false);
+    lowering.bind(call, PointerField(program.inputs[i].data), inputs[i], /*write=*/false);
   int slot = 0;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (expression.outputs[i] == 0) continue;
-    lowering.bind(call, const_cast<const void**>(&program.outputs[slot++].tensor.data), outputs[i],
-                  /*write=*/true);
+    lowering.bind(call, PointerField(program.outputs[slot++].tensor.data), outputs[i], /*write=*/true);
   }
 }
 

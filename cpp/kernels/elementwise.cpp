@@ -98,17 +98,8 @@ Access access_of(const Layout& layout, const Strides2& s) {
   return Access::copied;
 }
 
-constexpr bool same_size(DType a, DType b) {
-  const auto bytes = [](DType dtype) {
-    return dtype == DType::float64 || dtype == DType::int64   ? 8
-           : dtype == DType::uint8 || dtype == DType::boolean ? 1
-                                                              : 4;
-  };
-  return bytes(a) == bytes(b);
-}
-constexpr std::int64_t bytes_of(DType dtype) {
-  return same_size(dtype, DType::float64) ? 8 : same_size(dtype, DType::uint8) ? 1 : 4;
-}
+constexpr bool same_size(DType a, DType b) { return size_of(a) == size_of(b); }
+constexpr std::int64_t bytes_of(DType dtype) { return static_cast<std::int64_t>(size_of(dtype)); }
 
 // Registers by lifetime, and which outputs their steps write directly. `same_memory(i, o)`: input i is output
 // o.

@@ -9,14 +9,6 @@ namespace ravine::kernels::RAVINE_ISA {
 
 namespace {
 
-// The first to change the code from 0 also leaves the offending index.
-void set_fault(Fault* fault, std::int32_t code, std::int64_t index) {
-  if (fault == nullptr) return;
-  std::int32_t none = 0;
-  if (__atomic_compare_exchange_n(&fault->code, &none, code, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-    __atomic_store_n(&fault->value, index, __ATOMIC_RELAXED);
-}
-
 // body(index_of) with index_of(i) reading the i-th index, whichever integer type it has.
 template <class Body>
 RAVINE_INLINE void with_indices(const void* indices, DType dtype, Body body) {
@@ -66,7 +58,7 @@ void gather(const GatherArgs& args, const Team& team) {
       if (!args.per_element) {
         const std::int64_t index = index_of(j);
         const bool inside = index >= 0 && index < axis;
-        if (!inside) set_fault(args.fault, args.fault_code, index);
+        if (!inside) report(args.fault, args.fault_code, j, index);
         if (inner == 1) *output = inside ? input[index] : Element(0);
         else if (row_bytes == 0) continue;
         else if (inside) __builtin_memcpy(output, input + index * inner, row_bytes);
@@ -76,7 +68,7 @@ void gather(const GatherArgs& args, const Team& team) {
       for (std::int64_t i = 0; i < inner; ++i) {
         const std::int64_t index = index_of(row * inner + i);
         const bool inside = index >= 0 && index < axis;
-        if (!inside) set_fault(args.fault, args.fault_code, index);
+        if (!inside) report(args.fault, args.fault_code, row * inner + i, index);
         output[i] = inside ? input[index * inner + i] : Element(0);
       }
     }
@@ -112,14 +104,15 @@ void scatter_add(const ScatterAddArgs& args, const Team& team) {
 
   with_indices(args.indices, args.index_dtype, [&](auto index_of) {
     // True where the index is one to add at; false for the skipped one, and with a fault outside the axis.
-    const auto is_valid = [&](std::int64_t index) {
+    const auto is_valid = [&](std::int64_t position, std::int64_t index) {
       if (index >= 0 && index < axis) return index != args.skip_index;
-      if (args.skip_index < 0 || index != args.skip_index) set_fault(args.fault, args.fault_code, index);
+      if (args.skip_index < 0 || index != args.skip_index)
+        report(args.fault, args.fault_code, position, index);
       return false;
     };
     if (axis == 0 && team.rank == 0) {  // no destinations: every index is a fault
       const std::int64_t indices = args.per_element ? args.outer * count * inner : args.outer > 0 ? count : 0;
-      for (std::int64_t i = 0; i < indices; ++i) is_valid(index_of(i));
+      for (std::int64_t i = 0; i < indices; ++i) is_valid(i, index_of(i));
     }
     for (std::int64_t first = mine.begin; first < mine.end;) {
       const std::int64_t o = first / axis, low = first % axis, high = smaller(axis, low + mine.end - first);
@@ -128,7 +121,7 @@ void scatter_add(const ScatterAddArgs& args, const Team& team) {
       for (std::int64_t j = 0; j < count; ++j, from += inner) {
         if (!args.per_element) {
           const std::int64_t index = index_of(j);
-          if (!is_valid(index) || index < low || index >= high) continue;
+          if (!is_valid(j, index) || index < low || index >= high) continue;
           T* row = to + index * inner;
           for_each_vector<T>(inner, [&](std::int64_t i, auto n) {
             store(row + i, load(row + i, n) + load(from + i, n), n);
@@ -136,8 +129,8 @@ void scatter_add(const ScatterAddArgs& args, const Team& team) {
           continue;
         }
         for (std::int64_t i = 0; i < inner; ++i) {
-          const std::int64_t index = index_of((o * count + j) * inner + i);
-          if (is_valid(index) && index >= low && index < high) to[index * inner + i] += from[i];
+          const std::int64_t position = (o * count + j) * inner + i, index = index_of(position);
+          if (is_valid(position, index) && index >= low && index < high) to[index * inner + i] += from[i];
         }
       }
       first += high - low;

@@ -1,7 +1,7 @@
 // Gathering and scattering by index along the middle axis of dense [outer, axis, inner].
 #pragma once
 
-#include "kernels/softmax.h"
+#include "kernels/fault.h"
 
 namespace ravine::kernels {
 

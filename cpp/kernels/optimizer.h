@@ -1,7 +1,8 @@
 // Optimizer steps: one pass over memory for all parameters of a rule.
 #pragma once
 
-#include "kernels/softmax.h"
+#include "kernels/fault.h"
+#include "kernels/tile.h"
 
 namespace ravine::kernels {
 

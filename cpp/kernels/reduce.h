@@ -18,8 +18,8 @@ struct ReduceArgs {
   std::int64_t outer = 1, reduced = 1, inner = 1;
   const void* input = nullptr;  // strides in elements
   std::int64_t outer_stride = 0, reduced_stride = 0, inner_stride = 1;
-  void* output = nullptr;  // dense [outer, inner]; int64 for argmax and argmin, which take the first of
-                           // equals; a NaN wins
+  void* output = nullptr;  // dense [outer, inner]; int64 for sums and products of integers and bools, and for
+                           // argmax and argmin, which take the first of equals; a NaN wins
   double scale = 1;        // multiplies a sum: 1 / n for a mean
   void* workspace = nullptr;
 };

@@ -165,13 +165,6 @@ RAVINE_INLINE Label label_of(const Args& args, std::int64_t row) {
   return {index, ignored, !ignored && (index < 0 || index >= args.columns)};
 }
 
-void report(Fault* fault, std::int32_t code, std::int64_t value) {
-  std::int32_t none = 0;
-  if (fault != nullptr &&
-      __atomic_compare_exchange_n(&fault->code, &none, code, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-    fault->value = value;
-}
-
 // What every row of one call shares. A row's coefficient of class c is t_c w_c with t smoothed:
 // for targets (keep target_c + spread) w_c, for a label keep w_c [c = label] + spread w_c.
 template <class T>
@@ -313,7 +306,7 @@ void cross_entropy(const CrossEntropyArgs& args, const Team& team) {
         continue;
       }
       const Label label = label_of(args, row);
-      if (label.out_of_range) report(args.fault, args.fault_code, label.index);
+      if (label.out_of_range) report(args.fault, args.fault_code, row, label.index);
       const bool absent = label.ignored || label.out_of_range;
       losses[row] = absent ? T(0) : label_loss<T>(classes, x, label.index, log_sum_exp[row], columns);
       row_weights[row] = absent ? T(0) : classes.weight(label.index);

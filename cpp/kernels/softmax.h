@@ -1,15 +1,10 @@
 // Softmax and cross-entropy over the rows of dense matrices [rows, columns].
 #pragma once
 
+#include "kernels/fault.h"
 #include "kernels/tile.h"
 
 namespace ravine::kernels {
-
-// First fault met by a kernel that reads indices; effects are skipped once `code` is set, and the run raises.
-struct Fault {
-  std::int32_t code = 0;   // 0: none. Set once, atomically (compare and swap from 0 to the node's code).
-  std::int64_t value = 0;  // the offending index
-};
 
 struct SoftmaxArgs {
   std::int64_t rows = 0, columns = 0;

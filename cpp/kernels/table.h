@@ -98,7 +98,7 @@ struct KernelTable {
   // The function of a step, or null where the operation has none for these types.
   TileFunction (*tile_function)(TileOp op, DType dtype, DType result_dtype);
 
-  // For every dtype but bool (argmax and argmin too); null where there is none.
+  // Of values of the dtype. Bools have sums and products only; null where there is none.
   Kernel<ReduceArgs> (*reduce)(Reduction reduction, DType dtype);
   std::size_t (*reduce_workspace)(Reduction reduction, DType dtype, const ReduceArgs& args);
 
@@ -110,7 +110,11 @@ struct KernelTable {
 
   OptimizerFunctions (*optimizer_functions)(OptimizerRule rule, DType dtype);  // float32 and float64
 
-  const FloatKernels& of(DType dtype) const { return dtype == DType::float64 ? float64 : float32; }
+  const FloatKernels& of(DType dtype) const {
+    if (dtype == DType::float32) return float32;
+    if (dtype == DType::float64) return float64;
+    unsupported_dtype("kernels of floating dtypes", dtype);
+  }
 };
 
 // One table per compiled ISA: ravine::kernels::x86_64_v4::table.

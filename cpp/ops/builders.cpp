@@ -60,9 +60,7 @@ Value uniform(Graph& graph, const Shape& shape, DType dtype) {
   return graph.apply1("uniform", {}, {{"shape", shape}, {"dtype", dtype}});
 }
 
-Value sum(Value x, const Axes& axes, bool keepdims) {
-  return reduce("sum", is_floating(x.dtype()) ? x : cast(x, DType::int64), axes, keepdims);
-}
+Value sum(Value x, const Axes& axes, bool keepdims) { return reduce("sum", x, axes, keepdims); }
 Value mean(Value x, const Axes& axes, bool keepdims) { return reduce("mean", x, axes, keepdims); }
 Value max(Value x, const Axes& axes, bool keepdims) { return reduce("max", x, axes, keepdims); }
 Value min(Value x, const Axes& axes, bool keepdims) { return reduce("min", x, axes, keepdims); }

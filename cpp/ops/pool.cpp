@@ -1,5 +1,7 @@
 // Pooling over images [N, C, H, W]. A pool and its gradient are linear and adjoint to each other: the
 // gradient of the one is the other (max_pool2d, once its maxima are known, is a gather).
+#include <limits>
+
 #include "graph/lowering.h"
 #include "ops/builders.h"
 #include "ops/checks.h"
@@ -18,6 +20,11 @@ void check_images(const Node& node, const Shape& images) {
     check<ValueError>(extent >= 0, node.op->name, ": negative extent in shape ", images);
   check<ValueError>(images[2] > 0 && images[3] > 0, node.op->name, ": the images are empty (shape ", images,
                     ")");
+  // Lanes of float32 number an image's pixels in int32.
+  constexpr std::int64_t most_pixels = std::numeric_limits<std::int32_t>::max();
+  check<ValueError>(images[2] <= most_pixels / images[3], node.op->name, ": images of ", images[2], " x ",
+                    images[3], " pixels (shape ", images, ") have more than the ", most_pixels,
+                    " that are supported");
 }
 
 Dims kernel_of(const Node& node) { return node.attrs.dims("kernel_size"); }

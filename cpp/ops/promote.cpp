@@ -18,7 +18,6 @@ enum class Promotion : std::uint8_t {
   compared,  // bools become uint8
   logical,   // everything becomes bool
   selected,  // where: the two values to one dtype
-  counted,   // sum, prod: integers and bools become int64
   extreme,   // max, min: bools go through uint8 and back
   joined,    // one dtype for all inputs
   indexed,   // input 1 is an index: uint8 becomes int64
@@ -56,7 +55,6 @@ Promotion promotion_of(TileOp tile) {
 Promotion promotion_of(const Op& op) {
   if (op.kind == OpKind::tile) return promotion_of(op.tile);
   static const std::pair<const Op*, Promotion> rules[] = {
-      {&sum_op, Promotion::counted},           {&prod_op, Promotion::counted},
       {&mean_op, Promotion::floating},         {&max_op, Promotion::extreme},
       {&min_op, Promotion::extreme},           {&argmax_op, Promotion::compared},
       {&argmin_op, Promotion::compared},       {&concat_op, Promotion::joined},
@@ -84,7 +82,7 @@ int order_of(DType dtype) {
     case DType::float64:
       return 5;
   }
-  return 0;
+  unsupported_dtype("promote", dtype);
 }
 
 DType common_dtype(const Values& inputs, std::size_t first) {
@@ -134,9 +132,6 @@ Values apply_promoted(Graph& graph, std::string_view name, Values inputs, Attrs 
       break;
     case Promotion::selected:
       if (inputs.size() > 1) cast_all(inputs, common_dtype(inputs, 1), 1);
-      break;
-    case Promotion::counted:
-      cast_all(inputs, is_floating(common) ? common : DType::int64);
       break;
     case Promotion::extreme:
       if (common == DType::boolean) {

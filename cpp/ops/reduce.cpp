@@ -44,13 +44,12 @@ void infer_axes(Node& node) {
   node.outputs = {{node.input_dtype(0), reduced_shape(shape, axes, keepdims)}};
 }
 
-// Counted in int64, so that a sum of many small integers does not overflow; the builder and apply_promoted
-// cast.
+// Integers and bools are counted in int64, so that a sum of many small ones does not overflow.
+DType total_dtype(DType dtype) { return is_floating(dtype) ? dtype : DType::int64; }
+
 void infer_sum(Node& node) {
   infer_axes(node);
-  const DType dtype = node.input_dtype(0);
-  check<TypeError>(is_floating(dtype) || dtype == DType::int64, node.op->name,
-                   ": expected float32, float64 or int64, got ", to_string(node.input_type(0)));
+  node.outputs[0].dtype = total_dtype(node.input_dtype(0));
 }
 
 void infer_mean(Node& node) {
@@ -81,6 +80,12 @@ void infer_arg(Node& node) {
   node.attrs.set("keepdims", keepdims);
   node.outputs = {{DType::int64, reduced_shape(shape, Axes{axis}, keepdims)}};
   check_extreme(node, Axes{axis});
+  // Where columns are searched side by side, lanes of 4 bytes number the rows in int32.
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  check<ValueError>(
+      shape.empty() || shape[static_cast<int>(axis)] <= most || numel(node.outputs[0].shape) <= 1,
+      node.op->name, ": axis ", axis, " of shape ", shape, " is longer than the ", most,
+      " that are supported where there is more than one result");
 }
 
 Axes axes_of(const Node& node) {
@@ -233,7 +238,7 @@ class ReductionLowering {
     const bool arg = reduction_ == Reduction::argmax || reduction_ == Reduction::argmin;
     bring_to_form(kept_, last);
     const View result =
-        call(kept_, reduced_.empty() ? Axis{} : reduced_[0], scale_, arg ? DType::int64 : memory_.dtype);
+        call(kept_, reduced_.empty() ? Axis{} : reduced_[0], scale_, arg ? DType::int64 : result_dtype());
     make_dense(kept_);
     publish(result);
   }
@@ -281,10 +286,15 @@ class ReductionLowering {
     };
     bring_to_form(others_of(), *longest_of(reduced_));
     AxisList others = others_of();
-    memory_ = call(others, *longest_of(reduced_), 1, memory_.dtype);
+    memory_ = call(others, *longest_of(reduced_), 1, result_dtype());
     make_dense(others);
     take(others);
     reduced_ = merged(reduced_);
+  }
+
+  DType result_dtype() const {
+    const bool total = reduction_ == Reduction::sum || reduction_ == Reduction::prod;
+    return total ? total_dtype(memory_.dtype) : memory_.dtype;
   }
 
   View call(const AxisList& kept, const Axis& reduced, double scale, DType result_dtype) {

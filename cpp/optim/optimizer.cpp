@@ -160,6 +160,28 @@ const Optimizer& optimizer_of(const Node& node) {
                                       : static_cast<const Optimizer&>(*node.target);
 }
 
+// Programs hold what they were compiled for: the bounds and the sums of squares of this clipping. Its owner
+// may replace it, but then not run them.
+struct ClippingTarget final : EffectTarget {
+  const std::shared_ptr<const Optimizer> optimizer;
+  const std::shared_ptr<const Clipping> clipping;
+  const std::int64_t first_square;
+
+  explicit ClippingTarget(std::shared_ptr<const Optimizer> of)
+      : optimizer(std::move(of)), clipping(optimizer->clipping()), first_square(optimizer->first_square()) {}
+  void before_run() override {
+    check<RuntimeError>(optimizer->clipping() == clipping && optimizer->first_square() == first_square,
+                        optimizer->rule().name,
+                        ": set_clipping was called after the program was compiled; compile it again");
+  }
+};
+
+void keep_clipping(Lowering& lowering, const Node& node) {
+  lowering.target(std::make_shared<ClippingTarget>(
+      node.op == &gradient_norm_op ? static_cast<const NormTarget&>(*node.target).optimizer
+                                   : std::static_pointer_cast<const Optimizer>(node.target)));
+}
+
 void infer_step(Node& node) {
   const Optimizer& optimizer = optimizer_of(node);
   const std::vector<Array>& parameters = optimizer.parameters();
@@ -236,6 +258,7 @@ void lower_norm_of(Lowering& lowering, const Node& node, DType dtype, bool matri
 }
 
 void lower_norm(Lowering& lowering, const Node& node) {
+  keep_clipping(lowering, node);
   for_each_set([&](DType dtype, bool matrices) { lower_norm_of(lowering, node, dtype, matrices); });
 }
 
@@ -356,6 +379,7 @@ LoweredSet lower_gradients(Lowering& lowering, const Node& node, DType dtype, bo
 }
 
 void lower_step(Lowering& lowering, const Node& node) {
+  keep_clipping(lowering, node);
   const Optimizer& optimizer = optimizer_of(node);
   std::vector<std::size_t> updated_by_gradients;
   std::vector<LoweredSet> sets;

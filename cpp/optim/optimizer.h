@@ -59,7 +59,8 @@ class Optimizer final : public EffectTarget {
   // slow += slow_weight (parameter - slow), which becomes the parameter. 0: nothing.
   double average_weight = 0, slow_weight = 0;
 
-  // The gradients' sums of squares are entries [first, first + parameters) of the clipping's.
+  // The gradients' sums of squares are entries [first, first + parameters) of the clipping's. Programs that
+  // were compiled before refuse to run: they hold another clipping, or none.
   void set_clipping(std::shared_ptr<Clipping> clipping, std::int64_t first);
   const std::shared_ptr<Clipping>& clipping() const { return clipping_; }
   std::int64_t first_square() const { return first_square_; }

@@ -158,3 +158,31 @@ def test_the_peak_of_a_resnet_step_is_below_torchs(run_python: RunPython, reposi
     assert own["peak"] > 300  # MiB: parameters, momentum and activations are there
     assert own["peak"] <= other["peak"]
     assert own["peak"] - own["imported"] <= other["peak"] - other["imported"]
+
+
+@linux
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "int32"])
+@pytest.mark.parametrize(
+    "code",
+    ["ops.sum(x)", "ops.sum(x, 0)", "ops.sum(x, 1)", "ops.sum(x, (0, 2))", "ops.prod(x, 1)", "ops.mean(x)",
+     "ops.mean(x, 1, dtype='float64')", "ops.sum(x, dtype='float32')"],
+)  # fmt: skip
+def test_sums_of_integers_copy_nothing(run_python: RunPython, code: str, dtype: str) -> None:
+    """An array of 64 MiB is read where it lies: neither copied nor widened to 8 bytes an element."""
+    grown = measured(
+        run_python,
+        f"""
+import numpy as np, ravine as rv
+from ravine import ops
+x = np.ones((64, 1024, (64 << 20) // 65536 // np.dtype("{dtype}").itemsize), "{dtype}")
+class Reduce(rv.nn.Module):
+    def forward(self, x):
+        return {code}
+reduce = Reduce()
+reduce(x[:1])
+before = mebibytes("VmHWM")
+result = reduce(x)
+print(json.dumps({{"grown": mebibytes("VmHWM") - before}}))
+""",
+    )
+    assert grown["grown"] < 8

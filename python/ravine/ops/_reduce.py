@@ -12,6 +12,9 @@ from .._numbers import flag, number
 from .._tensor import Tensor, apply, as_tensor, dtype_name
 from ._shape import reshape, squeeze
 
+# Sums of these fit int64, whatever exists in memory.
+_NARROW = ("bool", "uint8", "int32")
+
 
 class Extreme(NamedTuple):
     """What `max(dim)` and `min(dim)` return."""
@@ -22,9 +25,21 @@ class Extreme(NamedTuple):
 
 def _reduce(op: str, input: Any, dim: Axes, keepdim: bool, dtype: Any = None) -> Tensor:
     x = as_tensor(input)
-    if dtype is not None and x.dtype != dtype_name(dtype):
-        x = apply("cast", x, dtype=dtype_name(dtype))
-    return apply(op, x, axes=axes_of(dim, x.ndim, op), keepdims=bool(keepdim))
+    axes = axes_of(dim, x.ndim, op)
+    wanted = None if dtype is None else dtype_name(dtype)
+    floating = wanted in ("float32", "float64")
+    if x.dtype in _NARROW and (
+        (op == "sum" and (floating or wanted == "int64")) or (op == "mean" and (floating or wanted is None))
+    ):
+        # Counted in int64 the sum is exact, and the input is not copied in a wider dtype.
+        total = apply("sum", x, axes=axes, keepdims=bool(keepdim))
+        if op == "mean":
+            count = math.prod(x.shape[i] for i in axes or range(x.ndim))
+            total = apply("cast", total, dtype="float64") / float(count)
+        return apply("cast", total, dtype=wanted or "float32")
+    if wanted is not None and x.dtype != wanted:
+        x = apply("cast", x, dtype=wanted)
+    return apply(op, x, axes=axes, keepdims=bool(keepdim))
 
 
 def _arg_extreme(op: str, input: Any, dim: int | None, keepdim: bool) -> Tensor:

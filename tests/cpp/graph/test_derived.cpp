@@ -109,6 +109,32 @@ TEST(Derived, ManyThreads) {
   EXPECT_EQ(run(*Scaling(w).program, {x})[0], (std::vector<float>{1, 1}));
 }
 
+// Two programs list the same values in opposite orders, one of them twice, while both values are computed
+// again and again: no thread waits for another that waits for it.
+TEST(Derived, ReadersInOppositeOrdersAndWriters) {
+  const Array v = array_of({2}, {0, 0}), w = array_of({2}, {0, 0}), x = array_of({1, 2}, {1, 1});
+  const auto value_of = [](const Array& state) {
+    Graph graph(op_table());
+    return Derived::of(ops::exp(graph.state(state)) + 1.0, active_kernels());
+  };
+  const std::shared_ptr<Derived> a = value_of(v), b = value_of(w);
+  const auto read = [](const std::vector<std::shared_ptr<Derived>>& values, const Array& state) {
+    for (int i = 0; i < 2000; ++i) {
+      state.writes().written();
+      const DerivedReaders readers(values);
+      for (const auto& value : values) EXPECT_EQ(value->value().as<float>()[0], 2);
+    }
+  };
+  std::thread first(read, std::vector{a, b, a}, v), second(read, std::vector{b, a}, w);
+  first.join();
+  second.join();
+  // Everything was let go.
+  EXPECT_TRUE(a->lock().try_lock());
+  EXPECT_TRUE(b->lock().try_lock());
+  a->lock().unlock();
+  b->lock().unlock();
+}
+
 // A convolution with a bias and what BatchNorm makes of running statistics, against the same unfolded.
 TEST(Derived, ChainsBehindConvolutionsGoIntoTheFilter) {
   Array w(DType::float32, {20, 6, 3, 3}, Layout::channels_last), x(DType::float32, {2, 6, 9, 8});

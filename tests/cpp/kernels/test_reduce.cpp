@@ -53,13 +53,12 @@ struct Expected {
 template <class T>
 Expected<T> reference(Reduction reduction, const std::vector<T>& values, double scale) {
   constexpr double eps = std::is_same_v<T, float> ? 3e-7 : std::is_same_v<T, double> ? 1e-15 : 0;
-  const auto wrapped = [](std::int64_t v) { return static_cast<double>(static_cast<T>(v)); };
   switch (reduction) {
     case Reduction::sum: {
       if constexpr (std::is_integral_v<T>) {
         std::int64_t sum = 0;
         for (const T v : values) sum += v;
-        return {wrapped(sum), 0};
+        return {static_cast<double>(sum), 0};
       }
       long double sum = 0, size = 0;
       for (const T v : values) sum += v, size += std::abs(static_cast<long double>(v));
@@ -69,7 +68,7 @@ Expected<T> reference(Reduction reduction, const std::vector<T>& values, double 
       if constexpr (std::is_integral_v<T>) {
         std::uint64_t product = 1;
         for (const T v : values) product *= static_cast<std::uint64_t>(v);
-        return {wrapped(static_cast<std::int64_t>(product)), 0};
+        return {static_cast<double>(static_cast<std::int64_t>(product)), 0};
       }
       long double product = 1;
       for (const T v : values) product *= v;
@@ -114,13 +113,14 @@ void check_reductions(const KernelTable& table, Shape3 shape, Order order) {
   const Buffer<T> x =
       random_buffer<T>(n, static_cast<std::uint64_t>(n), low, std::is_floating_point_v<T> ? 1.2 : 40);
   args.input = x.data();
-  check_results<T, T>(table, Reduction::sum, args);
+  using Total = std::conditional_t<std::is_integral_v<T>, std::int64_t, T>;
+  check_results<T, Total>(table, Reduction::sum, args);
   if (std::is_floating_point_v<T>) {
     args.scale = 0.37;
     check_results<T, T>(table, Reduction::sum, args);
     args.scale = 1;
   }
-  if (shape.reduced < 80) check_results<T, T>(table, Reduction::prod, args);
+  if (shape.reduced < 80) check_results<T, Total>(table, Reduction::prod, args);
   if (shape.reduced == 0) return;
   check_results<T, T>(table, Reduction::max, args);
   check_results<T, T>(table, Reduction::min, args);
@@ -148,7 +148,58 @@ TEST(Reduce, Int32) { on_every_isa(check_all<std::int32_t>); }
 TEST(Reduce, Int64) { on_every_isa(check_all<std::int64_t>); }
 TEST(Reduce, UInt8) { on_every_isa(check_all<std::uint8_t>); }
 
-TEST(Reduce, BoolHasNone) { EXPECT_EQ(active_kernels().reduce(Reduction::sum, DType::boolean), nullptr); }
+// A bool is counted as 0 or 1, whatever its byte.
+TEST(Reduce, BoolsAreCounted) {
+  on_every_isa([](const KernelTable& table) {
+    for (const Shape3 shape : shapes)
+      for (const Order order : {Order::row_major, Order::reduced_last, Order::outer_last, Order::gaps}) {
+        ReduceArgs args{.outer = shape.outer, .reduced = shape.reduced, .inner = shape.inner};
+        const Buffer<std::uint8_t> x = random_buffer<std::uint8_t>(set_strides(args, order), 7, 0, 3);
+        args.input = x.data();
+        const std::int64_t n = args.outer * args.inner;
+        for (const Reduction reduction : {Reduction::sum, Reduction::prod}) {
+          Buffer<std::int64_t> out(n);
+          Buffer<std::byte> workspace(
+              static_cast<std::int64_t>(table.reduce_workspace(reduction, DType::boolean, args)));
+          args.output = out.data();
+          args.workspace = workspace.data();
+          run_same_bits(table, table.reduce(reduction, DType::boolean), args, {out.memory()},
+                        {workspace.memory()});
+          for (std::int64_t i = 0; i < n; ++i) {
+            const std::vector<std::uint8_t> values = slice<std::uint8_t>(args, i);
+            const auto count = std::count_if(values.begin(), values.end(), [](int v) { return v != 0; });
+            const auto all = static_cast<std::int64_t>(values.size());
+            ASSERT_EQ(out[i], reduction == Reduction::sum ? count : count == all ? 1 : 0);
+          }
+        }
+      }
+  });
+  for (const Reduction other : {Reduction::max, Reduction::min})
+    EXPECT_EQ(active_kernels().reduce(other, DType::boolean), nullptr);
+}
+
+// What a narrow type cannot hold.
+TEST(Reduce, IntegersAreSummedInInt64) {
+  on_every_isa([](const KernelTable& table) {
+    constexpr std::int64_t n = 100'003;
+    Buffer<std::int32_t> x(n);
+    for (std::int32_t& v : x) v = 2'000'000'011;
+    for (const std::int64_t inner : {1, 7}) {
+      Buffer<std::int64_t> out(inner);
+      ReduceArgs args{.reduced = n / inner,
+                      .inner = inner,
+                      .input = x.data(),
+                      .reduced_stride = inner,
+                      .output = out.data()};
+      Buffer<std::byte> workspace(
+          static_cast<std::int64_t>(table.reduce_workspace(Reduction::sum, DType::int32, args)));
+      args.workspace = workspace.data();
+      run_same_bits(table, table.reduce(Reduction::sum, DType::int32), args, {out.memory()},
+                    {workspace.memory()});
+      for (const std::int64_t v : out) EXPECT_EQ(v, n / inner * std::int64_t{2'000'000'011});
+    }
+  });
+}
 
 // A running sum in float32 is off by 4 % in the first of these.
 TEST(Reduce, LongSumsStayAccurate) {

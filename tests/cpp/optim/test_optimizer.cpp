@@ -250,5 +250,47 @@ TEST(OptimizerStep, EmptyParameters) {
   run_step(std::make_shared<Optimizer>("sgd", std::vector<Array>{}, Optimizer::Settings{}), {});
 }
 
+// ---- clipping
+// --------------------------------------------------------------------------------------------------
+
+// Programs hold addresses in the clipping that they were compiled for. One that was replaced meanwhile, and
+// is gone, is not read (AddressSanitizer would say so): the run is refused, and nothing changes.
+TEST(OptimizerClipping, AProgramRefusesToRunWithAnother) {
+  const auto clipping_of = [](double bound) {
+    auto clipping = std::make_shared<optim::Clipping>(1);
+    clipping->clip_value = bound;
+    return clipping;
+  };
+  for (const bool clipped_first : {false, true}) {
+    const Array parameter = filled({1, 2}, {2});
+    auto optimizer =
+        std::make_shared<Optimizer>("sgd", std::vector{parameter}, Optimizer::Settings{{"lr", 1}});
+    if (clipped_first) optimizer->set_clipping(clipping_of(0.5), 0);
+    const auto compiled = [&] {
+      Graph graph(op_table());
+      const Values gradients{graph.constant(filled({3, -0.25}, {2}))};
+      if (optimizer->clipping() != nullptr) gradient_norm(graph, optimizer, gradients);
+      optimizer_step(graph, optimizer, gradients);
+      return compile(graph, {});
+    };
+    const auto before = compiled();
+    before->run({}, {});
+    const float bounded = clipped_first ? 0.5f : 3.0f;
+    EXPECT_EQ(values_of(parameter), (std::vector<float>{1 - bounded, 2.25f}));
+    optimizer->set_clipping(clipping_of(0.125),
+                            0);  // the first one, if there was one, is the program's alone
+    try {
+      before->run({}, {});
+      FAIL() << "expected RuntimeError";
+    } catch (const RuntimeError& error) {
+      EXPECT_NE(std::string(error.what()).find("set_clipping"), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(values_of(parameter), (std::vector<float>{1 - bounded, 2.25f}));
+    EXPECT_EQ(optimizer->step(), 1);
+    compiled()->run({}, {});
+    EXPECT_EQ(values_of(parameter), (std::vector<float>{1 - bounded - 0.125f, 2.375f}));
+  }
+}
+
 }  // namespace
 }  // namespace ravine::testing

@@ -174,3 +174,81 @@ BAD = [
 def test_bad_input(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+# ---- integers and bools -----------------------------------------------------------------------------------
+
+INTEGER_SHAPES = [
+    (7,),
+    (3, 5),
+    (64, 17),
+    (2, 3, 4, 5),
+    (3000,),
+    (9, 2100),
+    (2000, 3),
+    (1, 5000, 2),
+    (0, 4),
+    (),
+]
+
+
+def axes_over(shape: tuple[int, ...]) -> list[tuple[int, ...] | None]:
+    ranks = range(len(shape))
+    return [None, *(axes for count in ranks for axes in itertools.combinations(ranks, count + 1))]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "int32", "int64"])
+@pytest.mark.parametrize("shape", INTEGER_SHAPES, ids=str)
+def test_sums_of_integers_are_exact(shape: tuple[int, ...], dtype: str) -> None:
+    """In int64, as in torch, over any axes of arrays that lie in memory in any order."""
+    high = {"uint8": 256, "bool": 2, "int32": 2**31, "int64": 2**40}[dtype]
+    x = np.random.default_rng(1).integers(0, high, shape).astype(dtype)
+    with rv.eager():
+        for axes in axes_over(shape):
+            for values in (x, x.T, x[::-1] if x.ndim else x):
+                for keepdim in (False, True):
+                    got = ops.sum(values, axes, keepdim=keepdim).numpy()
+                    want = np.sum(values, axis=axes, keepdims=keepdim, dtype=np.int64)
+                    assert got.dtype == np.int64
+                    np.testing.assert_array_equal(got, want, err_msg=f"{axes}")
+                product = ops.prod(values, axes).numpy()
+                assert product.dtype == np.int64
+                with np.errstate(over="ignore"):
+                    np.testing.assert_array_equal(product, np.prod(values, axis=axes, dtype=np.int64))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "bool", "int32"])
+@pytest.mark.parametrize("wanted", [None, "float32", "float64"])
+def test_means_of_narrow_integers_are_exact_to_rounding(dtype: str, wanted: str | None) -> None:
+    x = np.random.default_rng(2).integers(0, 2 if dtype == "bool" else 251, (5, 3001, 2)).astype(dtype)
+    with rv.eager():
+        for axes in axes_over(x.shape):
+            got = ops.mean(x, axes, dtype=wanted).numpy()
+            assert got.dtype == np.dtype(wanted or "float32")
+            want = np.mean(x, axis=axes, dtype=np.float64)
+            np.testing.assert_allclose(got, want, rtol=2e-16 if wanted == "float64" else 6e-8)
+        assert np.isnan(ops.mean(x[:0]).numpy())
+
+
+def test_sums_of_integers_in_a_floating_dtype() -> None:
+    x = np.full((3, 40_000), 255, np.uint8)
+    with rv.eager():
+        assert ops.sum(x, 1, dtype="float32").numpy().tolist() == [10_200_000.0] * 3
+        assert ops.sum(x, dtype="int64").numpy() == 30_600_000
+        assert ops.sum(x > 0, 1, dtype="float64").numpy().tolist() == [40_000.0] * 3
+
+
+def test_sums_of_integers_are_the_same_inside_a_program() -> None:
+    """Counts of what a program compares, on any number of threads."""
+    x = np.random.default_rng(3).normal(size=(333, 257)).astype(np.float32)
+
+    class Count(rv.nn.Module):
+        def forward(self, x):
+            return ops.sum(x > 0.5, 0), ops.mean(x > 0.5), ops.sum(ops.argmax(x, 1))
+
+    for threads in (1, 2, 3, 5):
+        rv.set_num_threads(threads)
+        columns, share, places = Count()(x)
+        np.testing.assert_array_equal(columns, (x > 0.5).sum(0))
+        assert share == np.float32((x > 0.5).mean())
+        assert places == x.argmax(1).sum()
