@@ -1,6 +1,7 @@
 #include "graph/attrs.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "core/error.h"
 
@@ -90,6 +91,26 @@ DType Attrs::dtype(std::string_view name) const {
   if (const auto* held = std::get_if<DType>(&value)) return *held;
   if (const auto* held = std::get_if<std::string>(&value)) return parse_dtype(*held);
   wrong_type(name, "a dtype");
+}
+
+std::size_t Attrs::hash() const {
+  std::size_t result = entries_.size();
+  const auto mix = [&](std::size_t value) { result = result * 1000003 + value; };
+  for (const auto& [name, value] : entries_) {
+    mix(std::hash<std::string>()(name));
+    std::visit(
+        [&]<class T>(const T& held) {
+          if constexpr (std::is_same_v<T, Dims>) {
+            for (const std::int64_t extent : held) mix(static_cast<std::size_t>(extent));
+          } else if constexpr (std::is_same_v<T, DType>) {
+            mix(static_cast<std::size_t>(held));
+          } else {
+            mix(std::hash<T>()(held));
+          }
+        },
+        value);
+  }
+  return result;
 }
 
 std::string Attrs::to_string() const {

@@ -1,6 +1,7 @@
 // The named constants of a node: strides, axes, an epsilon.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -37,6 +38,7 @@ class Attrs {
   DType dtype(std::string_view name) const;
 
   bool operator==(const Attrs& other) const = default;
+  std::size_t hash() const;       // equal for equal attributes
   std::string to_string() const;  // "stride=(1, 1), groups=1"
   const std::vector<std::pair<std::string, Attr>>& entries() const { return entries_; }
 

@@ -7,9 +7,12 @@
 #include "core/error.h"
 #include "graph/derived.h"
 #include "graph/lowering.h"
-#include "graph/passes/rewrite.h"
+#include "graph/ordered.h"
+#include "graph/passes/pipeline.h"
+#include "graph/passes/verify.h"
 #include "graph/planner.h"
 #include "graph/tile_lowering.h"
+#include "graph/touched_memory.h"
 
 namespace ravine {
 
@@ -28,15 +31,8 @@ class ProgramCompiler {
     }
     for (const Value& output : outputs) program_->output_types_.push_back(output.type());
 
-    unit_ = rewrite(graph, outputs, [](Graph&, const Node&, const Values&) { return Values{}; });
-    unit_ = merge_common_subexpressions(simplify(unit_));
-    while (has_compounds(unit_)) unit_ = expand(unit_);
-    unit_ = merge_common_subexpressions(simplify(unit_));
-    if (options.keep_derived && graph.effects().empty()) {
-      unit_ = merge_common_subexpressions(fix_filters(unit_, kernels_));
-      unit_ = keep_derived(unit_, kernels_, program_->derived_);
-    }
-    unit_ = fuse(tell_maxima_by_offsets(normalize_in_pools(pool_in_products(unit_, kernels_))));
+    PassContext context{kernels_, options.keep_derived && graph.effects().empty(), program_->derived_};
+    unit_ = run_passes(graph, outputs, context);
   }
 
   std::unique_ptr<Program> finish() {
@@ -51,6 +47,7 @@ class ProgramCompiler {
     plan();
     resolve();
     place_barriers();
+    if (verifies()) expect_ordered(program_->calls_, program_->storages_);
     list_written_states();
     list_shared_locks();
     double cost = 0;
@@ -399,34 +396,18 @@ class ProgramCompiler {
   // A call waits for the team when it touches memory that a call since the last barrier wrote, or writes what
   // one read.
   void place_barriers() {
-    std::vector<int> read, written;
-    const auto meets = [&](const std::vector<int>& mine, const std::vector<int>& others) {
-      return std::any_of(mine.begin(), mine.end(), [&](int a) {
-        return std::any_of(others.begin(), others.end(), [&](int b) { return overlap(a, b); });
-      });
-    };
+    TouchedMemory read(program_->storages_), written(program_->storages_);
     for (KernelCall& call : program_->calls_) {
       // Effects wait for every check before them, whatever memory it touches.
-      if (call.tests_guards || meets(call.reads, written) || meets(call.writes, written) ||
-          meets(call.writes, read)) {
+      if (call.tests_guards || written.meets(call.reads) || written.meets(call.writes) ||
+          read.meets(call.writes)) {
         call.barrier_before = !(read.empty() && written.empty());
         read.clear();
         written.clear();
       }
-      read.insert(read.end(), call.reads.begin(), call.reads.end());
-      written.insert(written.end(), call.writes.begin(), call.writes.end());
+      read.add(call.reads);
+      written.add(call.writes);
     }
-  }
-
-  bool overlap(int a, int b) {
-    if (a == b) return true;
-    const Storage& x = storage_of(a);
-    const Storage& y = storage_of(b);
-    if (x.kind != Storage::Kind::arena || y.kind != Storage::Kind::arena) {
-      // Callers may pass one array for two inputs; outputs are distinct, states were made one storage each.
-      return false;
-    }
-    return x.offset < y.offset + y.bytes && y.offset < x.offset + x.bytes;
   }
 
   void list_written_states() {

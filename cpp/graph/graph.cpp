@@ -99,13 +99,13 @@ Value Graph::input(const TensorType& type, std::string name) {
 }
 
 Value Graph::state(const Array& array, std::string name) {
-  for (const auto& node : nodes_)
-    if (node->op == &state_op && node->array.data() == array.data()) return node->out();
+  if (const auto known = states_.find(array.data()); known != states_.end()) return known->second->out();
   Node& node = add(state_op);
   node.outputs = {{array.dtype(), array.shape()}};
   node.array = array;
   node.name = std::move(name);
   record(node, next_stream);
+  states_.emplace(array.data(), &node);
   return node.out();
 }
 
@@ -203,6 +203,7 @@ Node& Graph::copy(const Node& original, Values inputs) {
   node.id = id;
   node.inputs = std::move(inputs);
   if (node.op->kind == OpKind::input) inputs_.push_back(&node);
+  if (node.op->kind == OpKind::state) states_.emplace(node.array.data(), &node);
   if (node.op->kind == OpKind::effect) effects_.push_back(&node);
   return node;
 }

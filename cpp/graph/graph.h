@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/array.h"
@@ -267,6 +268,7 @@ class Graph {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Node*> effects_;
   std::vector<Node*> inputs_;
+  std::unordered_map<const std::byte*, Node*> states_;  // by the memory of their arrays
 };
 
 inline const TensorType& Value::type() const { return node->outputs[static_cast<std::size_t>(index)]; }

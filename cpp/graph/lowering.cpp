@@ -62,12 +62,12 @@ View Lowering::external(const Array& array) {
   view.dtype = array.dtype();
   view.shape = array.shape();
   view.strides = array.strides();
-  for (std::size_t i = 0; i < program_.storages_.size(); ++i)
-    if (program_.storages_[i].address == array.data()) view.storage = static_cast<int>(i);
-  if (view.storage < 0)
-    view.storage = add_storage({.kind = Storage::Kind::external,
-                                .bytes = static_cast<std::int64_t>(array.bytes()),
-                                .address = array.data()});
+  const auto [known, is_new] = externals_.try_emplace(array.data(), -1);
+  if (is_new)
+    known->second = add_storage({.kind = Storage::Kind::external,
+                                 .bytes = static_cast<std::int64_t>(array.bytes()),
+                                 .address = array.data()});
+  view.storage = known->second;
   return view;
 }
 

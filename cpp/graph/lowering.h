@@ -18,6 +18,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -150,6 +151,7 @@ class Lowering {
   const kernels::KernelTable& kernels_;
   std::vector<Binding> bindings_;
   bool backwards_ = false;
+  std::unordered_map<const std::byte*, int> externals_;  // storages of arrays outside the program
   std::map<Value, View, ValueOrder> views_;
   std::map<Value, View, ValueOrder> dense_copies_[2];  // by Layout
   std::set<const Node*> left_to_effect_;

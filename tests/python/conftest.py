@@ -17,6 +17,9 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+# Every program of the tests is verified after each pass, and its schedule too.
+os.environ["RAVINE_VERIFY"] = "1"
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:

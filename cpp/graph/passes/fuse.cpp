@@ -67,6 +67,7 @@ class Fuser {
       groups_.push_back({{node}, is_tile(*node) ? nullptr : node, true});
       for (const Value& input : node->inputs) users_[input.node->id].push_back(node);
     }
+    found_in_.assign(groups_.size(), 0);
     wanted_.assign(unit.graph->nodes().size(), false);
     for (const Value& output : unit.outputs) wanted_[output.node->id] = true;
   }
@@ -91,55 +92,58 @@ class Fuser {
     return is_tile(*user) && (is_source(*node) || recomputed_.contains({group_of(user), node}));
   }
 
-  // Groups that a group reads.
-  std::set<GroupId> producers(GroupId id) const {
-    std::set<GroupId> found;
-    const std::function<void(const Node*, const Node*)> visit = [&](const Node* user, const Node* node) {
-      for (const Value& input : node->inputs) {
-        if (recomputes(user, input.node)) {
-          visit(user, input.node);
-        } else if (group_of(input.node) != id) {
-          found.insert(group_of(input.node));
-        }
+  // Calls `visit` with every group that a group reads, with some more than once.
+  template <class Visit>
+  void for_producers(GroupId id, const Visit& visit) const {
+    for (const Node* member : groups_[id].members) for_producers_of(id, member, member, visit);
+  }
+  template <class Visit>
+  void for_producers_of(GroupId id, const Node* user, const Node* node, const Visit& visit) const {
+    for (const Value& input : node->inputs) {
+      if (recomputes(user, input.node)) {
+        for_producers_of(id, user, input.node, visit);
+      } else if (group_of(input.node) != id) {
+        visit(group_of(input.node));
       }
-    };
-    for (const Node* member : groups_[id].members) visit(member, member);
-    return found;
+    }
   }
 
   // Groups that the consumer depends on and that come after the producer; nothing where one of them depends
   // on the producer: then the two cannot be one. Nor are they where too many lie between: their values would
   // be kept for long, and the search would take time that grows with the square of the graph.
-  std::optional<std::set<GroupId>> groups_between(GroupId producer, GroupId consumer) const {
-    std::set<GroupId> between;
-    std::vector<GroupId> stack{consumer};
-    while (!stack.empty()) {
-      const GroupId id = stack.back();
-      stack.pop_back();
-      for (const GroupId other : producers(id)) {
+  std::optional<std::vector<GroupId>> groups_between(GroupId producer, GroupId consumer) {
+    ++search_;
+    std::vector<GroupId> between;
+    bool cannot = false;
+    const auto look_at_producers_of = [&](GroupId id) {
+      for_producers(id, [&](GroupId other) {
         if (other == producer) {
-          if (id != consumer) return std::nullopt;
-        } else if (position_[other] > position_[producer] && between.insert(other).second) {
-          if (between.size() > max_groups_between) return std::nullopt;
-          stack.push_back(other);
+          cannot = cannot || id != consumer;
+        } else if (position_[other] > position_[producer] && found_in_[other] != search_) {
+          found_in_[other] = search_;
+          between.push_back(other);
         }
-      }
-    }
+      });
+      cannot = cannot || between.size() > max_groups_between;
+    };
+    look_at_producers_of(consumer);
+    for (std::size_t i = 0; i < between.size() && !cannot; ++i) look_at_producers_of(between[i]);
+    if (cannot) return std::nullopt;
     return between;
   }
 
   // The consumer's members join the producer's group, unless a third group lies between the two.
   bool merge(GroupId producer, GroupId consumer) {
-    const std::optional<std::set<GroupId>> before = groups_between(producer, consumer);
+    std::optional<std::vector<GroupId>> before = groups_between(producer, consumer);
     if (!before) return false;
     // The sequence stays topological: what the consumer needs, the group, and then what stood between.
-    std::vector<GroupId> rearranged(before->begin(), before->end());
+    std::vector<GroupId>& rearranged = *before;
     std::sort(rearranged.begin(), rearranged.end(),
               [&](GroupId a, GroupId b) { return position_[a] < position_[b]; });
     rearranged.push_back(producer);
     const std::size_t first = position_[producer], last = position_[consumer];
     for (std::size_t place = first + 1; place < last; ++place)
-      if (!before->contains(sequence_[place])) rearranged.push_back(sequence_[place]);
+      if (found_in_[sequence_[place]] != search_) rearranged.push_back(sequence_[place]);
     rearranged.push_back(consumer);  // empty from now on
     for (std::size_t i = 0; i < rearranged.size(); ++i) {
       sequence_[first + i] = rearranged[i];
@@ -330,10 +334,11 @@ class Fuser {
     const auto enqueue = [&](GroupId id) { ready.emplace(groups_[id].members.back()->id, id); };
     for (GroupId id = 0; id < groups_.size(); ++id) {
       if (!groups_[id].alive) continue;
-      const std::set<GroupId> needed = producers(id);
-      waiting[id] = needed.size();
-      for (const GroupId producer : needed) consumers[producer].push_back(id);
-      if (needed.empty()) enqueue(id);
+      for_producers(id, [&](GroupId producer) {
+        ++waiting[id];
+        consumers[producer].push_back(id);
+      });
+      if (waiting[id] == 0) enqueue(id);
     }
     std::vector<GroupId> sequence;
     while (!ready.empty()) {
@@ -440,8 +445,10 @@ class Fuser {
   const Unit& unit_;
   std::vector<const Node*> nodes_;
   std::vector<Group> groups_;
-  std::vector<GroupId> sequence_;                         // all groups, each after those that it reads
-  std::vector<std::size_t> position_;                     // of a group in it
+  std::vector<GroupId> sequence_;      // all groups, each after those that it reads
+  std::vector<std::size_t> position_;  // of a group in it
+  std::vector<std::size_t> found_in_;  // the newest search that met a group
+  std::size_t search_ = 0;
   std::vector<GroupId> group_of_;                         // by node id
   std::vector<std::vector<const Node*>> users_;           // by node id
   std::vector<bool> wanted_;                              // by node id: an output of the unit

@@ -2,6 +2,7 @@
 // else reads what they make: the images are read once, and neither the normalised nor the rectified ones are
 // written. Where nobody asks which pixels were the largest, a convolution pools its own outputs; where the
 // gradient alone does, a byte tells it.
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -14,18 +15,10 @@ namespace {
 // A number for each channel of images.
 bool is_column(const Value& value, const Shape& images) { return value.shape() == Shape{1, images[1], 1, 1}; }
 
-// Of each node's outputs, by node id; a wanted output counts as a use.
-std::vector<int> count_uses(const Unit& unit) {
-  std::vector<int> uses(unit.graph->nodes().size(), 0);
-  for (const Node* node : live_nodes(*unit.graph, unit.outputs))
-    for (const Value& input : node->inputs) ++uses[input.node->id];
-  for (const Value& output : unit.outputs) ++uses[output.node->id];
-  return uses;
-}
-
-// Without the nodes that nothing reads any more.
-Unit without_unused(const Unit& unit) {
-  return rewrite(*unit.graph, unit.outputs, [](Graph&, const Node&, const Values&) -> Values { return {}; });
+bool has_max_pools(const Unit& unit) {
+  const auto nodes = unit.graph->nodes();
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [](const auto& node) { return node->op->maxima_output >= 0; });
 }
 
 // The size of a max-pooling's square windows, side by side and all of them whole; 0 where they are not.
@@ -71,37 +64,38 @@ std::vector<bool> maxima_read(const Unit& unit, Readers readers) {
 
 }  // namespace
 
-Unit pool_in_products(const Unit& unit, const kernels::KernelTable& kernels) {
+Unit pool_in_products(Unit unit, const kernels::KernelTable& kernels) {
+  if (!has_max_pools(unit)) return unit;
   const std::vector<int> uses = count_uses(unit);
   const std::vector<bool> indices_read = maxima_read(unit, Readers::any);
-  return without_unused(
-      rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
-        if (node.op->maxima_output < 0 || node.n_inputs() != 1 || indices_read[node.id]) return {};
-        const std::int64_t size = window_size(node);
-        // Of the new graph, and their inputs from before.
-        std::vector<std::pair<const Node*, std::size_t>> steps;
-        const Node* before = node.inputs[0].node;
-        const Node* copy = inputs[0].node;
-        for (int i; uses[before->id] == 1 && (i = ordered_input(*before)) >= 0;) {
-          const auto input = static_cast<std::size_t>(i);
-          steps.emplace_back(copy, input);
-          before = before->inputs[input].node;
-          copy = copy->inputs[input].node;
-        }
-        if (size == 0 || uses[before->id] != 1 || before->op->pool == nullptr || copy->op != before->op)
-          return {};
-        Values pooled = copy->op->pool(*copy, copy->inputs, size, kernels);
-        if (pooled.empty()) return {};
-        for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-          Values operands = step->first->inputs;
-          operands[step->second] = pooled[0];
-          pooled = to.apply(*step->first->op, std::move(operands), step->first->attrs);
-        }
-        return {pooled[0], Value{}};
-      }));
+  return rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
+    if (node.op->maxima_output < 0 || node.n_inputs() != 1 || indices_read[node.id]) return {};
+    const std::int64_t size = window_size(node);
+    // Of the new graph, and their inputs from before.
+    std::vector<std::pair<const Node*, std::size_t>> steps;
+    const Node* before = node.inputs[0].node;
+    const Node* copy = inputs[0].node;
+    for (int i; uses[before->id] == 1 && (i = ordered_input(*before)) >= 0;) {
+      const auto input = static_cast<std::size_t>(i);
+      steps.emplace_back(copy, input);
+      before = before->inputs[input].node;
+      copy = copy->inputs[input].node;
+    }
+    if (size == 0 || uses[before->id] != 1 || before->op->pool == nullptr || copy->op != before->op)
+      return {};
+    Values pooled = copy->op->pool(*copy, copy->inputs, size, kernels);
+    if (pooled.empty()) return {};
+    for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+      Values operands = step->first->inputs;
+      operands[step->second] = pooled[0];
+      pooled = to.apply(*step->first->op, std::move(operands), step->first->attrs);
+    }
+    return {pooled[0], Value{}};
+  });
 }
 
-Unit tell_maxima_by_offsets(const Unit& unit) {
+Unit tell_maxima_by_offsets(Unit unit) {
+  if (!has_max_pools(unit)) return unit;
   const std::vector<bool> indices_read = maxima_read(unit, Readers::no_gradient);
   const auto with_offsets = [](const Node& node) {
     Attrs attrs = node.attrs;
@@ -121,28 +115,26 @@ Unit tell_maxima_by_offsets(const Unit& unit) {
   });
 }
 
-Unit normalize_in_pools(const Unit& unit) {
+Unit normalize_in_pools(Unit unit) {
+  if (!has_max_pools(unit)) return unit;
   const std::vector<int> uses = count_uses(unit);
   // The step of this kind that alone computes an input for the node.
   const auto sole_producer = [&](const Node& node, kernels::TileOp tile) -> const Node* {
     const Node& producer = *node.inputs[0].node;
     return is_tile(producer, tile) && uses[producer.id] == 1 ? &producer : nullptr;
   };
-  Unit result =
-      rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
-        if (node.op->normalized_pool == nullptr) return {};
-        const Node* const relu = sole_producer(node, kernels::TileOp::relu);
-        const Node* const affine =
-            relu != nullptr ? sole_producer(*relu, kernels::TileOp::multiply_add) : nullptr;
-        if (affine == nullptr) return {};
-        const Values& operands = inputs[0].node->inputs[0].node->inputs;  // of its copy in the new graph
-        const Shape& images = node.input_shape(0);
-        if (operands[0].shape() != images || !is_column(operands[1], images) ||
-            !is_column(operands[2], images))
-          return {};
-        return to.apply(*node.op->normalized_pool, operands, node.attrs);
-      });
-  return without_unused(result);
+  return rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
+    if (node.op->normalized_pool == nullptr) return {};
+    const Node* const relu = sole_producer(node, kernels::TileOp::relu);
+    const Node* const affine =
+        relu != nullptr ? sole_producer(*relu, kernels::TileOp::multiply_add) : nullptr;
+    if (affine == nullptr) return {};
+    const Values& operands = inputs[0].node->inputs[0].node->inputs;  // of its copy in the new graph
+    const Shape& images = node.input_shape(0);
+    if (operands[0].shape() != images || !is_column(operands[1], images) || !is_column(operands[2], images))
+      return {};
+    return to.apply(*node.op->normalized_pool, operands, node.attrs);
+  });
 }
 
 }  // namespace ravine

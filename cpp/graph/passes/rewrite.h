@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "dispatch/dispatch.h"
@@ -27,14 +28,20 @@ std::vector<const Node*> live_nodes(const Graph& graph, std::span<const Value> o
 // of the graph are kept.
 using RewriteRule = std::function<Values(Graph& to, const Node& node, const Values& inputs)>;
 Unit rewrite(const Graph& graph, std::span<const Value> outputs, const RewriteRule& rule);
+// Live nodes alone, as they are.
+Unit copy_live(const Graph& graph, std::span<const Value> outputs);
 
-// ---- the passes, in the order in which compile() runs them
-// -----------------------------------------------------
+// How often nodes read each node's outputs, by node id; a wanted output counts as a use.
+std::vector<int> count_uses(const Unit& unit);
 
-// Removes what does nothing (x + 0, a cast to the same dtype, double transposes), folds constants.
-Unit simplify(const Unit& unit);
-// Equal nodes on equal inputs become one.
-Unit merge_common_subexpressions(const Unit& unit);
+// A line a node, for people.
+std::string to_string(const Unit& unit);
+
+// ---- the passes, which passes/pipeline.cpp puts in order
+
+// Removes what does nothing (x + 0, a cast to the same dtype, double transposes), folds constants, merges
+// equal nodes on equal inputs.
+Unit canonicalize(const Unit& unit);
 // Op::expand: compound operations in parts that can fuse with their neighbours.
 Unit expand(const Unit& unit);
 bool has_compounds(const Unit& unit);
@@ -45,12 +52,12 @@ Unit keep_derived(const Unit& unit, const kernels::KernelTable& kernels,
                   std::vector<std::shared_ptr<Derived>>& kept);
 // Max-pooling behind a convolution, a sum with numbers of its channels and ReLU goes before the latter two
 // and into the convolution.
-Unit pool_in_products(const Unit& unit, const kernels::KernelTable& kernels);
+Unit pool_in_products(Unit unit, const kernels::KernelTable& kernels);
 // Max-pooling of what BatchNorm and ReLU make becomes one operation.
-Unit normalize_in_pools(const Unit& unit);
+Unit normalize_in_pools(Unit unit);
 // Max-pooling keeps offsets of a byte in the windows, not indices of eight, where its gradient alone reads
 // them.
-Unit tell_maxima_by_offsets(const Unit& unit);
+Unit tell_maxima_by_offsets(Unit unit);
 // Elementwise nodes become fused nodes, or epilogues of the operation before them.
 Unit fuse(const Unit& unit);
 

@@ -1,10 +1,11 @@
 // Algebra that needs no numbers: what does nothing is removed, what depends on constants only is computed
-// now.
+// now, equal nodes become one.
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "graph/eager.h"
+#include "graph/passes/known_nodes.h"
 #include "graph/passes/rewrite.h"
 
 namespace ravine {
@@ -126,20 +127,25 @@ Values fold_constants(Graph& to, const Node& node, const Values& inputs) {
   return values;
 }
 
+Values simplified(Graph& to, const Node& node, const Values& inputs, const std::vector<int>& uses) {
+  if (node.op->kind == OpKind::effect) return {};
+  if (Values product = transpose_product(to, node, inputs, uses); !product.empty()) return product;
+  if (Values grad = scale_before_max_pool_grad(to, node, inputs, uses); !grad.empty()) return grad;
+  if (Values kept = remove_neutral(node, inputs); !kept.empty()) return kept;
+  if (Values merged = merge_views(to, node, inputs); !merged.empty()) return merged;
+  return fold_constants(to, node, inputs);
+}
+
 }  // namespace
 
-Unit simplify(const Unit& unit) {
-  std::vector<int> uses(unit.graph->nodes().size(), 0);  // by node id; a wanted output counts as a use
-  for (const Node* node : live_nodes(*unit.graph, unit.outputs))
-    for (const Value& input : node->inputs) ++uses[input.node->id];
-  for (const Value& output : unit.outputs) ++uses[output.node->id];
+Unit canonicalize(const Unit& unit) {
+  const std::vector<int> uses = count_uses(unit);
+  KnownNodes known;
   return rewrite(*unit.graph, unit.outputs, [&](Graph& to, const Node& node, const Values& inputs) -> Values {
-    if (node.op->kind == OpKind::effect) return {};
-    if (Values product = transpose_product(to, node, inputs, uses); !product.empty()) return product;
-    if (Values grad = scale_before_max_pool_grad(to, node, inputs, uses); !grad.empty()) return grad;
-    if (Values kept = remove_neutral(node, inputs); !kept.empty()) return kept;
-    if (Values merged = merge_views(to, node, inputs); !merged.empty()) return merged;
-    return fold_constants(to, node, inputs);
+    const std::size_t first_new = to.nodes().size();
+    Values values = simplified(to, node, inputs, uses);
+    if (!values.empty()) return known.merged(to, first_new, std::move(values));
+    return known.copy_of(to, node, inputs);
   });
 }
 
