@@ -42,7 +42,8 @@ void cross_entropy(benchmark::State& state) {
   args.labels = p.labels.data();
   args.losses = p.of_rows[0].get();
   args.row_weights = p.of_rows[1].get();
-  args.log_sum_exp = p.of_rows[2].get();
+  args.maxima = p.of_rows[2].get();
+  args.log_sums = p.of_rows[3].get();
   time_kernel(state, active_kernels().float32.cross_entropy, args, p.threads, p.streams(1, 0));
 }
 void cross_entropy_grad(benchmark::State& state) {
@@ -52,7 +53,8 @@ void cross_entropy_grad(benchmark::State& state) {
   args.columns = p.columns;
   args.logits = p.x.get();
   args.labels = p.labels.data();
-  args.log_sum_exp = p.of_rows[0].get();
+  args.maxima = p.of_rows[0].get();
+  args.log_sums = p.of_rows[2].get();
   args.grad_losses = p.of_rows[1].get();
   args.grad_logits = p.y.get();
   time_kernel(state, active_kernels().float32.cross_entropy_grad, args, p.threads, p.streams(1, 1));

@@ -11,7 +11,7 @@ namespace ravine::bench {
 struct Rows {
   int threads;
   std::int64_t rows, columns;
-  Memory x, y, z, of_columns[4], of_rows[3];
+  Memory x, y, z, of_columns[4], of_rows[4];
 
   explicit Rows(const benchmark::State& state)
       : Rows(static_cast<int>(state.range(0)), state.range(1), state.range(2)) {}

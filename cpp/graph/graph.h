@@ -97,7 +97,7 @@ struct Op {
   void (*lower)(Lowering& lowering, const Node& node) = nullptr;
 
   // OpKind::tile: the kernels' step. Its params come from the attributes "slope", "alpha" or "low" (the
-  // first) and "high" (the second); "stream" numbers a random node.
+  // first) and "high" or "input_scale" (the second); "stream" numbers a random node.
   kernels::TileOp tile = kernels::TileOp::identity;
   // OpKind::view
   bool (*view)(const Node& node, const StridedView& input, StridedView& result) = nullptr;

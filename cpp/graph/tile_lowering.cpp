@@ -60,8 +60,9 @@ void set_tensor(kernels::TileTensor& tensor, DType dtype, const std::vector<std:
 }
 
 double parameter(const Attrs& attrs, int index) {
-  if (index == 1) return attrs.real("high", 0);
-  for (const char* name : {"slope", "alpha", "low"})
+  static constexpr std::array<std::array<const char*, 3>, 2> names{
+      {{"slope", "alpha", "low"}, {"high", "input_scale", "high"}}};
+  for (const char* name : names[static_cast<std::size_t>(index)])
     if (attrs.has(name)) return attrs.real(name);
   return 0;
 }

@@ -50,7 +50,17 @@ TileFunction comparison(DType dtype) {
 
 template <class F, int arity>
 TileFunction logical(DType dtype) {
-  return dtype == DType::boolean ? map<F, std::uint8_t, arity> : nullptr;
+  switch (dtype) {
+    case DType::int32:
+      return map<F, std::int32_t, arity>;
+    case DType::int64:
+      return map<F, std::int64_t, arity>;
+    case DType::uint8:
+    case DType::boolean:
+      return map<F, std::uint8_t, arity>;
+    default:
+      return nullptr;
+  }
 }
 
 TileFunction where(DType dtype) {
@@ -123,6 +133,9 @@ TileFunction same_type(TileOp op, DType dtype) {
 #define RAVINE_FLOAT_2(name) \
   case TileOp::name:         \
     return floating<formula::name, 2>(dtype);
+#define RAVINE_FLOAT_3(name) \
+  case TileOp::name:         \
+    return floating<formula::name, 3>(dtype);
 #define RAVINE_ARITHMETIC_1(name) \
   case TileOp::name:              \
     return arithmetic<formula::name, 1>(dtype);
@@ -140,16 +153,18 @@ TileFunction same_type(TileOp op, DType dtype) {
     RAVINE_CLIP_OPS(RAVINE_ARITHMETIC_1)
     RAVINE_BINARY_FLOAT_OPS(RAVINE_FLOAT_2)
     RAVINE_BINARY_ARITHMETIC_OPS(RAVINE_ARITHMETIC_2)
+    RAVINE_TERNARY_FLOAT_OPS(RAVINE_FLOAT_3)
     RAVINE_TERNARY_OPS(RAVINE_ARITHMETIC_3)
     RAVINE_LOGICAL_OPS(RAVINE_LOGICAL_2)
 #undef RAVINE_FLOAT_1
 #undef RAVINE_FLOAT_2
+#undef RAVINE_FLOAT_3
 #undef RAVINE_ARITHMETIC_1
 #undef RAVINE_ARITHMETIC_2
 #undef RAVINE_ARITHMETIC_3
 #undef RAVINE_LOGICAL_2
     case TileOp::logical_not:
-      return logical<formula::logical_not, 1>(dtype);
+      return dtype == DType::boolean ? map<formula::logical_not, std::uint8_t, 1> : nullptr;
     case TileOp::where:
       return where(dtype);
     case TileOp::uniform:

@@ -55,7 +55,7 @@ struct Adadelta {
   }
 };
 
-// v = alpha v + (1 - alpha) g^2;  d = sqrt(v - mean(g)^2 if centered) + eps;
+// v = alpha v + (1 - alpha) g^2;  d = sqrt(v, or max(v - mean(g)^2, 0) if centered) + eps;
 // p -= lr g / d, with momentum b = momentum b + g / d and p -= lr b
 template <class T>
 struct Rmsprop {
@@ -84,7 +84,7 @@ struct Rmsprop {
     if (centered) {
       const Vec<T> average = mean(state.get(2), g);
       state.set(2, average);
-      square -= average * average;
+      square = at_least<T>(square - average * average, T(0));  // below 0 by rounding, where g is constant
     }
     const Vec<T> divisor = square_root<T>(square) + eps;
     if (!with_momentum) return p - lr * g / divisor;

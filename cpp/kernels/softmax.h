@@ -24,8 +24,9 @@ struct SoftmaxGradArgs {
 
 // Row loss: -sum_c t_c w_c log p_c with t = (1 - smoothing) onehot(label) + smoothing / columns (torch's
 // label_smoothing). Either labels or targets is set. Rows with label == ignore_index have loss and weight 0.
-// Row weight: w[label] for labels (1 without class weights), 1 for targets. p = softmax(logits); log_sum_exp
-// is kept for the gradient.
+// Row weight: w[label] for labels (1 without class weights), 1 for targets. p = softmax(logits); the maxima
+// and the logarithms of the sums of exp(x - maximum) are kept for the gradient: in one number they would lose
+// digits.
 struct CrossEntropyArgs {
   std::int64_t rows = 0, columns = 0;
   const void* logits = nullptr;
@@ -37,7 +38,8 @@ struct CrossEntropyArgs {
   std::int64_t ignore_index = -100;
   void* losses = nullptr;       // [rows]
   void* row_weights = nullptr;  // [rows]
-  void* log_sum_exp = nullptr;  // [rows]
+  void* maxima = nullptr;       // [rows]
+  void* log_sums = nullptr;     // [rows]
   Fault* fault = nullptr;
   std::int32_t fault_code = 1;
 };
@@ -52,7 +54,8 @@ struct CrossEntropyGradArgs {
   const void* class_weights = nullptr;
   double label_smoothing = 0;
   std::int64_t ignore_index = -100;
-  const void* log_sum_exp = nullptr;
+  const void* maxima = nullptr;
+  const void* log_sums = nullptr;
   const void* grad_losses = nullptr;  // [rows]; stride 0 where one number serves all rows
   std::int64_t grad_stride = 1;
   void* grad_logits = nullptr;

@@ -21,22 +21,24 @@ namespace ravine::kernels {
   X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal) X(sin) X(cos) X(atan) X(tanh) X(sigmoid) X(erf)   \
   X(softplus)   /* log(1 + e^x), stable */                                                                         \
   X(leaky_relu) /* params: slope for x < 0 */                                                                      \
-  X(elu)        /* params: alpha */                                                                                \
+  X(elu)        /* params: alpha, scale of the input */                                                            \
   X(gelu)       /* x Phi(x), by erf */                                                                             \
   X(gelu_tanh)  /* its tanh approximation */                                                                       \
-  X(silu) X(floor) X(ceil) X(round)
+  X(silu) X(mish) X(softsign) X(tanhshrink) X(hardswish) X(floor) X(ceil) X(round)
 #define RAVINE_UNARY_ARITHMETIC_OPS(X) /* A -> A */ X(identity) X(neg) X(abs) X(sign) X(square) X(relu)
-#define RAVINE_BINARY_FLOAT_OPS(X)     /* T, T -> T */ X(pow) X(div)                                                \
-  X(gelu_grad) X(gelu_tanh_grad) X(silu_grad) /* (x, dy) -> dy f'(x) */                                            \
+#define RAVINE_BINARY_FLOAT_OPS(X)     /* T, T -> T */ X(div)                                                       \
+  X(gelu_grad) X(gelu_tanh_grad) X(silu_grad) X(mish_grad) X(hardswish_grad) /* (x, dy) -> dy f'(x) */             \
   X(tanh_grad) X(sigmoid_grad)                /* (y, dy) -> dy f'(x) from the output y */                          \
-  X(elu_grad)                                 /* (y, dy), params: alpha */                                         \
+  X(elu_grad)                                 /* (x, dy), params as elu */                                         \
   X(softplus_grad)                            /* (x, dy) */
 #define RAVINE_BINARY_ARITHMETIC_OPS(X) /* A, A -> A; scale_by_positive: (x, dy) -> x > 0 ? dy : params[0] dy */    \
-  X(add) X(sub) X(mul) X(maximum) X(minimum) X(scale_by_positive)
+  X(add) X(sub) X(mul) X(maximum) X(minimum) X(pow) X(scale_by_positive)
+#define RAVINE_TERNARY_FLOAT_OPS(X) /* T, T, T -> T: logits, weights of yes and no -> loss, slope */                \
+  X(logistic_loss) X(logistic_loss_grad)
 #define RAVINE_TERNARY_OPS(X) /* A, A, A -> A: a b + c */ X(multiply_add)
 #define RAVINE_CLIP_OPS(X) /* A -> A, params: low, high; NaN stays NaN */ X(clip)
 #define RAVINE_COMPARE_OPS(X) /* A, A -> bool */ X(equal) X(not_equal) X(less) X(less_equal) X(greater) X(greater_equal)
-#define RAVINE_LOGICAL_OPS(X) /* bool, bool -> bool */ X(logical_and) X(logical_or) X(logical_xor)
+#define RAVINE_LOGICAL_OPS(X) /* bool, bool -> bool; bitwise of integers */ X(logical_and) X(logical_or) X(logical_xor)
 #define RAVINE_SPECIAL_OPS(X)                                                                                      \
   X(logical_not) /* bool -> bool */                                                                                \
   X(where)       /* bool, any, any -> any */                                                                       \
@@ -45,7 +47,8 @@ namespace ravine::kernels {
 
 #define RAVINE_ELEMENTWISE_OPS(X)                                                                                  \
   RAVINE_UNARY_FLOAT_OPS(X) RAVINE_UNARY_ARITHMETIC_OPS(X) RAVINE_CLIP_OPS(X) RAVINE_BINARY_FLOAT_OPS(X)           \
-  RAVINE_BINARY_ARITHMETIC_OPS(X) RAVINE_TERNARY_OPS(X) RAVINE_COMPARE_OPS(X) RAVINE_LOGICAL_OPS(X)                \
+  RAVINE_BINARY_ARITHMETIC_OPS(X) RAVINE_TERNARY_FLOAT_OPS(X) RAVINE_TERNARY_OPS(X) RAVINE_COMPARE_OPS(X)          \
+  RAVINE_LOGICAL_OPS(X)                                                                                            \
   RAVINE_SPECIAL_OPS(X)
 // clang-format on
 

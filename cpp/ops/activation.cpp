@@ -51,33 +51,34 @@ Values scale_by_positive_gradient(const Node& node, std::span<const Value> cotan
 // ---- elu
 // -------------------------------------------------------------------------------------------------------
 
+// alpha (e^(input_scale x) - 1) for x <= 0. The gradient reads x, as alpha + y would lose its digits where y
+// is near -alpha.
+void set_elu_attributes(Node& node) {
+  node.attrs.check_known(node.op->name, {"alpha", "input_scale"});
+  node.attrs.set("alpha", finite(node, "alpha", 1));
+  node.attrs.set("input_scale", finite(node, "input_scale", 1));
+}
+
 void infer_elu(Node& node) {
-  node.attrs.check_known("elu", {"alpha"});
   infer_unary(node, TileTypes::floating);
-  const double alpha = finite(node, "alpha", 1);
-  check<ValueError>(alpha >= 0, "elu: alpha must not be negative, got ", alpha);
-  node.attrs.set("alpha", alpha);
+  set_elu_attributes(node);
 }
 
 void infer_elu_grad(Node& node) {
-  node.attrs.check_known("elu_grad", {"alpha"});
   infer_binary(node, TileTypes::floating);
-  node.attrs.set("alpha", node.attrs.real("alpha"));
-}
-
-Value elu_grad(Value y, Value dy, double alpha) {
-  return dy.graph().apply1("elu_grad", {y, dy}, {{"alpha", alpha}});
+  set_elu_attributes(node);
 }
 
 Values elu_gradient(const Node& node, std::span<const Value> cotangents) {
-  return {elu_grad(node.out(), cotangents[0], node.attrs.real("alpha"))};
+  return node.graph->apply("elu_grad", {node.inputs[0], cotangents[0]}, node.attrs);
 }
 
-// dy (y > 0 ? 1 : y + alpha)
+// dy (x > 0 ? 1 : alpha input_scale e^(input_scale x))
 Values elu_grad_gradient(const Node& node, std::span<const Value> cotangents) {
-  const Value y = node.inputs[0], dy = node.inputs[1], d = cotangents[0];
-  const Value zero = ops::scalar_like(y, 0);
-  return {ops::where(ops::greater(y, zero), zero, d * dy), elu_grad(y, d, node.attrs.real("alpha"))};
+  const Value x = node.inputs[0], dy = node.inputs[1], d = cotangents[0];
+  const Value zero = ops::scalar_like(x, 0);
+  const Value slope = node.graph->apply1("elu_grad", {x, d}, node.attrs);
+  return {ops::where(ops::greater(x, zero), zero, dy * slope * node.attrs.real("input_scale")), slope};
 }
 
 // ---- smooth
@@ -125,6 +126,19 @@ Value silu_second(Value x) {
   return s * (1.0 - s) * (x * (1.0 - s * 2.0) + 2.0);
 }
 
+// f = x t with t = tanh(softplus(x)), t' = s u with s = sigmoid(x), u = 1 - t^2: f'' = s u (2 + x (1 - s - 2
+// t s))
+Value mish_second(Value x) {
+  const Value s = ops::sigmoid(x), t = ops::tanh(ops::softplus(x));
+  return s * (1.0 - ops::square(t)) * (x * (1.0 - s - t * s * 2.0) + 2.0);
+}
+
+// 1 / 3 between the kinks
+Value hardswish_second(Value x) {
+  const Value inside = ops::less(ops::abs(x), ops::scalar_like(x, 3));
+  return ops::where(inside, ops::scalar_like(x, 1.0 / 3), ops::scalar_like(x, 0));
+}
+
 Value softplus_second(Value x) {
   const Value s = ops::sigmoid(x);
   return s * (1.0 - s);
@@ -159,6 +173,15 @@ constinit const Op gelu_op = unary_op("gelu", TileOp::gelu, gradient_from_input<
 constinit const Op gelu_tanh_op =
     unary_op("gelu_tanh", TileOp::gelu_tanh, gradient_from_input<gelu_tanh_grad_op>);
 constinit const Op silu_op = unary_op("silu", TileOp::silu, gradient_from_input<silu_grad_op>);
+constinit const Op mish_op = unary_op("mish", TileOp::mish, gradient_from_input<mish_grad_op>);
+constinit const Op hardswish_op =
+    unary_op("hardswish", TileOp::hardswish, gradient_from_input<hardswish_grad_op>);
+constinit const Op softsign_op =
+    unary_op("softsign", TileOp::softsign,
+             unary_gradient<[](Value x, Value, Value dy) { return dy / ops::square(ops::abs(x) + 1.0); }>);
+constinit const Op tanhshrink_op =
+    unary_op("tanhshrink", TileOp::tanhshrink,
+             unary_gradient<[](Value x, Value, Value dy) { return dy * ops::square(ops::tanh(x)); }>);
 
 // dy (1 - y^2) and dy y (1 - y): second derivatives with respect to y.
 constinit const Op tanh_grad_op =
@@ -171,5 +194,8 @@ constinit const Op gelu_grad_op = binary_op("gelu_grad", TileOp::gelu_grad, step
 constinit const Op gelu_tanh_grad_op =
     binary_op("gelu_tanh_grad", TileOp::gelu_tanh_grad, step_gradient<gelu_tanh_second>);
 constinit const Op silu_grad_op = binary_op("silu_grad", TileOp::silu_grad, step_gradient<silu_second>);
+constinit const Op mish_grad_op = binary_op("mish_grad", TileOp::mish_grad, step_gradient<mish_second>);
+constinit const Op hardswish_grad_op =
+    binary_op("hardswish_grad", TileOp::hardswish_grad, step_gradient<hardswish_second>);
 
 }  // namespace ravine

@@ -168,10 +168,13 @@ Value layer_norm(Value x, Value gamma, Value beta, double eps) {
 }
 Value softmax(Value x, int axis) { return apply("softmax", {x}, {{"axis", std::int64_t{axis}}}); }
 Value log_softmax(Value x, int axis) { return apply("log_softmax", {x}, {{"axis", std::int64_t{axis}}}); }
+Value logsumexp(Value x, const Axes& axes, bool keepdims) { return reduce("logsumexp", x, axes, keepdims); }
 Value cross_entropy(Value logits, Value target, double label_smoothing) {
   const Values rows =
       logits.graph().apply("cross_entropy", {logits, target}, {{"label_smoothing", label_smoothing}});
-  return sum(rows[0]) / sum(rows[1]);
+  const Value weight = sum(rows[1]);
+  const Value none = equal(weight, scalar_like(weight, 0));  // all labels are ignored: the loss is 0
+  return sum(rows[0]) / where(none, scalar_like(weight, 1), weight);
 }
 
 }  // namespace ops

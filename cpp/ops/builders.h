@@ -40,7 +40,7 @@ Value arange(Graph& graph, std::int64_t count);  // int64 constant 0, 1, ...
 #define RAVINE_UNARY_BUILDERS(X)                                                                              \
   X(identity) X(neg) X(abs) X(sign) X(square) X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal)  \
   X(sin) X(cos) X(atan) X(erf) X(floor) X(ceil) X(round) X(relu) X(tanh) X(sigmoid) X(softplus) X(gelu)       \
-  X(gelu_tanh) X(silu) X(logical_not) X(stop_gradient)
+  X(gelu_tanh) X(silu) X(mish) X(softsign) X(tanhshrink) X(hardswish) X(logical_not) X(stop_gradient)
 #define RAVINE_BINARY_BUILDERS(X)                                                                             \
   X(add) X(sub) X(mul) X(div) X(pow) X(maximum) X(minimum) X(equal) X(not_equal) X(less) X(less_equal)        \
   X(greater) X(greater_equal) X(logical_and) X(logical_or) X(logical_xor)
@@ -124,6 +124,7 @@ BatchNorm batch_norm(Value x, Value gamma, Value beta, double eps = 1e-5);
 Value layer_norm(Value x, Value gamma, Value beta, double eps = 1e-5);  // over the axes of gamma
 Value softmax(Value x, int axis = -1);
 Value log_softmax(Value x, int axis = -1);
+Value logsumexp(Value x, const Axes& axes = {}, bool keepdims = false);
 // Mean over the rows [rows, classes] of the logits; a target is labels [rows] or probabilities.
 Value cross_entropy(Value logits, Value target, double label_smoothing = 0);
 

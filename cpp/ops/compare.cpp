@@ -21,6 +21,18 @@ void infer_logical(Node& node) {
   node.outputs = {{DType::boolean, shape}};
 }
 
+// Integers bit by bit; of bools the same as logic.
+void infer_bitwise(Node& node) {
+  check_no_attributes(node);
+  expect_inputs(node, 2);
+  for (const Value& input : node.inputs)
+    check<TypeError>(!is_floating(input.dtype()), node.op->name, ": expected integers or bools, got ",
+                     describe_inputs(node));
+  expect_one_dtype(node);
+  node.outputs = {
+      {node.input_dtype(0), broadcast_shapes(node.input_shape(0), node.input_shape(1), node.op->name)}};
+}
+
 void infer_where(Node& node) {
   check_no_attributes(node);
   expect_inputs(node, 3);
@@ -42,6 +54,9 @@ constexpr Op compare(const char* name, TileOp tile) {
 constexpr Op logical(const char* name, TileOp tile) {
   return Op{.name = name, .kind = OpKind::tile, .infer = infer_logical, .tile = tile};
 }
+constexpr Op bitwise(const char* name, TileOp tile) {
+  return Op{.name = name, .kind = OpKind::tile, .infer = infer_bitwise, .tile = tile};
+}
 
 }  // namespace
 
@@ -56,6 +71,10 @@ constinit const Op logical_not_op = logical("logical_not", TileOp::logical_not);
 constinit const Op logical_and_op = logical("logical_and", TileOp::logical_and);
 constinit const Op logical_or_op = logical("logical_or", TileOp::logical_or);
 constinit const Op logical_xor_op = logical("logical_xor", TileOp::logical_xor);
+
+constinit const Op bitwise_and_op = bitwise("bitwise_and", TileOp::logical_and);
+constinit const Op bitwise_or_op = bitwise("bitwise_or", TileOp::logical_or);
+constinit const Op bitwise_xor_op = bitwise("bitwise_xor", TileOp::logical_xor);
 
 constinit const Op where_op{.name = "where",
                             .kind = OpKind::tile,

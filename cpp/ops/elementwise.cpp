@@ -32,11 +32,11 @@ std::pair<double, double> range_of(DType dtype) {
 }
 
 void infer_clip(Node& node) {
-  node.attrs.check_known("clip", {"low", "high"});
+  node.attrs.check_known(node.op->name, {"low", "high"});
   infer_unary(node, arithmetic);
   const auto [least, most] = range_of(node.input_dtype(0));
   double low = node.attrs.real("low", least), high = node.attrs.real("high", most);
-  check<ValueError>(!std::isnan(low) && !std::isnan(high), "clip: a bound is NaN: low=", low,
+  check<ValueError>(!std::isnan(low) && !std::isnan(high), node.op->name, ": a bound is NaN: low=", low,
                     ", high=", high);
   if (is_integer(node.input_dtype(0))) {
     low = std::ceil(low);
@@ -46,11 +46,19 @@ void infer_clip(Node& node) {
   node.attrs.set("high", std::clamp(high, least, most));
 }
 
+// 1 inside the bounds. At a bound the two differ as in torch: `clip` has 1, `hardtanh` 0.
+template <Value (*above)(Value, Value), Value (*below)(Value, Value)>
 Values clip_gradient(const Node& node, std::span<const Value> cotangents) {
   const Value x = node.inputs[0], dy = cotangents[0];
-  const Value inside = ops::logical_and(ops::greater_equal(x, ops::scalar_like(x, node.attrs.real("low"))),
-                                        ops::less_equal(x, ops::scalar_like(x, node.attrs.real("high"))));
+  const Value inside = ops::logical_and(above(x, ops::scalar_like(x, node.attrs.real("low"))),
+                                        below(x, ops::scalar_like(x, node.attrs.real("high"))));
   return {ops::where(inside, dy, ops::scalar_like(dy, 0))};
+}
+
+template <GradientRule gradient>
+constexpr Op clip_op_of(const char* name) {
+  return Op{
+      .name = name, .kind = OpKind::tile, .infer = infer_clip, .gradient = gradient, .tile = TileOp::clip};
 }
 
 // ---- cast, stop_gradient
@@ -97,10 +105,9 @@ Values pow_gradient(const Node& node, std::span<const Value> cotangents) {
 
 // The cotangent goes to the chosen input, in halves where both are equal (as torch.maximum).
 Values choose(Value chosen_first, Value tie, Value dy) {
-  const Value zero = ops::scalar_like(dy, 0);
-  const Value rest = ops::where(tie, dy * 0.5, zero);
-  const Value first = ops::where(chosen_first, dy, rest);
-  return {first, dy - first};
+  const Value zero = ops::scalar_like(dy, 0), half = dy * 0.5;
+  return {ops::where(chosen_first, dy, ops::where(tie, half, zero)),
+          ops::where(chosen_first, zero, ops::where(tie, half, dy))};
 }
 
 void infer_multiply_add(Node& node) {
@@ -165,11 +172,8 @@ constinit const Op floor_op = unary_op("floor", TileOp::floor, flat);
 constinit const Op ceil_op = unary_op("ceil", TileOp::ceil, flat);
 constinit const Op round_op = unary_op("round", TileOp::round, flat);
 
-constinit const Op clip_op{.name = "clip",
-                           .kind = OpKind::tile,
-                           .infer = infer_clip,
-                           .gradient = clip_gradient,
-                           .tile = TileOp::clip};
+constinit const Op clip_op = clip_op_of<clip_gradient<ops::greater_equal, ops::less_equal>>("clip");
+constinit const Op hardtanh_op = clip_op_of<clip_gradient<ops::greater, ops::less>>("hardtanh");
 constinit const Op cast_op{.name = "cast",
                            .kind = OpKind::tile,
                            .infer = infer_cast,
@@ -198,7 +202,7 @@ constinit const Op div_op =
                 const Value da = dy / b;
                 return Values{da, -(da * y)};
               }>);
-constinit const Op pow_op = binary_op("pow", TileOp::pow, pow_gradient);
+constinit const Op pow_op = binary_op<arithmetic>("pow", TileOp::pow, pow_gradient);
 constinit const Op maximum_op =
     binary_op<arithmetic>("maximum", TileOp::maximum, binary_gradient<[](Value a, Value b, Value, Value dy) {
                             return choose(ops::greater(a, b), ops::equal(a, b), dy);

@@ -12,21 +12,23 @@ namespace ravine {
 // clang-format off
 #define RAVINE_ELEMENTWISE_OP_LIST(X)                                                                         \
   X(identity) X(neg) X(abs) X(sign) X(square) X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal)  \
-  X(sin) X(cos) X(atan) X(erf) X(floor) X(ceil) X(round) X(clip) X(cast) X(stop_gradient)                     \
+  X(sin) X(cos) X(atan) X(erf) X(floor) X(ceil) X(round) X(clip) X(hardtanh) X(cast) X(stop_gradient)         \
   X(add) X(sub) X(mul) X(div) X(pow) X(maximum) X(minimum) X(multiply_add)
 
 #define RAVINE_COMPARE_OP_LIST(X)                                                                             \
   X(equal) X(not_equal) X(less) X(less_equal) X(greater) X(greater_equal)                                     \
-  X(logical_not) X(logical_and) X(logical_or) X(logical_xor) X(where)
+  X(logical_not) X(logical_and) X(logical_or) X(logical_xor)                                                  \
+  X(bitwise_and) X(bitwise_or) X(bitwise_xor) X(where)
 
 #define RAVINE_ACTIVATION_OP_LIST(X)                                                                          \
   X(relu) X(leaky_relu) X(elu) X(tanh) X(sigmoid) X(softplus) X(gelu) X(gelu_tanh) X(silu)                    \
+  X(mish) X(softsign) X(tanhshrink) X(hardswish)                                                              \
   X(scale_by_positive) X(elu_grad) X(tanh_grad) X(sigmoid_grad) X(softplus_grad) X(gelu_grad)                 \
-  X(gelu_tanh_grad) X(silu_grad)
+  X(gelu_tanh_grad) X(silu_grad) X(mish_grad) X(hardswish_grad)
 
 #define RAVINE_RANDOM_OP_LIST(X) X(uniform)
 
-#define RAVINE_REDUCE_OP_LIST(X) X(sum) X(mean) X(max) X(min) X(prod) X(argmax) X(argmin)
+#define RAVINE_REDUCE_OP_LIST(X) X(sum) X(mean) X(max) X(min) X(prod) X(logsumexp) X(argmax) X(argmin)
 
 #define RAVINE_SHAPE_OP_LIST(X) X(reshape) X(transpose) X(broadcast_to) X(slice) X(flip) X(pad) X(concat)
 
@@ -46,7 +48,8 @@ namespace ravine {
 
 #define RAVINE_SOFTMAX_OP_LIST(X) X(softmax) X(log_softmax) X(softmax_grad) X(log_softmax_grad)
 
-#define RAVINE_LOSS_OP_LIST(X) X(cross_entropy) X(cross_entropy_grad)
+#define RAVINE_LOSS_OP_LIST(X)                                                                                \
+  X(cross_entropy) X(cross_entropy_grad) X(binary_cross_entropy) X(logistic_loss) X(logistic_loss_grad)
 
 #define RAVINE_OP_LIST(X)                                                                                     \
   RAVINE_ELEMENTWISE_OP_LIST(X)                                                                               \

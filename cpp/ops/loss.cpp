@@ -16,7 +16,8 @@
 namespace ravine {
 namespace {
 
-// ---- cross_entropy(logits[R, C], target[, class_weights[C]]) -> losses[R], row_weights[R], log_sum_exp[R]
+// ---- cross_entropy(logits[R, C], target[, class_weights[C]]) -> losses[R], row_weights[R], maxima[R],
+// log_sums[R]
 // ---------
 
 // Inputs in their order: logits, target, class weights where weighted.
@@ -80,7 +81,7 @@ void infer_cross_entropy(Node& node) {
   node.attrs.check_known("cross_entropy", {"label_smoothing", "ignore_index"});
   check_operands(node, node.n_inputs() == 3);
   const TensorType rows{node.input_dtype(0), {node.input_shape(0)[0]}};
-  node.outputs = {rows, rows, rows};
+  node.outputs = {rows, rows, rows, rows};
 }
 
 // [R] -> [R, 1], [C] -> [1, C]
@@ -118,22 +119,28 @@ Value row_weights(const CrossEntropy& loss) {
 
 Values decompose_cross_entropy(const Node& node) {
   const CrossEntropy loss(node, node.n_inputs() == 3);
-  const Value log_p = ops::log_softmax(loss.logits);
-  const Value losses = -ops::sum(weighted_targets(loss) * log_p, {1});
-  // logits - log p is log_sum_exp in every column.
-  return {losses, row_weights(loss), ops::mean(loss.logits - log_p, {1})};
+  const Value log_p = ops::log_softmax(loss.logits), factors = weighted_targets(loss);
+  const Value zero = ops::scalar_like(log_p, 0);
+  // A class that does not count adds nothing, even where its logit is -infinity.
+  const Value ruled_out =
+      ops::logical_and(ops::equal(factors, zero),
+                       ops::equal(log_p, ops::scalar_like(log_p, -std::numeric_limits<double>::infinity())));
+  const Value losses = -ops::sum(factors * ops::where(ruled_out, zero, log_p), {1});
+  // The largest log p is -log_sum.
+  return {losses, row_weights(loss), ops::max(loss.logits, {1}), -ops::max(log_p, {1})};
 }
 
 Values gradient_cross_entropy(const Node& node, std::span<const Value> cotangents) {
   const CrossEntropy loss(node, node.n_inputs() == 3);
   // Class weights and probabilities may be differentiated too; what nobody asks for is dead and is not
   // computed.
-  const bool others = loss.weights || !loss.labels;
+  const bool others = loss.weights || !loss.labels, parts = cotangents[2] || cotangents[3];
   Values results =
-      others || cotangents[2] ? cotangents_by_decomposition(node, cotangents) : Values(node.inputs.size());
-  if (!cotangents[0] || cotangents[2] || loss.logits == loss.target) return results;
+      others || parts ? cotangents_by_decomposition(node, cotangents) : Values(node.inputs.size());
+  if (!cotangents[0] || parts || loss.logits == loss.target) return results;
   Values inputs = node.inputs;
   inputs.push_back(node.out(2));
+  inputs.push_back(node.out(3));
   inputs.push_back(cotangents[0]);
   results[0] = node.graph->apply1("cross_entropy_grad", std::move(inputs), node.attrs);
   return results;
@@ -165,52 +172,55 @@ void lower_cross_entropy(Lowering& lowering, const Node& node) {
   const View logits = lowering.dense(loss.logits), target = lowering.dense(loss.target);
   const View weights = loss.weights ? lowering.dense(loss.weights) : View{};
   const View losses = lowering.create(node.out(0)), row_weights = lowering.create(node.out(1)),
-             log_sum_exp = lowering.create(node.out(2));
+             maxima = lowering.create(node.out(2)), log_sums = lowering.create(node.out(3));
   auto call = lowering.call("cross_entropy", lowering.floats(node).cross_entropy);
   call.read(call.args.logits, logits);
   set_target(call, loss, target, weights);
   call.write(call.args.losses, losses);
   call.write(call.args.row_weights, row_weights);
-  call.write(call.args.log_sum_exp, log_sum_exp);
+  call.write(call.args.maxima, maxima);
+  call.write(call.args.log_sums, log_sums);
   call.args.fault = lowering.fault();
   call.args.fault_code = lowering.fault_code(
       "cross_entropy: label ",
       str(" is outside [0, ", loss.columns, ") and is not ignore_index ", loss.ignore_index));
 }
 
-// ---- cross_entropy_grad(logits, target[, class_weights], log_sum_exp[R], dlosses[R]) -> dlogits
+// ---- cross_entropy_grad(logits, target[, class_weights], maxima[R], log_sums[R], dlosses[R]) -> dlogits
 // -------------------
 
 void infer_cross_entropy_grad(Node& node) {
-  expect_inputs(node, 4, 5);
+  expect_inputs(node, 5, 6);
   node.attrs.check_known("cross_entropy_grad", {"label_smoothing", "ignore_index"});
-  check_operands(node, node.n_inputs() == 5);
+  check_operands(node, node.n_inputs() == 6);
   const TensorType rows{node.input_dtype(0), {node.input_shape(0)[0]}};
-  for (const int i : {node.n_inputs() - 2, node.n_inputs() - 1})
+  for (int i = node.n_inputs() - 3; i < node.n_inputs(); ++i)
     check<ValueError>(node.input_type(i) == rows, node.op->name, ": input ", i, " is ",
                       to_string(node.input_type(i)), ", expected ", to_string(rows));
   node.outputs = {node.input_type(0)};
 }
 
-// log_sum_exp is a function of the logits here, so that a derivative goes through it.
+// Maxima and sums are functions of the logits here, so that a derivative goes through them.
 Values decompose_cross_entropy_grad(const Node& node) {
-  const CrossEntropy loss(node, node.n_inputs() == 5);
+  const CrossEntropy loss(node, node.n_inputs() == 6);
   const Value p = ops::softmax(loss.logits);
   const Value targets = weighted_targets(loss);
   return {as_column(node.inputs.back()) * (p * ops::sum(targets, {1}, /*keepdims=*/true) - targets)};
 }
 
 void lower_cross_entropy_grad(Lowering& lowering, const Node& node) {
-  const CrossEntropy loss(node, node.n_inputs() == 5);
+  const CrossEntropy loss(node, node.n_inputs() == 6);
   const View logits = lowering.dense(loss.logits), target = lowering.dense(loss.target);
   const View weights = loss.weights ? lowering.dense(loss.weights) : View{};
-  const View log_sum_exp = lowering.dense(node.inputs[node.inputs.size() - 2]);
+  const View maxima = lowering.dense(node.inputs[node.inputs.size() - 3]),
+             log_sums = lowering.dense(node.inputs[node.inputs.size() - 2]);
   const View grad_losses = lowering.view(node.inputs.back());
   const View grad_logits = lowering.create(node.out());
   auto call = lowering.call("cross_entropy_grad", lowering.floats(node).cross_entropy_grad);
   call.read(call.args.logits, logits);
   set_target(call, loss, target, weights);
-  call.read(call.args.log_sum_exp, log_sum_exp);
+  call.read(call.args.maxima, maxima);
+  call.read(call.args.log_sums, log_sums);
   call.read(call.args.grad_losses, grad_losses);
   call.args.grad_stride = grad_losses.strides[0];  // 0 where all rows share one number
   call.write(call.args.grad_logits, grad_logits);

@@ -13,8 +13,9 @@ using kernels::TileOp;
 enum class Promotion : std::uint8_t {
   none,
   floating,  // integers and bools become float32
-  power,     // integers go through float64 and back
   number,    // bools become int64
+  of_bools,  // as number, but of bools alone it has a meaning of its own, or none
+  whole,     // rounding: integers stay as they are, bools become int64
   compared,  // bools become uint8
   logical,   // everything becomes bool
   selected,  // where: the two values to one dtype
@@ -34,11 +35,9 @@ Promotion promotion_of(TileOp tile) {
     RAVINE_TERNARY_OPS(RAVINE_CASE)
     RAVINE_CLIP_OPS(RAVINE_CASE)
     return Promotion::number;
-    case TileOp::pow:
-      return Promotion::power;
-      RAVINE_COMPARE_OPS(RAVINE_CASE)
-      return Promotion::compared;
-      RAVINE_LOGICAL_OPS(RAVINE_CASE)
+    RAVINE_COMPARE_OPS(RAVINE_CASE)
+    return Promotion::compared;
+    RAVINE_LOGICAL_OPS(RAVINE_CASE)
     case TileOp::logical_not:
       return Promotion::logical;
     case TileOp::where:
@@ -47,12 +46,27 @@ Promotion promotion_of(TileOp tile) {
     case TileOp::uniform:
       return Promotion::none;
     default:
-      return Promotion::floating;  // the other floating operations of two inputs
+      return Promotion::floating;  // the other floating operations of two inputs and three
 #undef RAVINE_CASE
   }
 }
 
+// What an operation on numbers is on bools, as in NumPy and torch; nullptr: the bools themselves.
+struct OfBools {
+  const Op* op;
+  const Op* of_bools;
+};
+constexpr OfBools of_bools[] = {
+    {&add_op, &logical_or_op},      {&mul_op, &logical_and_op}, {&maximum_op, &logical_or_op},
+    {&minimum_op, &logical_and_op}, {&sign_op, nullptr},        {&abs_op, nullptr},
+};
+
 Promotion promotion_of(const Op& op) {
+  if (&op == &floor_op || &op == &ceil_op || &op == &round_op) return Promotion::whole;
+  if (&op == &neg_op || &op == &sub_op) return Promotion::of_bools;
+  for (const OfBools& pair : of_bools)
+    if (pair.op == &op) return Promotion::of_bools;
+  if (&op == &bitwise_and_op || &op == &bitwise_or_op || &op == &bitwise_xor_op) return Promotion::joined;
   if (op.kind == OpKind::tile) return promotion_of(op.tile);
   static const std::pair<const Op*, Promotion> rules[] = {
       {&mean_op, Promotion::floating},         {&max_op, Promotion::extreme},
@@ -60,7 +74,8 @@ Promotion promotion_of(const Op& op) {
       {&argmin_op, Promotion::compared},       {&concat_op, Promotion::joined},
       {&gather_op, Promotion::indexed},        {&gather_rows_op, Promotion::indexed},
       {&one_hot_op, Promotion::one_hot},       {&matmul_op, Promotion::joined},
-      {&cross_entropy_op, Promotion::indexed},
+      {&cross_entropy_op, Promotion::indexed}, {&softmax_op, Promotion::floating},
+      {&log_softmax_op, Promotion::floating},  {&logsumexp_op, Promotion::floating},
   };
   for (const auto& [listed, rule] : rules)
     if (listed == &op) return rule;
@@ -96,6 +111,14 @@ void cast_all(Values& inputs, DType dtype, std::size_t first = 0) {
   for (std::size_t i = first; i < inputs.size(); ++i) inputs[i] = ops::cast(inputs[i], dtype);
 }
 
+Values apply_to_bools(Graph& graph, const Op& op, Values inputs) {
+  for (const OfBools& pair : of_bools)
+    if (pair.op == &op)
+      return pair.of_bools == nullptr ? inputs : graph.apply(*pair.of_bools, std::move(inputs));
+  throw TypeError(str(op.name, ": bools have no sign and no difference; use ",
+                      &op == &neg_op ? "logical_not" : "logical_xor", ", or cast them to a number's dtype"));
+}
+
 }  // namespace
 
 Values apply_promoted(Graph& graph, std::string_view name, Values inputs, Attrs attrs) {
@@ -113,12 +136,13 @@ Values apply_promoted(Graph& graph, std::string_view name, Values inputs, Attrs 
     case Promotion::floating:
       cast_all(inputs, is_floating(common) ? common : DType::float32);
       break;
-    case Promotion::power:
-      cast_all(inputs, is_floating(common) ? common : DType::float64);
-      if (!is_floating(common)) {
-        const DType whole = common == DType::boolean ? DType::int64 : common;
-        return {ops::cast(graph.apply(op, std::move(inputs), std::move(attrs))[0], whole)};
-      }
+    case Promotion::of_bools:
+      if (common == DType::boolean) return apply_to_bools(graph, op, std::move(inputs));
+      cast_all(inputs, common);
+      break;
+    case Promotion::whole:
+      if (!is_floating(common))
+        return {common == DType::boolean ? ops::cast(inputs[0], DType::int64) : inputs[0]};
       break;
     case Promotion::number:
       if (&op == &identity_op && common == DType::boolean) return inputs;

@@ -52,7 +52,7 @@ void infer_sum(Node& node) {
   node.outputs[0].dtype = total_dtype(node.input_dtype(0));
 }
 
-void infer_mean(Node& node) {
+void infer_floating(Node& node) {
   infer_axes(node);
   expect_floating(node, 0);
 }
@@ -145,6 +145,47 @@ Values decompose_prod(const Node& node) {
     x = product;
   }
   return {ops::reshape(x, node.outputs[0].shape)};
+}
+
+// ---- logsumexp
+// -------------------------------------------------------------------------------------------------
+
+// exp(x - maximum) of finite maxima, exp(x) where the maximum is infinite.
+struct Exponentials {
+  Value maximum, infinite, terms;
+
+  explicit Exponentials(const Node& node) {
+    const Value x = node.inputs[0];
+    maximum = ops::max(x, axes_of(node), /*keepdims=*/true);
+    infinite = ops::equal(ops::abs(maximum), ops::scalar_like(x, std::numeric_limits<double>::infinity()));
+    const Value shift = ops::where(infinite, ops::scalar_like(x, 0), maximum);
+    terms = ops::exp(x - ops::stop_gradient(shift));
+  }
+};
+
+bool is_empty(const Node& node) { return count_reduced(node.input_shape(0), axes_of(node)) == 0; }
+
+// maximum + log1p(the other terms): the maximum's own term is 1, which would round them away where it
+// dominates.
+Values expand_logsumexp(const Node& node) {
+  if (is_empty(node)) return {node.graph->filled(-std::numeric_limits<double>::infinity(), node.outputs[0])};
+  const Exponentials e(node);
+  const Axes axes = axes_of(node);
+  const Value is_one = ops::equal(e.terms, ops::scalar_like(e.terms, 1));
+  const Value ones = ops::sum(ops::cast(is_one, e.terms.dtype()), axes, /*keepdims=*/true);
+  const Value others =
+      ops::sum(ops::where(is_one, ops::scalar_like(e.terms, 0), e.terms), axes, /*keepdims=*/true);
+  const Value y = ops::where(e.infinite, e.maximum, e.maximum + ops::log1p(others + (ones - 1.0)));
+  return {ops::reshape(y, node.outputs[0].shape)};
+}
+
+// dy softmax(x); 0 where all of x is -infinity.
+Values logsumexp_gradient(const Node& node, std::span<const Value> cotangents) {
+  if (is_empty(node)) return {ops::filled_like(node.inputs[0], 0)};
+  const Exponentials e(node);
+  const Value total = ops::sum(e.terms, axes_of(node), /*keepdims=*/true);
+  const Value none = ops::equal(total, ops::scalar_like(total, 0));
+  return {with_axes(node, cotangents[0]) * (e.terms / ops::where(none, ops::scalar_like(total, 1), total))};
 }
 
 // ---- lowering
@@ -368,8 +409,10 @@ constinit const Op sum_op{.name = "sum",
                           .gradient = sum_gradient,
                           .lower = lower_reduction<Reduction::sum>,
                           .sums_rows = sums_rows};
-constinit const Op mean_op{
-    .name = "mean", .infer = infer_mean, .gradient = mean_gradient, .lower = lower_reduction<Reduction::sum>};
+constinit const Op mean_op{.name = "mean",
+                           .infer = infer_floating,
+                           .gradient = mean_gradient,
+                           .lower = lower_reduction<Reduction::sum>};
 constinit const Op max_op{.name = "max",
                           .infer = infer_extreme,
                           .gradient = extreme_gradient,
@@ -382,6 +425,8 @@ constinit const Op prod_op{.name = "prod",
                            .infer = infer_sum,
                            .decompose = decompose_prod,
                            .lower = lower_reduction<Reduction::prod>};
+constinit const Op logsumexp_op{
+    .name = "logsumexp", .infer = infer_floating, .gradient = logsumexp_gradient, .expand = expand_logsumexp};
 constinit const Op argmax_op{
     .name = "argmax", .infer = infer_arg, .lower = lower_reduction<Reduction::argmax>};
 constinit const Op argmin_op{

@@ -1,6 +1,6 @@
 // How elementwise operations are defined: one line each, with shape and dtype rules and the gradient's
 // formula. Constants of a step are attributes: clip {low, high}, leaky_relu and scale_by_positive {slope},
-// elu and elu_grad {alpha}.
+// elu and elu_grad {alpha, input_scale}.
 #pragma once
 
 #include "kernels/tile.h"

@@ -2,7 +2,8 @@
 // are its own minimax polynomials (computed with the Remez algorithm in 40 digits; the error of each stands
 // beside it). Errors, proved by tests/cpp/simd/test_math.cpp over the whole range: exp, log, log1p within 1
 // ulp; tanh, erf 1.5; expm1, sigmoid, softplus, sin, cos, atan 2; pow 0.6 for float, 3 for double. Special
-// values as in C. Results below the smallest normal number may be flushed to zero.
+// values as in C. Results below the smallest normal number may be flushed to zero. The tail of the normal
+// distribution is within 3 ulp as far as it is a normal number.
 #pragma once
 
 #include "simd/vec.h"
@@ -136,6 +137,12 @@ RAVINE_INLINE Vec<double> product_error(Vec<double> a, Vec<double> b, Vec<double
 
 // ---- exponential --------------------------------------------------------------------------------
 
+// ln 2 in two parts, the first of which has few bits, so that its products with small integers are exact.
+template <class T>
+inline constexpr T ln2_high = is_float<T> ? T(0.693359375) : T(6.93147180369123816490e-01);
+template <class T>
+inline constexpr T ln2_low = is_float<T> ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
+
 // x = n ln 2 + r with |r| <= ln 2 / 2: Cody and Waite's reduction, n ln2_high is exact.
 template <class T>
 struct ExpReduction {
@@ -145,12 +152,18 @@ struct ExpReduction {
 template <class T>
 RAVINE_INLINE ExpReduction<T> reduce_exp(Vec<T> x) {
   constexpr T log2_e = T(1.44269504088896340736);
-  constexpr T ln2_high = is_float<T> ? T(0.693359375) : T(6.93147180369123816490e-01);
-  constexpr T ln2_low = is_float<T> ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
   // Adding 1.5 2^mantissa_bits leaves the nearest whole number in the low bits.
   constexpr T shift = T(IntOf<T>{3} << (FloatFormat<T>::mantissa_bits - 1));
   const Vec<T> shifted = x * log2_e + shift, n = shifted - shift;
-  return {(x - n * ln2_high) - n * ln2_low, n, bits_of<T>(shifted) - bits_of<T>(splat<T>(shift))};
+  return {(x - n * ln2_high<T>)-n * ln2_low<T>, n, bits_of<T>(shifted) - bits_of<T>(splat<T>(shift))};
+}
+
+// The same of high + low, where low is what the sum would round away.
+template <class T>
+RAVINE_INLINE ExpReduction<T> reduce_exp(Vec<T> high, Vec<T> low) {
+  ExpReduction<T> e = reduce_exp<T>(high + low);
+  e.r = (high - e.n * ln2_high<T>)+(low - e.n * ln2_low<T>);
+  return e;
 }
 
 // Q with e^r = 1 + r + r^2 Q(r) for |r| <= ln 2 / 2.
@@ -179,8 +192,7 @@ template <class T>
 inline constexpr T exp_high = is_float<T> ? T(89) : T(710);
 
 template <class T>
-RAVINE_INLINE Vec<T> exp_within_bounds(Vec<T> x) {
-  const ExpReduction<T> e = reduce_exp<T>(x);
+RAVINE_INLINE Vec<T> exp_of(ExpReduction<T> e) {
   const Vec<T> p = e.r * e.r * exp_quadratic<T>(e.r) + e.r + T(1);
 #if defined(__AVX512F__)
   if constexpr (is_float<T>) return _mm512_maskz_scalef_ps(0xffff, p, e.n);
@@ -190,6 +202,10 @@ RAVINE_INLINE Vec<T> exp_within_bounds(Vec<T> x) {
   const Vec<IntOf<T>> half = e.n_int >> 1;
   return p * power_of_2<T>(half) * power_of_2<T>(e.n_int - half);
 #endif
+}
+template <class T>
+RAVINE_INLINE Vec<T> exp_within_bounds(Vec<T> x) {
+  return exp_of<T>(reduce_exp<T>(x));
 }
 template <class T>
 RAVINE_INLINE Vec<T> exp(Vec<T> x) {
@@ -253,11 +269,9 @@ RAVINE_INLINE Vec<T> with_log_limits(Vec<T> x, Vec<T> value) {
 // first.
 template <class T>
 RAVINE_INLINE Vec<T> log_of(LogReduction<T> x, Vec<T> correction) {
-  constexpr T ln2_high = is_float<T> ? T(0.693359375) : T(6.93147180369123816490e-01);
-  constexpr T ln2_low = is_float<T> ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
   const Vec<T> s = x.f / (x.f + T(2)), z = s * s, half_square = T(0.5) * x.f * x.f;
-  const Vec<T> tail = s * (half_square + z * log_polynomial<T>(z)) + (x.e * ln2_low + correction);
-  return x.e * ln2_high + (x.f - (half_square - tail));
+  const Vec<T> tail = s * (half_square + z * log_polynomial<T>(z)) + (x.e * ln2_low<T> + correction);
+  return x.e * ln2_high<T> + (x.f - (half_square - tail));
 }
 
 template <class T>
@@ -287,10 +301,10 @@ RAVINE_INLINE Vec<double> positive_power(Vec<double> x, Vec<double> y) {
   const Vec<double> s_low =
       ((m.f - product) - product_error(s, denominator, product) - s * denominator_low) / denominator;
   const Vec<double> z = s * s;
-  constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
-  const Vec<double> large = m.e * ln2_high, sum = large + 2.0 * s;
+  const Vec<double> large = m.e * ln2_high<double>, sum = large + 2.0 * s;
   const Vec<double> sum_low = (large - sum) + 2.0 * s;  // |large| > |2s| or large = 0
-  const Vec<double> small = s * z * log_polynomial<double>(z) + (m.e * ln2_low + 2.0 * s_low) + sum_low;
+  const Vec<double> small =
+      s * z * log_polynomial<double>(z) + (m.e * ln2_low<double> + 2.0 * s_low) + sum_low;
   const Vec<double> high = sum + small, low = (sum - high) + small;
   const Vec<double> exponent = y * high;
   const Vec<double> exponent_low = product_error(y, high, exponent) + y * low;
@@ -326,23 +340,64 @@ RAVINE_INLINE Vec<T> pow(Vec<T> x, Vec<T> y) {
   return ((y == T(0)) | (x == T(1))) ? splat<T>(1) : result;
 }
 
+// Of integers, by repeated squaring; what does not fit wraps around. A negative exponent has the whole part
+// of the result: 0, but for the bases 1 and -1.
+template <class T>
+RAVINE_INLINE Vec<T> integer_power(Vec<T> base, Vec<T> exponent) {
+  const Vec<T> one = splat<T>(1), zero{};
+  const auto odd = (exponent & 1) != 0;
+  Vec<T> left = exponent;
+  if constexpr (std::is_signed_v<T>) left = exponent < 0 ? zero : exponent;
+  Vec<T> result = one, square = base;
+  while (any(left != zero)) {
+    result = (left & 1) != 0 ? wrapped_product(result, square) : result;
+    square = wrapped_product(square, square);
+    left >>= 1;
+  }
+  if constexpr (std::is_signed_v<T>) {
+    const Vec<T> of_minus_one = odd ? -one : one;
+    const Vec<T> inverse = base == one ? one : base == -one ? of_minus_one : zero;
+    result = exponent < 0 ? inverse : result;
+  }
+  return result;
+}
+
 // ---- functions of the exponential ---------------------------------------------------------------
 
-// 1 - 2 / (e^(2|x|) + 1), and a polynomial near 0, where that would lose digits.
+// z P(z) with tanh(x) = x + x z P(z), z = x^2, for |x| <= tanh_near.
+template <class T>
+inline constexpr T tanh_near = T(0.55);
+template <class T>
+RAVINE_INLINE Vec<T> tanh_near_zero(Vec<T> z) {
+  if constexpr (is_float<T>)  // relative error 2^-29.8
+    return z * polynomial<T>(z, -3.333331756e-01f, 1.333258614e-01f, -5.385230995e-02f, 2.107167921e-02f,
+                             -6.274239734e-03f);
+  else  // 2^-60.6
+    return z * polynomial<T>(z, -0.33333333333333298, 0.13333333333326621, -0.053968253963760637,
+                             0.021869488385856556, -0.0088632326014516307, 0.0035920920305231719,
+                             -0.0014555428462079583, 0.00058844448771172134, -0.00023338156831815697,
+                             8.3316450808737008e-05, -1.9494689104903158e-05);
+}
+
+// 1 - 2 / (e^(2|x|) + 1), for |x| > tanh_near: near 0 it would lose digits.
+template <class T>
+RAVINE_INLINE Vec<T> tanh_far(Vec<T> size) {
+  return T(1) - T(2) / (exp_within_bounds<T>(at_most<T>(size + size, exp_high<T>)) + T(1));
+}
+
 template <class T>
 RAVINE_INLINE Vec<T> tanh(Vec<T> x) {
-  const Vec<T> size = absolute<T>(x), z = x * x;
-  Vec<T> small;               // x + x z P(z) on [0, 0.55]
-  if constexpr (is_float<T>)  // relative error 2^-29.8
-    small = polynomial<T>(z, -3.333331756e-01f, 1.333258614e-01f, -5.385230995e-02f, 2.107167921e-02f,
-                          -6.274239734e-03f);
-  else  // 2^-60.6
-    small = polynomial<T>(z, -0.33333333333333298, 0.13333333333326621, -0.053968253963760637,
-                          0.021869488385856556, -0.0088632326014516307, 0.0035920920305231719,
-                          -0.0014555428462079583, 0.00058844448771172134, -0.00023338156831815697,
-                          8.3316450808737008e-05, -1.9494689104903158e-05);
-  const Vec<T> large = T(1) - T(2) / (exp_within_bounds<T>(at_most<T>(size + size, exp_high<T>)) + T(1));
-  return copy_sign<T>(size < T(0.55) ? size * z * small + size : large, x);
+  const Vec<T> size = absolute<T>(x);
+  const Vec<T> near = size * tanh_near_zero<T>(x * x) + size;
+  return copy_sign<T>(size < tanh_near<T> ? near : tanh_far<T>(size), x);
+}
+
+// x - tanh(x), which loses no digits near 0.
+template <class T>
+RAVINE_INLINE Vec<T> tanh_shrink(Vec<T> x) {
+  const Vec<T> size = absolute<T>(x);
+  const Vec<T> near = -(size * tanh_near_zero<T>(x * x));
+  return copy_sign<T>(size < tanh_near<T> ? near : size - tanh_far<T>(size), x);
 }
 
 // With e = e^-|x| and c = e / (1 + e): 1 - c for x >= 0, else e - e c, in both of which c's error counts
@@ -388,6 +443,45 @@ RAVINE_INLINE Vec<T> erf(Vec<T> x) {
   }
   const Vec<T> large = copy_sign<T>(T(1) - exp<T>(log_erfc), x);
   return size < T(1) ? x * small + x : (x == x ? large : x);
+}
+
+// ---- tail of the normal distribution --------------------------------------------------------------
+
+// Beyond this size even e^(-x^2 / 2) is 0.
+template <class T>
+inline constexpr T normal_bound = is_float<T> ? T(14.5) : T(39);
+
+// e^(-x^2 / 2) and the probability of a normal number above x, erfc(x / sqrt(2)) / 2, for 0 <= x <=
+// normal_bound.
+template <class T>
+struct NormalTail {
+  Vec<T> density, probability;
+};
+template <class T>
+RAVINE_INLINE NormalTail<T> normal_tail(Vec<T> x) {
+  // x^2 in two parts, the first of which is exact: the square alone would cost x^2 / 2 ulp.
+  constexpr IntOf<T> low_bits = (IntOf<T>{1} << (FloatFormat<T>::mantissa_bits / 2 + 1)) - 1;
+  const Vec<T> high = from_bits<T>(bits_of<T>(x) & ~low_bits);
+  const Vec<T> main = T(-0.5) * high * high, rest = T(-0.5) * (x - high) * (x + high);
+  const Vec<T> density = exp_of<T>(reduce_exp<T>(main, rest));
+  Vec<T> ratio;                 // of the probability to the density: t P(t) with t = c / (c + x)
+  if constexpr (is_float<T>) {  // relative error 2^-26.8
+    const Vec<T> t = T(4) / (x + T(4));
+    ratio = t * polynomial<T>(t, 9.974604277e-02f, 9.952676318e-02f, 9.524576035e-02f, 7.320112954e-02f,
+                              8.332709595e-02f, 1.86774666e-02f, 2.151296172e-02f, 5.667931119e-02f,
+                              -6.486850805e-02f, 1.695198109e-02f);
+  } else {  // 2^-57.9; in t - 1/2, whose powers cancel little
+    const Vec<T> t = T(6) / (x + T(6));
+    ratio =
+        t * polynomial<T>(t - T(0.5), 0.1295586286488937, 0.23366967653028852, 0.37931259454318931,
+                          0.55187144770078721, 0.71459798891103369, 0.8142945710106378, 0.80183376714033982,
+                          0.66102006416104175, 0.42793901373384312, 0.18189697798959914, 0.005609824864385002,
+                          -0.061904357291097497, -0.04420419586742458, -0.0014685279751325329,
+                          0.018560735060226458, 0.0098285795267332443, -0.0047102396577905867,
+                          -0.0067779112866186784, 0.00043432151032160342, 0.0037523484722522246,
+                          1.1740596038081924e-6, -0.0016481207848568048, 0.0004834055684127491);
+  }
+  return {density, density * ratio};
 }
 
 // ---- sine and cosine ----------------------------------------------------------------------------

@@ -60,9 +60,12 @@ def set_conv_precision(precision: str) -> None:
 
     "fast" allows Winograd's minimal filtering (Lavin and Gray, CVPR 2016) for float32 convolutions 3x3 (with
     stride 1 or 2) and 5x5, where that is faster: it saves up to three multiplications in four, and its
-    largest error is up to 3e-6 of the largest output where that of the plain sum is about 3e-7. "exact"
-    computes every convolution as the sum over its window. Results do not depend on the number of threads with
-    either.
+    largest error is up to 3e-6 of the largest output where that of the plain sum is about 3e-7. It adds the
+    pixels of a whole tile (4x4 to 8x8 inputs) before it multiplies. So one that is NaN or infinite reaches
+    every output of its tile, also those whose window does not hold it, and where an input is far larger than
+    the others the outputs of its tile are exact only in proportion to it. "exact" computes every
+    convolution as the sum over its window: use it where pixels may be missing or wildly different in size.
+    Results do not depend on the number of threads with either.
 
     Raises:
         ValueError: for another value.

@@ -132,17 +132,24 @@ class Operand(Methods):
     def __ge__(self, other: Any) -> Tensor:
         return apply("greater_equal", self, other)
 
-    def __invert__(self) -> Tensor:
-        return apply("logical_not", self)
-
+    # bit by bit; of bools the same as logic
     def __and__(self, other: Any) -> Tensor:
-        return apply("logical_and", self, other)
+        return apply("bitwise_and", self, other)
+
+    def __rand__(self, other: Any) -> Tensor:
+        return apply("bitwise_and", other, self)
 
     def __or__(self, other: Any) -> Tensor:
-        return apply("logical_or", self, other)
+        return apply("bitwise_or", self, other)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return apply("bitwise_or", other, self)
 
     def __xor__(self, other: Any) -> Tensor:
-        return apply("logical_xor", self, other)
+        return apply("bitwise_xor", self, other)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return apply("bitwise_xor", other, self)
 
 
 class Tensor(Operand):

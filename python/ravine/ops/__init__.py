@@ -2,6 +2,20 @@
 
 Inside a module's `forward` they record; called on arrays outside of one they run at once and return tensors
 that hold their numbers.
+
+At infinity a function has its limit (`silu(-inf)` is 0), a NaN stays one, and where a function bends its
+slope is torch's. On purpose these differ from torch:
+
+| | here | torch |
+|---|---|---|
+| the mean loss where all labels are ignored | 0, with gradients of 0 | NaN |
+| `gelu`, `silu`, `mish`, `hardswish` of -inf; `softsign` of ±inf | the limits, 0 and ±1 | NaN |
+| `binary_cross_entropy_with_logits` of (-inf, 0) and (inf, 1) | 0 | NaN |
+| `cross_entropy`, `nll_loss`, `kl_div` of a masked class without share or weight | adds 0 | NaN |
+| `logsumexp` of -inf alone | -inf, with gradients of 0 | -inf, with gradients of NaN |
+| small losses of a class that dominates, `log1p` of the others | all digits | rounded to 0 |
+| gradients by an operand that is NaN | 0 or NaN | mostly handed on |
+| `pow(0, exponent)` by a negative exponent | no gradient by the exponent | inf |
 """
 
 from . import _methods  # noqa: F401  gives tensors the functions below as methods
@@ -34,6 +48,10 @@ from ._activation import (
     threshold,
 )
 from ._compare import (
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
     eq,
     equal,
     ge,
@@ -137,6 +155,10 @@ __all__ = [
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
     "cast",
     "cat",

@@ -9,7 +9,8 @@ import numpy as np
 
 from .._dims import normalise_dim, numpy_names
 from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name
-from ._elementwise import cast, clip
+from .._trace import FLOATING
+from ._elementwise import cast
 from ._shape import reshape
 
 # Klambauer et al. 2017; exact to float64.
@@ -18,7 +19,7 @@ SELU_SCALE = 1.0507009873554805
 
 
 def relu(input: Any) -> Tensor:
-    """Rectified linear unit, `max(x, 0)`.
+    """Rectified linear unit, `max(x, 0)`. The gradient at 0 is 0.
 
     Example:
         >>> import ravine as rv
@@ -29,18 +30,22 @@ def relu(input: Any) -> Tensor:
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01) -> Tensor:
-    """`x` for x > 0, else `negative_slope · x`.
+    """`x` for x > 0, else `negative_slope · x`. The gradient at 0 is `negative_slope`.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.leaky_relu([-1.0, 2.0], 0.5)
         tensor([-0.5,  2. ], dtype=float32)
     """
+    if negative_slope == 0:
+        return apply("relu", input)  # whose -infinity is 0, not 0 · infinity
     return apply("leaky_relu", input, slope=float(negative_slope))
 
 
 def prelu(input: Any, weight: Any) -> Tensor:
     """`x` for x > 0, else `weight · x`; weight is one number or one per channel (dimension 1).
+
+    The gradient at 0 is `weight`.
 
     Source: He et al. 2015, https://arxiv.org/abs/1502.01852.
 
@@ -58,11 +63,12 @@ def prelu(input: Any, weight: Any) -> Tensor:
         w = w.reshape(())
     else:
         w = w.reshape((1, -1) + (1,) * (x.ndim - 2))
-    return apply("relu", x) - w * apply("relu", -x)
+    # clip, whose gradient at its bound is 1, and relu, whose gradient is 0 there.
+    return apply("relu", x) + w * apply("clip", x, low=-math.inf, high=0.0)
 
 
 def elu(input: Any, alpha: float = 1.0) -> Tensor:
-    """`x` for x > 0, else `alpha · (eˣ - 1)`.
+    """`x` for x > 0, else `alpha · (eˣ - 1)`. The gradient at 0 is `alpha`.
 
     Source: Clevert et al. 2016, https://arxiv.org/abs/1511.07289.
 
@@ -75,7 +81,7 @@ def elu(input: Any, alpha: float = 1.0) -> Tensor:
 
 
 def celu(input: Any, alpha: float = 1.0) -> Tensor:
-    """`max(x, 0) + min(alpha · (exp(x / alpha) - 1), 0)`, which is smooth for every alpha.
+    """`x` for x > 0, else `alpha · (exp(x / alpha) - 1)`, which is smooth for every alpha.
 
     Source: Barron 2017, https://arxiv.org/abs/1704.07483.
 
@@ -86,7 +92,7 @@ def celu(input: Any, alpha: float = 1.0) -> Tensor:
     """
     if alpha == 0:
         raise ValueError("celu: alpha must not be 0")
-    return apply("elu", as_tensor(input) / alpha, alpha=1.0) * alpha
+    return apply("elu", input, alpha=float(alpha), input_scale=1.0 / float(alpha))
 
 
 def selu(input: Any) -> Tensor:
@@ -138,12 +144,13 @@ def mish(input: Any) -> Tensor:
         >>> rv.ops.mish([0.0, 1.0]).numpy().round(4)
         array([0.    , 0.8651], dtype=float32)
     """
-    x = as_tensor(input)
-    return x * apply("tanh", apply("softplus", x))
+    return apply("mish", input)
 
 
 def sigmoid(input: Any) -> Tensor:
     """Logistic function, `1 / (1 + e⁻ˣ)`; error at most 2 ulp.
+
+    The gradient is `y · (1 - y)` of the result y, so that its error is the rounding of numbers near 1.
 
     Example:
         >>> import ravine as rv
@@ -179,8 +186,7 @@ def softsign(input: Any) -> Tensor:
         >>> rv.ops.softsign([-1.0, 3.0])
         tensor([-0.5 ,  0.75], dtype=float32)
     """
-    x = as_tensor(input)
-    return x / (apply("abs", x) + 1.0)
+    return apply("softsign", input)
 
 
 def logsigmoid(input: Any) -> Tensor:
@@ -195,19 +201,18 @@ def logsigmoid(input: Any) -> Tensor:
 
 
 def tanhshrink(input: Any) -> Tensor:
-    """`x - tanh(x)`.
+    """`x - tanh(x)`, without the loss of digits near 0.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.tanhshrink([0.0])
         tensor([0.], dtype=float32)
     """
-    x = as_tensor(input)
-    return x - apply("tanh", x)
+    return apply("tanhshrink", input)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """x limited to [min_val, max_val].
+    """x limited to [min_val, max_val]. The gradient at the bounds is 0, as in torch (that of `clip` is 1).
 
     Example:
         >>> import ravine as rv
@@ -216,11 +221,11 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """
     if not min_val <= max_val:
         raise ValueError(f"hardtanh: max_val must not be below min_val, got {min_val} and {max_val}")
-    return clip(input, min_val, max_val)
+    return apply("hardtanh", input, low=float(min_val), high=float(max_val))
 
 
 def hardshrink(input: Any, lambd: float = 0.5) -> Tensor:
-    """x where `|x| > lambd`, else 0.
+    """x where `|x| > lambd`, else 0. The gradient at `|x| = lambd` is 0.
 
     Example:
         >>> import ravine as rv
@@ -228,11 +233,11 @@ def hardshrink(input: Any, lambd: float = 0.5) -> Tensor:
         tensor([-1.,  0.,  1.], dtype=float32)
     """
     x = as_tensor(input)
-    return apply("where", apply("abs", x) > lambd, x, np.zeros((), x.dtype))
+    return apply("where", apply("abs", x) <= lambd, np.zeros((), x.dtype), x)  # a NaN stays
 
 
 def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
-    """x moved towards 0 by `lambd`; 0 where `|x| <= lambd`.
+    """x moved towards 0 by `lambd`; 0 where `|x| <= lambd`, and so is the gradient.
 
     Example:
         >>> import ravine as rv
@@ -246,7 +251,7 @@ def softshrink(input: Any, lambd: float = 0.5) -> Tensor:
 
 
 def threshold(input: Any, threshold: float, value: float) -> Tensor:
-    """x where `x > threshold`, else `value`.
+    """x where `x > threshold`, else `value`, which takes the dtype of x. The gradient at the threshold is 0.
 
     Example:
         >>> import ravine as rv
@@ -254,33 +259,33 @@ def threshold(input: Any, threshold: float, value: float) -> Tensor:
         tensor([9., 1.], dtype=float32)
     """
     x = as_tensor(input)
-    return apply("where", x > threshold, x, np.asarray(value, x.dtype))
+    return apply("where", x <= threshold, np.asarray(value).astype(x.dtype), x)  # a NaN stays
 
 
 def relu6(input: Any) -> Tensor:
-    """`min(max(x, 0), 6)`.
+    """`min(max(x, 0), 6)`. The gradient at 0 and 6 is 0.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.relu6([-3.0, 8.0])
         tensor([0., 6.], dtype=float32)
     """
-    return clip(input, 0.0, 6.0)
+    return apply("hardtanh", input, low=0.0, high=6.0)
 
 
 def hardsigmoid(input: Any) -> Tensor:
-    """`min(max(x/6 + 1/2, 0), 1)`.
+    """`min(max(x + 3, 0), 6) / 6`. The gradient at -3 and 3 is 0.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.hardsigmoid([-4.0, 0.0])
         tensor([0. , 0.5], dtype=float32)
     """
-    return clip(as_tensor(input) * (1 / 6) + 0.5, 0.0, 1.0)
+    return apply("hardtanh", as_tensor(input) + 3.0, low=0.0, high=6.0) * (1 / 6)
 
 
 def hardswish(input: Any) -> Tensor:
-    """`x · relu6(x + 3) / 6`.
+    """`x · relu6(x + 3) / 6`. The gradient at -3 is 0, at 3 it is 1.
 
     Source: Howard et al. 2019, https://arxiv.org/abs/1905.02244.
 
@@ -289,8 +294,7 @@ def hardswish(input: Any) -> Tensor:
         >>> rv.ops.hardswish([-4.0, 3.0]).numpy().round(4)
         array([-0.,  3.], dtype=float32)
     """
-    x = as_tensor(input)
-    return x * clip(x + 3.0, 0.0, 6.0) * (1 / 6)
+    return apply("hardswish", input)
 
 
 @numpy_names
@@ -324,6 +328,8 @@ def _along(op: str, input: Any, dim: int | None, dtype: Any) -> Tensor:
 def softmax(input: Any, dim: int | None = -1, dtype: Any = None) -> Tensor:
     """`exp(x) / Σ exp(x)` along `dim`, with the maximum taken out first.
 
+    -infinity has no share; a slice that holds nothing else, or +infinity, is NaN. Integers become float32.
+
     Args:
         input: any shape.
         dim: the dimension that sums to 1; None means the last, where torch guesses one.
@@ -339,7 +345,9 @@ def softmax(input: Any, dim: int | None = -1, dtype: Any = None) -> Tensor:
 
 @numpy_names
 def log_softmax(input: Any, dim: int | None = -1, dtype: Any = None) -> Tensor:
-    """`x - ln Σ exp(x)` along `dim`, computed without overflow. Arguments as for `softmax`.
+    """`x - ln Σ exp(x)` along `dim`, as `(x - max) - ln Σ exp(x - max)`: no offset costs digits.
+
+    A slice of -infinity alone is NaN. Integers become float32. Arguments as for `softmax`.
 
     Example:
         >>> import ravine as rv
@@ -358,7 +366,8 @@ def softmin(input: Any, dim: int | None = -1, dtype: Any = None) -> Tensor:
         >>> rv.ops.softmin([3.0, 3.0])
         tensor([0.5, 0.5], dtype=float32)
     """
-    return _along("softmax", -as_tensor(input), dim, dtype)
+    x = as_tensor(input)
+    return _along("softmax", -(x if x.dtype in FLOATING else cast(x, "float32")), dim, dtype)
 
 
 @numpy_names

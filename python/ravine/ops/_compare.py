@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._tensor import Tensor, apply
+import numpy as np
+
+from .._tensor import Tensor, apply, as_tensor
+from .._trace import FLOATING
 
 
 def equal(input: Any, other: Any) -> Tensor:
@@ -115,6 +118,63 @@ def logical_not(input: Any) -> Tensor:
         tensor([False,  True], dtype=bool)
     """
     return apply("logical_not", input)
+
+
+def bitwise_and(input: Any, other: Any) -> Tensor:
+    """`input & other`, bit by bit for integers, `logical_and` for bools; shapes broadcast.
+
+    Raises TypeError for floating inputs.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.bitwise_and(np.array([6, 5]), 3)
+        tensor([2, 1], dtype=int64)
+    """
+    return apply("bitwise_and", input, other)
+
+
+def bitwise_or(input: Any, other: Any) -> Tensor:
+    """`input | other`, bit by bit for integers, `logical_or` for bools; shapes broadcast.
+
+    Raises TypeError for floating inputs.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.bitwise_or(np.array([6, 5]), 3)
+        tensor([7, 7], dtype=int64)
+    """
+    return apply("bitwise_or", input, other)
+
+
+def bitwise_xor(input: Any, other: Any) -> Tensor:
+    """`input ^ other`, bit by bit for integers, `logical_xor` for bools; shapes broadcast.
+
+    Raises TypeError for floating inputs.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.bitwise_xor(np.array([6, 5]), 3)
+        tensor([5, 6], dtype=int64)
+    """
+    return apply("bitwise_xor", input, other)
+
+
+def bitwise_not(input: Any) -> Tensor:
+    """`~input`: every bit of an integer turned, `logical_not` for bools.
+
+    Raises TypeError for floating inputs.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.ops.bitwise_not(np.array([0, 5]))
+        tensor([-1, -6], dtype=int64)
+    """
+    x = as_tensor(input)
+    if x.dtype == "bool":
+        return apply("logical_not", x)
+    if x.dtype in FLOATING:
+        raise TypeError(f"bitwise_not: expected integers or bools, got {x.dtype}")
+    return apply("bitwise_xor", x, np.invert(np.zeros((), x.dtype)))
 
 
 def isnan(input: Any) -> Tensor:

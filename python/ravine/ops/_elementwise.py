@@ -28,6 +28,8 @@ def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """Difference, `input - alpha · other`, shapes broadcast.
 
+    Raises TypeError for two bools: use `logical_xor`.
+
     Example:
         >>> import ravine as rv
         >>> rv.ops.sub([3.0, 4.0], 1.0)
@@ -122,12 +124,21 @@ def _integer_quotient(a: Tensor, b: Tensor, rounding_mode: str) -> Tensor:
 def pow(input: Any, exponent: Any) -> Tensor:
     """Power, `input ** exponent`, shapes broadcast.
 
+    Of integers it is exact (what does not fit wraps around). Raises ValueError for integers to a negative
+    number; a negative exponent in a tensor of integers gives the whole part, 0 but for the bases 1 and -1.
+
     Example:
         >>> import ravine as rv
         >>> rv.ops.pow([2.0, 3.0], 2)
         tensor([4., 9.], dtype=float32)
     """
     if is_number(exponent):
+        input = as_tensor(input)
+        if input.dtype not in FLOATING and isinstance(exponent, int | np.integer) and exponent < 0:
+            raise ValueError(
+                f"pow: integers to a negative power are no integers, got {input.dtype} to the power "
+                f"{exponent}; use a floating exponent, {float(exponent)}, or cast the base"
+            )
         # Exact and differentiable at 0, where the general rule goes through log(input).
         if exponent == 2:
             return apply("square", input)
@@ -139,7 +150,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
 
 
 def maximum(input: Any, other: Any) -> Tensor:
-    """The larger of two, elementwise; shapes broadcast.
+    """The larger of two, elementwise; shapes broadcast. Equal ones share the gradient in halves.
 
     Example:
         >>> import ravine as rv
@@ -150,7 +161,7 @@ def maximum(input: Any, other: Any) -> Tensor:
 
 
 def minimum(input: Any, other: Any) -> Tensor:
-    """The smaller of two, elementwise; shapes broadcast.
+    """The smaller of two, elementwise; shapes broadcast. Equal ones share the gradient in halves.
 
     Example:
         >>> import ravine as rv
@@ -191,7 +202,7 @@ def _like(x: Any, dtype: str | None) -> Any:
 
 
 def clip(input: Any, min: Any = None, max: Any = None) -> Tensor:
-    """Limits values to [min, max]; `None` leaves a side open. The gradient is 0 outside.
+    """Limits values to [min, max]; `None` leaves a side open. The gradient is 0 outside, 1 at the bounds.
 
     Args:
         input: any shape.
@@ -208,12 +219,20 @@ def clip(input: Any, min: Any = None, max: Any = None) -> Tensor:
     if min is None and max is None:
         raise ValueError("clip: at least one of min and max must be given")
     x = as_tensor(input)
-    tensors = any(isinstance(bound, Operand | np.ndarray) for bound in (min, max))
-    if tensors or x.dtype not in FLOATING:
+    if any(isinstance(bound, Operand | np.ndarray) for bound in (min, max)):
+        x = x if min is None else _bounded("less", x, min)
+        return x if max is None else _bounded("greater", x, max)  # type: ignore[return-value]
+    if x.dtype not in FLOATING:
         x = x if min is None else apply("maximum", x, min)
         return x if max is None else apply("minimum", x, max)  # type: ignore[return-value]
     low, high = -math.inf if min is None else float(min), math.inf if max is None else float(max)
     return apply("clip", x, low=low, high=high)
+
+
+def _bounded(beyond: str, x: Operand, bound: Any) -> Tensor:
+    """x, or the bound where x lies beyond it or the bound is NaN; at the bound the gradient is that of x."""
+    outside = apply("logical_or", apply(beyond, x, bound), apply("not_equal", bound, bound))
+    return apply("where", outside, bound, x)
 
 
 clamp = clip
@@ -256,7 +275,7 @@ def abs(input: Any) -> Tensor:
 
 
 def neg(input: Any) -> Tensor:
-    """Negation, `-x`.
+    """Negation, `-x`. Raises TypeError for bools, which have no sign: use `logical_not`.
 
     Example:
         >>> import ravine as rv
@@ -267,7 +286,7 @@ def neg(input: Any) -> Tensor:
 
 
 def sign(input: Any) -> Tensor:
-    """Sign: -1, 0 or 1. The gradient is 0.
+    """Sign: -1, 0 or 1; 0 for a NaN, as in torch. The gradient is 0.
 
     Example:
         >>> import ravine as rv
@@ -333,7 +352,7 @@ def log1p(input: Any) -> Tensor:
 
 
 def sqrt(input: Any) -> Tensor:
-    """Square root, `√x`.
+    """Square root, `√x`. The gradient at 0 is infinite.
 
     Example:
         >>> import ravine as rv
@@ -421,7 +440,7 @@ def erf(input: Any) -> Tensor:
 
 
 def floor(input: Any) -> Tensor:
-    """The largest integer not above x. The gradient is 0.
+    """The largest integer not above x; integers stay as they are. The gradient is 0.
 
     Example:
         >>> import ravine as rv
@@ -432,7 +451,7 @@ def floor(input: Any) -> Tensor:
 
 
 def ceil(input: Any) -> Tensor:
-    """The smallest integer not below x. The gradient is 0.
+    """The smallest integer not below x; integers stay as they are. The gradient is 0.
 
     Example:
         >>> import ravine as rv
@@ -445,7 +464,8 @@ def ceil(input: Any) -> Tensor:
 def round(input: Any, *, decimals: int = 0) -> Tensor:
     """The nearest integer, halves to even; with `decimals` the nearest number of so many digits.
 
-    The gradient is 0. Negative `decimals` round to tens, hundreds and so on; integers take none but 0.
+    The gradient is 0. Negative `decimals` round to tens, hundreds and so on; integers take none but 0, which
+    leaves them as they are.
 
     Raises TypeError where decimals is no integer, or not 0 for integers.
 

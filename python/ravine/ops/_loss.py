@@ -33,6 +33,21 @@ def _operands(op: str, input: Any, target: Any) -> tuple[Operand, Operand]:
     return x, t if t.dtype == x.dtype else apply("cast", t, dtype=x.dtype)
 
 
+def _mean_of_rows(losses: Tensor, row_weights: Tensor) -> Tensor:
+    """The weighted mean; 0, with a gradient of 0, where no row has a weight."""
+    total = row_weights.sum()
+    nothing = apply("equal", total, 0.0)
+    return losses.sum() / apply("where", nothing, np.ones((), total.dtype), total)
+
+
+def _where_it_counts(factor: Operand, logarithm: Any, dtype: str) -> Tensor:
+    """`logarithm`, but 0 where it is infinite and its factor 0: the limit of their product."""
+    void = apply(
+        "logical_and", apply("equal", factor, 0.0), apply("equal", apply("abs", logarithm), math.inf)
+    )
+    return apply("where", void, np.zeros((), dtype), logarithm)
+
+
 def _classes_last(x: Operand) -> Operand:
     """[N, C, d1, ...] as [N, d1, ..., C]."""
     return x if x.ndim <= 2 else x.permute(0, *range(2, x.ndim), 1)
@@ -85,14 +100,17 @@ def cross_entropy(
         target: class indices [N, d1, ...] (int32, int64 or uint8) in [0, C), or probabilities of the
             input's shape.
         weight: one weight for each class, [C].
-        ignore_index: rows with this target count nothing.
-        reduction: "mean" (for indices weighted by `weight`, over rows that are not ignored), "sum" or "none".
+        ignore_index: rows with this target count nothing; for class indices alone.
+        reduction: "mean" (for indices weighted by `weight`, over rows that are not ignored; 0, with gradients
+            of 0, where all rows are, for which torch has NaN), "sum" or "none".
         label_smoothing: share of the target spread evenly over the classes, in [0, 1].
 
     Returns: a scalar, or the shape of the indices for reduction "none".
 
-    Raises ValueError for shapes that do not fit and (when it runs) for a class out of range, TypeError for a
-    wrong dtype of the target.
+    A class whose share of the target or whose weight is 0 adds nothing, even where its logit is -infinity.
+
+    Raises ValueError for shapes that do not fit, for an ignore_index beside probabilities and (when it runs)
+    for a class out of range, TypeError for a wrong dtype of the target.
 
     Source of label smoothing: Szegedy et al. 2016, https://arxiv.org/abs/1512.00567.
 
@@ -108,6 +126,11 @@ def cross_entropy(
     logits, indices = _class_rows("cross_entropy", x, t, weight)
     if indices:
         rows: Operand = _index_rows("cross_entropy", t)
+    elif ignore_index != -100:
+        raise ValueError(
+            f"cross_entropy: ignore_index is for class indices, got {ignore_index} and probabilities of "
+            f"shape {t.shape}; give rows that shall not count probabilities of 0"
+        )
     else:
         rows = _classes_last(t if t.dtype == x.dtype else apply("cast", t, dtype=x.dtype)).reshape(
             logits.shape
@@ -121,7 +144,7 @@ def cross_entropy(
         return losses if losses.shape == shape else losses.reshape(shape)
     if reduction == "sum":
         return losses.sum()
-    return losses.sum() / row_weights.sum() if indices else losses.mean()
+    return _mean_of_rows(losses, row_weights) if indices else losses.mean()
 
 
 def nll_loss(
@@ -134,7 +157,7 @@ def nll_loss(
         target: class indices [N, d1, ...].
         weight: one weight for each class, [C].
         ignore_index: rows with this target count nothing.
-        reduction: "mean" (weighted by `weight`), "sum" or "none".
+        reduction: "mean" (weighted by `weight`; 0 where all rows are ignored), "sum" or "none".
 
     Example:
         >>> import ravine as rv
@@ -154,16 +177,18 @@ def nll_loss(
     weights = one if weight is None else apply("gather_rows", weight, labels, axis=0)
     zero = np.zeros((), x.dtype)
     row_weights = apply("where", ignored, zero, weights)
-    losses = apply("where", ignored, zero, -picked * weights)
+    losses = apply("where", ignored, zero, -_where_it_counts(weights, picked, x.dtype) * weights)
     if reduction == "none":
         return losses.reshape(t.shape)
-    return losses.sum() / row_weights.sum() if reduction == "mean" else losses.sum()
+    return _mean_of_rows(losses, row_weights) if reduction == "mean" else losses.sum()
 
 
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Tensor:
     """Binary cross-entropy of logits, `-w · (p · t · ln σ(x) + (1 - t) · ln(1 - σ(x)))`, without overflow.
+
+    A logit of -infinity with the target 0, or infinity with 1, loses 0.
 
     Args:
         input: logits, any shape.
@@ -178,10 +203,7 @@ def binary_cross_entropy_with_logits(
         tensor([0.6931472, 0.       ], dtype=float32)
     """
     x, t = _operands("binary_cross_entropy_with_logits", input, target)
-    positive = t * apply("softplus", -x)
-    if pos_weight is not None:
-        positive = positive * pos_weight
-    losses = positive + (1.0 - t) * apply("softplus", x)
+    losses = apply("logistic_loss", x, t if pos_weight is None else t * pos_weight, 1.0 - t)
     if weight is not None:
         losses = losses * weight
     if losses.shape != x.shape:
@@ -194,6 +216,8 @@ def binary_cross_entropy_with_logits(
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
     """Binary cross-entropy of probabilities; logarithms are limited to -100, as in torch.
 
+    The gradient is `(x - t) / (x · (1 - x))`, with the divisor 1e-12 at 0 and 1, where torch has it too.
+
     Prefer `binary_cross_entropy_with_logits`, which keeps its precision near 0 and 1.
 
     Example:
@@ -202,7 +226,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
         tensor(0.6931472, dtype=float32)
     """
     x, t = _operands("binary_cross_entropy", input, target)
-    losses = -(t * clip(apply("log", x), -100.0, None) + (1.0 - t) * clip(apply("log1p", -x), -100.0, None))
+    losses = apply("binary_cross_entropy", x, t)
     if weight is not None:
         losses = losses * weight
     return _reduced("binary_cross_entropy", losses, reduction)
@@ -221,7 +245,7 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """Absolute error, `|x - t|`. Input and target have one shape.
+    """Absolute error, `|x - t|`, whose gradient is 0 where the two agree. Input and target have one shape.
 
     Example:
         >>> import ravine as rv
@@ -272,7 +296,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
 
 
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
-    """Kullback-Leibler divergence, `t · (ln t - x)` for log-probabilities x; 0 where t is 0.
+    """Kullback-Leibler divergence, `t · (ln t - x)` for log-probabilities x; 0 where t is 0, NaN below.
 
     Args:
         input: log-probabilities, any shape.
@@ -289,12 +313,13 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
     _check_reduction("kl_div", reduction, ("batchmean",))
     x, t = _operands("kl_div", input, target)
     if log_target:
-        losses = apply("exp", t) * (t - x)
+        no_share = apply("equal", t, -math.inf)
+        losses = apply("exp", t) * apply("where", no_share, np.zeros((), x.dtype), t - x)
     else:
         one = np.ones((), x.dtype)
         # ln 1 stands in where t is 0, so that neither the value nor the gradient meets ln 0
-        entropy = t * apply("log", apply("where", t > 0, t, one))
-        losses = entropy - t * x
+        entropy = t * apply("log", apply("where", apply("equal", t, 0.0), one, t))
+        losses = entropy - t * _where_it_counts(t, x, x.dtype)
     if reduction == "batchmean":
         return losses.sum() / float(x.shape[0]) if x.ndim else losses
     return _reduced("kl_div", losses, reduction)

@@ -159,7 +159,11 @@ class Methods:
     tanhshrink = _activation.tanhshrink
     threshold = _activation.threshold
 
-    # comparison
+    # comparison, logic, bits
+    bitwise_and = _compare.bitwise_and
+    bitwise_not = _compare.bitwise_not
+    bitwise_or = _compare.bitwise_or
+    bitwise_xor = _compare.bitwise_xor
     eq = _compare.eq
     equal = _compare.equal
     ge = _compare.ge
@@ -284,6 +288,7 @@ class Methods:
 
     # operators that are more than one recorded operation; the others stand in `_tensor.Operand`
     __getitem__ = _indexing.getitem
+    __invert__ = _compare.bitwise_not
     __matmul__ = _linalg.matmul
     __pow__ = _elementwise.pow
 

@@ -50,8 +50,8 @@ def _check_probability(p: float, op: str) -> None:
 
 
 def _drop(x: Operand, p: float, mask_shape: Sequence[int]) -> Tensor:
-    if p == 1.0:
-        return apply("mul", x, np.zeros((), x.dtype))
+    if p == 1.0:  # the mask of no number kept, which makes 0 of infinity too
+        return apply("scale_by_positive", np.zeros((), x.dtype), x, slope=0.0)
     # u >= p, by a sign: for numbers of this dtype it means u > (the one below p). Booleans are bytes and cost
     # more.
     below = np.nextafter(np.asarray(p, x.dtype), np.asarray(-1, x.dtype))

@@ -222,7 +222,7 @@ def var(
     *,
     unbiased: bool | None = None,
 ) -> Tensor:
-    """Variance, `Σ(x - mean)² / (n - correction)`, in two passes.
+    """Variance, `Σ(x - mean)² / (n - correction)`, in two passes; of equal numbers it is exactly 0.
 
     Args:
         input: any shape.
@@ -245,6 +245,9 @@ def var(
     x = as_tensor(input)
     axes = axes_of(dim, x.ndim, "var") or tuple(range(x.ndim))
     freedom = _freedom("var", math.prod(x.shape[i] for i in axes), correction, unbiased)
+    # Relative to an element: differences of equal numbers are exact, where their mean is a rounding off.
+    first = x[tuple(slice(0, 1) if i in axes and x.shape[i] else slice(None) for i in range(x.ndim))]
+    x = x - apply("stop_gradient", first)
     deviation = x - _reduce("mean", x, axes, True)
     total = _reduce("sum", apply("square", deviation), axes, keepdim)
     return total / freedom if freedom > 0 else total * math.nan
@@ -259,7 +262,7 @@ def std(
     *,
     unbiased: bool | None = None,
 ) -> Tensor:
-    """Standard deviation, the square root of `var`; same arguments.
+    """Standard deviation, the square root of `var`; same arguments. Of equal numbers its gradient is 0.
 
     Example:
         >>> import ravine as rv
@@ -274,22 +277,16 @@ def std(
 
 @numpy_names
 def logsumexp(input: Any, dim: Axes = None, keepdim: bool = False) -> Tensor:
-    """`ln Σ exp(x)`, with the maximum taken out first so that nothing overflows.
+    """`ln Σ exp(x)`, with the maximum taken out first so that nothing overflows; -infinity of no elements.
+
+    Where all elements are -infinity, so is the result, and its gradient is 0.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.logsumexp([1000.0, 1000.0])
         tensor(1000.6932, dtype=float32)
     """
-    x = as_tensor(input)
-    axes = axes_of(dim, x.ndim, "logsumexp") or None
-    largest = apply("stop_gradient", _reduce("max", x, axes, True))
-    # An infinite maximum would make inf - inf; the sum alone says what is right then.
-    infinite = apply("equal", apply("abs", largest), math.inf)
-    shift = apply("where", infinite, np.zeros((), largest.dtype), largest)
-    total = _reduce("sum", apply("exp", x - shift), axes, True)
-    result = apply("log", total) + shift
-    return result if keepdim else squeeze(result, axes) if axes else result
+    return _reduce("logsumexp", input, dim, keepdim)
 
 
 __all__ = [

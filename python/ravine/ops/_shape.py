@@ -367,7 +367,7 @@ def _border(mode: str, shape: tuple[int, ...], axis: int, first: int, last: int)
 
 @numpy_names
 def flip(input: Any, dims: Axes) -> Tensor:
-    """Reverses the order along the given dimensions.
+    """Reverses the order along the given dimensions; of none of them, `()`, the input stays as it is.
 
     Example:
         >>> import ravine as rv

@@ -32,10 +32,14 @@ const std::map<TileOp, Unary> unary_float = {
     {TileOp::erf, [](double x) { return std::erf(x); }},
     {TileOp::softplus, [](double x) { return std::log1p(std::exp(x)); }},
     {TileOp::leaky_relu, [](double x) { return x < 0 ? slope * x : x; }},
-    {TileOp::elu, [](double x) { return x > 0 ? x : alpha * std::expm1(x); }},
+    {TileOp::elu, [](double x) { return x > 0 ? x : alpha * std::expm1(high * x); }},
     {TileOp::gelu, [](double x) { return x * normal_cdf(x); }},
     {TileOp::gelu_tanh, [](double x) { return 0.5 * x * (1 + std::tanh(gelu_tanh_inner(x))); }},
     {TileOp::silu, [](double x) { return x * sigmoid(x); }},
+    {TileOp::mish, [](double x) { return x * std::tanh(std::log1p(std::exp(x))); }},
+    {TileOp::softsign, [](double x) { return x / (1 + std::abs(x)); }},
+    {TileOp::tanhshrink, [](double x) { return x - std::tanh(x); }},
+    {TileOp::hardswish, [](double x) { return x * std::min(std::max(x + 3, 0.0), 6.0) / 6; }},
     {TileOp::floor, [](double x) { return std::floor(x); }},
     {TileOp::ceil, [](double x) { return std::ceil(x); }},
     {TileOp::round, [](double x) { return std::nearbyint(x); }},
@@ -51,7 +55,6 @@ const std::map<TileOp, Unary> unary_arithmetic = {
 };
 using Binary = double (*)(double, double);
 const std::map<TileOp, Binary> binary_float = {
-    {TileOp::pow, [](double a, double b) { return std::pow(a, b); }},
     {TileOp::div, [](double a, double b) { return a / b; }},
     {TileOp::gelu_grad,
      [](double x, double dy) {
@@ -65,7 +68,17 @@ const std::map<TileOp, Binary> binary_float = {
     {TileOp::silu_grad, [](double x, double dy) { return dy * sigmoid(x) * (1 + x * (1 - sigmoid(x))); }},
     {TileOp::tanh_grad, [](double y, double dy) { return dy * (1 - y * y); }},
     {TileOp::sigmoid_grad, [](double y, double dy) { return dy * y * (1 - y); }},
-    {TileOp::elu_grad, [](double y, double dy) { return y > 0 ? dy : dy * (y + slope); }},
+    {TileOp::mish_grad,
+     [](double x, double dy) {
+       const double t = std::tanh(std::log1p(std::exp(x)));
+       return dy * (t + x * sigmoid(x) * (1 - t * t));
+     }},
+    {TileOp::hardswish_grad,
+     [](double x, double dy) { return x <= -3 ? 0
+                                      : x < 3 ? dy * (x / 3 + 0.5)
+                                              : dy; }},
+    {TileOp::elu_grad,
+     [](double x, double dy) { return x > 0 ? dy : dy * slope * high * std::exp(high * x); }},
     {TileOp::softplus_grad, [](double x, double dy) { return dy * sigmoid(x); }},
 };
 const std::map<TileOp, Binary> binary_arithmetic = {
@@ -74,6 +87,7 @@ const std::map<TileOp, Binary> binary_arithmetic = {
     {TileOp::mul, [](double a, double b) { return a * b; }},
     {TileOp::maximum, [](double a, double b) { return std::max(a, b); }},
     {TileOp::minimum, [](double a, double b) { return std::min(a, b); }},
+    {TileOp::pow, [](double a, double b) { return std::pow(a, b); }},
     {TileOp::scale_by_positive, [](double x, double dy) { return x > 0 ? dy : slope * dy; }},
 };
 const std::map<TileOp, Binary> comparisons = {
@@ -177,7 +191,7 @@ void check_binary(const KernelTable& table, TileOp op, Binary reference, double 
       const double value = reference(static_cast<double>(a[i]), static_cast<double>(b[i]));
       expected.push_back(std::is_integral_v<T> ? wrapped<T>(value) : value);
     }
-    check_op<T>(table, op, {&a, &b}, expected, first, 0);
+    check_op<T>(table, op, {&a, &b}, expected, first, high);
   }
 }
 
@@ -226,7 +240,7 @@ TEST(Elementwise, BinaryOperations) {
     for (const auto& [op, reference] : binary_arithmetic) {
       check_binary<float>(table, op, reference, slope);
       check_binary<double>(table, op, reference, slope);
-      if (op == TileOp::scale_by_positive) continue;
+      if (op == TileOp::scale_by_positive || op == TileOp::pow) continue;
       check_binary<std::int32_t>(table, op, reference, 0);
       check_binary<std::int64_t>(table, op, reference, 0);
       check_binary<std::uint8_t>(table, op, reference, 0);
@@ -243,6 +257,44 @@ TEST(Elementwise, MultiplyAdd) {
       for (std::int64_t i = 0; i < n; ++i) expected.push_back(a[i] * b[i] + c[i]);
       check_op<double>(table, TileOp::multiply_add, {&a, &b, &c}, expected, 0, 0);
     }
+  });
+}
+
+TEST(Elementwise, LogisticLossAndItsSlope) {
+  on_every_isa([](const KernelTable& table) {
+    for (const std::int64_t n : sizes) {
+      const Buffer<double> x = random_buffer<double>(n, 4, -30, 30), a = random_buffer<double>(n, 5, 0, 2),
+                           b = random_buffer<double>(n, 6, 0, 2);
+      std::vector<double> losses, slopes;
+      for (std::int64_t i = 0; i < n; ++i) {
+        const double far = std::log1p(std::exp(-std::abs(x[i])));
+        losses.push_back(a[i] * (std::max(-x[i], 0.0) + far) + b[i] * (std::max(x[i], 0.0) + far));
+        slopes.push_back(b[i] * sigmoid(x[i]) - a[i] * sigmoid(-x[i]));
+      }
+      check_op<double>(table, TileOp::logistic_loss, {&x, &a, &b}, losses, 0, 0);
+      check_op<double>(table, TileOp::logistic_loss_grad, {&x, &a, &b}, slopes, 0, 0);
+    }
+  });
+}
+
+TEST(Elementwise, PowersOfIntegersAreExactAndWrapAround) {
+  on_every_isa([](const KernelTable& table) {
+    const Buffer<std::int64_t> a{3, -3, 7, 10, 2, 0, 1, -1, -1, 2, 0},
+        b{33, 33, 22, 18, 64, 0, -5, -3, -4, -1, -2};
+    Buffer<std::int64_t> power(a.size());
+    TileBuilder build(table, {a.size()});
+    const auto x = build.input(a), y = build.input(b);
+    build.apply(TileOp::pow, DType::int64, {x, y});
+    build.output(build.last(), power);
+    run_same_bits(table, table.elementwise, build.program(), {power.memory()});
+    const Buffer<std::int64_t> expected{
+        5559060566555523, -5559060566555523, 3909821048582988049, 1000000000000000000, 0, 1, 1, -1, 1, 0, 0};
+    for (std::int64_t i = 0; i < a.size(); ++i)
+      EXPECT_EQ(power[i], expected[i]) << a[i] << " to the " << b[i];
+    const Buffer<std::uint8_t> bytes{3, 2, 255, 7}, exponents{5, 8, 2, 255};
+    check_op<std::uint8_t>(table, TileOp::pow, {&bytes, &exponents}, {243, 0, 1, 183}, 0, 0);
+    const Buffer<std::int32_t> whole{-3, 46341, 2}, by{3, 2, 31};
+    check_op<std::int32_t>(table, TileOp::pow, {&whole, &by}, {-27, -2147479015.0, -2147483648.0}, 0, 0);
   });
 }
 
@@ -297,6 +349,12 @@ TEST(Elementwise, Logic) {
     check_op<bool>(table, TileOp::logical_xor, {&a, &b}, {0, 1, 1, 0}, 0, 0);
     check_op<bool>(table, TileOp::logical_not, {&a}, {1, 1, 0, 0}, 0, 0);
     check_op<bool>(table, TileOp::identity, {&a}, {0, 0, 1, 1}, 0, 0);
+    const Buffer<std::int64_t> x{12, -1, 0}, y{10, 255, -7};
+    check_op<std::int64_t>(table, TileOp::logical_and, {&x, &y}, {8, 255, 0}, 0, 0);
+    check_op<std::int64_t>(table, TileOp::logical_or, {&x, &y}, {14, -1, -7}, 0, 0);
+    check_op<std::int64_t>(table, TileOp::logical_xor, {&x, &y}, {6, -256, -7}, 0, 0);
+    EXPECT_EQ(table.tile_function(TileOp::logical_not, DType::int64, DType::int64), nullptr);
+    EXPECT_EQ(table.tile_function(TileOp::logical_and, DType::float32, DType::float32), nullptr);
   });
 }
 
@@ -373,7 +431,7 @@ TEST(Elementwise, NotANumberAndInfinity) {
     check_op<float>(table, TileOp::minimum, {&a, &b}, {nan, nan, nan, -infinity, 0}, 0, 0);
     check_op<float>(table, TileOp::relu, {&a}, {nan, 1, nan, 0, 0}, 0, 0);
     check_op<float>(table, TileOp::leaky_relu, {&a}, {nan, 1, nan, -infinity, 0}, 0.1, 0);
-    check_op<float>(table, TileOp::elu, {&a}, {nan, 1, nan, -2, 0}, 2, 0);
+    check_op<float>(table, TileOp::elu, {&a}, {nan, 1, nan, -2, 0}, 2, 1);
     check_op<float>(table, TileOp::clip, {&a}, {nan, 1, nan, 0.5, 0.5}, 0.5, 2);
     check_op<float>(table, TileOp::clip, {&b}, {1, nan, nan, 2, 2}, 0.5, 2);
     check_op<float>(table, TileOp::sigmoid, {&b}, {sigmoid(1), nan, nan, 1, sigmoid(3)}, 0, 0);
@@ -381,6 +439,65 @@ TEST(Elementwise, NotANumberAndInfinity) {
     check_op<float>(table, TileOp::softplus, {&b},
                     {std::log1p(std::exp(1)), nan, nan, infinity, std::log1p(std::exp(3))}, 0, 0);
     check_op<float>(table, TileOp::softplus, {&a}, {nan, std::log1p(std::exp(1)), nan, 0, std::log(2)}, 0, 0);
+  });
+}
+
+TEST(Elementwise, LimitsAtInfinity) {
+  on_every_isa([](const KernelTable& table) {
+    constexpr double infinity = std::numeric_limits<double>::infinity(),
+                     nan = std::numeric_limits<double>::quiet_NaN();
+    const Buffer<double> x{infinity, -infinity, nan}, one{1, 1, 1};
+    const std::vector<double> of_x{infinity, 0, nan};
+    for (const TileOp op : {TileOp::gelu, TileOp::gelu_tanh, TileOp::silu, TileOp::mish, TileOp::hardswish})
+      check_op<double>(table, op, {&x}, of_x, 0, 0);
+    check_op<double>(table, TileOp::softsign, {&x}, {1, -1, nan}, 0, 0);
+    check_op<double>(table, TileOp::tanhshrink, {&x}, {infinity, -infinity, nan}, 0, 0);
+    for (const TileOp op : {TileOp::gelu_grad, TileOp::gelu_tanh_grad, TileOp::silu_grad, TileOp::mish_grad})
+      check_op<double>(table, op, {&x, &one}, {1, 0, nan}, 0, 0);
+    check_op<double>(table, TileOp::elu_grad, {&x, &one}, {1, 0, nan}, 2, 0.5);
+    const Buffer<double> logits{-infinity, infinity, infinity, -infinity, nan}, yes{0, 1, 0, 1, 0},
+        no{1, 0, 1, 0, 1};
+    check_op<double>(table, TileOp::logistic_loss, {&logits, &yes, &no}, {0, 0, infinity, infinity, nan}, 0,
+                     0);
+    check_op<double>(table, TileOp::logistic_loss_grad, {&logits, &yes, &no}, {0, 0, 1, -1, nan}, 0, 0);
+    // What is switched off is 0, whatever comes from above.
+    const Buffer<double> off{-1, 0, 1, -2}, above{infinity, nan, 3, -infinity};
+    check_op<double>(table, TileOp::scale_by_positive, {&off, &above}, {0, 0, 3, 0}, 0, 0);
+  });
+}
+
+// Relative to numbers however small: what a formula of numbers near 1 would lose.
+TEST(Elementwise, TailsKeepTheirDigits) {
+  on_every_isa([](const KernelTable& table) {
+    const Buffer<double> x{-5.5, -10, -20, -30, -36}, one{1, 1, 1, 1, 1};
+    const auto of_each = [&](auto f) {
+      std::vector<double> values;
+      for (const double value : x) values.push_back(static_cast<double>(f(static_cast<long double>(value))));
+      return values;
+    };
+    using Real = long double;
+    const auto tail = [](Real v) { return std::erfc(-v / std::sqrt(Real(2))) / 2; };
+    const auto density = [](Real v) { return std::exp(-v * v / 2) / std::sqrt(2 * std::acos(Real(-1))); };
+    const auto gate = [](Real v) { return 1 / (1 + std::exp(-v)); };
+    const auto expect_tail = [&](TileOp op, bool gradient, const std::vector<double>& expected,
+                                 double limit) {
+      Buffer<double> out(x.size());
+      TileBuilder build(table, {x.size()});
+      const auto input = build.input(x);
+      if (gradient) build.apply(op, DType::float64, {input, build.input(one)}, 1, 1);
+      else build.apply(op, DType::float64, {input}, 1, 1);
+      build.output(build.last(), out);
+      run(table, table.elementwise, build.program());
+      expect_close(out, expected, limit, 0, kernels::name_of(op));
+    };
+    expect_tail(TileOp::gelu, false, of_each([&](Real v) { return v * tail(v); }), 2e-15);
+    expect_tail(TileOp::gelu_grad, true, of_each([&](Real v) { return tail(v) + v * density(v); }), 2e-15);
+    expect_tail(TileOp::silu, false, of_each([&](Real v) { return v * gate(v); }), 1e-15);
+    expect_tail(TileOp::silu_grad, true, of_each([&](Real v) { return gate(v) * (1 + v * (1 - gate(v))); }),
+                1e-15);
+    expect_tail(TileOp::mish, false, of_each([](Real v) { return v * std::tanh(std::log1p(std::exp(v))); }),
+                2e-15);
+    expect_tail(TileOp::elu_grad, true, of_each([](Real v) { return std::exp(v); }), 1e-15);
   });
 }
 
@@ -392,8 +509,8 @@ TEST(Elementwise, EveryOperationIsTestedAndNamed) {
 #define RAVINE_COUNT(name) +1
   const std::size_t count = 0 RAVINE_ELEMENTWISE_OPS(RAVINE_COUNT);
 #undef RAVINE_COUNT
-  const std::size_t others =
-      1 + 4 + 4;  // multiply_add; logic; where, cast, uniform and clip (among the unary ones)
+  // multiply_add; logistic_loss and its slope; logic; where, cast, uniform and clip (among the unary ones)
+  const std::size_t others = 1 + 2 + 4 + 4;
   EXPECT_EQ(unary_float.size() + unary_arithmetic.size() + binary_float.size() + binary_arithmetic.size() +
                 comparisons.size() + others - 1,
             count);

@@ -122,7 +122,7 @@ void check_cross_entropy(const KernelTable& table, Extent extent, Options option
   Buffer<std::int32_t> short_labels(rows);
   std::copy(labels.begin(), labels.end(), short_labels.begin());
 
-  Buffer<T> losses(rows), row_weights(rows), log_sum_exp(rows), dx(n);
+  Buffer<T> losses(rows), row_weights(rows), maxima(rows), log_sums(rows), dx(n);
   Fault fault;
   CrossEntropyArgs args{.rows = rows, .columns = columns, .logits = x.data()};
   CrossEntropyGradArgs grad_args{.rows = rows, .columns = columns, .logits = x.data()};
@@ -139,12 +139,14 @@ void check_cross_entropy(const KernelTable& table, Extent extent, Options option
   };
   set(args);
   set(grad_args);
-  args.losses = losses.data(), args.row_weights = row_weights.data(), args.log_sum_exp = log_sum_exp.data();
+  args.losses = losses.data(), args.row_weights = row_weights.data(), args.maxima = maxima.data(),
+  args.log_sums = log_sums.data();
   args.fault = &fault;
   run_same_bits(table, table.of(dtype_of<T>).cross_entropy, args,
-                {losses.memory(), row_weights.memory(), log_sum_exp.memory()});
+                {losses.memory(), row_weights.memory(), maxima.memory(), log_sums.memory()});
   EXPECT_EQ(fault.code, 0);
-  grad_args.log_sum_exp = log_sum_exp.data();
+  grad_args.maxima = maxima.data();
+  grad_args.log_sums = log_sums.data();
   grad_args.grad_losses = grad_losses.data();
   grad_args.grad_logits = dx.data();
   run_same_bits(table, table.of(dtype_of<T>).cross_entropy_grad, grad_args, {dx.memory()});
@@ -210,7 +212,7 @@ TEST(CrossEntropy, LabelsOutOfRangeAreFaults) {
     const Buffer<float> x = random_buffer<float>(12, 1);
     for (const std::int64_t bad : {std::int64_t{3}, std::int64_t{-1}, std::int64_t{1} << 40}) {
       const Buffer<std::int64_t> labels{0, bad, -100, 2};
-      Buffer<float> losses(4), weights(4), log_sum_exp(4), dx(12);
+      Buffer<float> losses(4), weights(4), maxima(4), log_sums(4), dx(12);
       Fault fault;
       const CrossEntropyArgs args{.rows = 4,
                                   .columns = 3,
@@ -218,7 +220,8 @@ TEST(CrossEntropy, LabelsOutOfRangeAreFaults) {
                                   .labels = labels.data(),
                                   .losses = losses.data(),
                                   .row_weights = weights.data(),
-                                  .log_sum_exp = log_sum_exp.data(),
+                                  .maxima = maxima.data(),
+                                  .log_sums = log_sums.data(),
                                   .fault = &fault,
                                   .fault_code = 9};
       run_same_bits(table, table.float32.cross_entropy, args, {losses.memory(), weights.memory()});
@@ -233,7 +236,8 @@ TEST(CrossEntropy, LabelsOutOfRangeAreFaults) {
                                            .columns = 3,
                                            .logits = x.data(),
                                            .labels = labels.data(),
-                                           .log_sum_exp = log_sum_exp.data(),
+                                           .maxima = maxima.data(),
+                                           .log_sums = log_sums.data(),
                                            .grad_losses = one.data(),
                                            .grad_stride = 0,
                                            .grad_logits = dx.data()};
@@ -248,21 +252,23 @@ TEST(CrossEntropy, ClassesRuledOutByTheirLogit) {
   on_every_isa([](const KernelTable& table) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     const Buffer<double> x{0, -infinity, 0}, targets{0.5, 0, 0.5}, one{1};
-    Buffer<double> loss(1), weight(1), log_sum_exp(1), dx(3);
+    Buffer<double> loss(1), weight(1), maxima(1), log_sums(1), dx(3);
     CrossEntropyArgs args{.rows = 1,
                           .columns = 3,
                           .logits = x.data(),
                           .targets = targets.data(),
                           .losses = loss.data(),
                           .row_weights = weight.data(),
-                          .log_sum_exp = log_sum_exp.data()};
+                          .maxima = maxima.data(),
+                          .log_sums = log_sums.data()};
     run(table, table.float64.cross_entropy, args);
     EXPECT_NEAR(loss[0], std::log(2), 1e-15);
     const CrossEntropyGradArgs grad_args{.rows = 1,
                                          .columns = 3,
                                          .logits = x.data(),
                                          .targets = targets.data(),
-                                         .log_sum_exp = log_sum_exp.data(),
+                                         .maxima = maxima.data(),
+                                         .log_sums = log_sums.data(),
                                          .grad_losses = one.data(),
                                          .grad_logits = dx.data()};
     run(table, table.float64.cross_entropy_grad, grad_args);
@@ -272,6 +278,164 @@ TEST(CrossEntropy, ClassesRuledOutByTheirLogit) {
     args.labels = label.data();
     run(table, table.float64.cross_entropy, args);
     EXPECT_EQ(loss[0], infinity);
+  });
+}
+
+// ---- limits -------------------------------------------------------------------------------------
+
+// Rows of whole quarters between -3 and 3, at any offset exact, with one dominating logit in every other row.
+template <class T>
+void check_offsets(const KernelTable& table, std::int64_t columns, double offset) {
+  SCOPED_TRACE(std::to_string(columns) + " classes, offset " + std::to_string(offset));
+  constexpr std::int64_t rows = 67;
+  Buffer<T> x = random_buffer<T>(rows * columns, 8, -12, 12), log_p(rows * columns), dx(rows * columns);
+  Buffer<std::int64_t> labels(rows);
+  for (std::int64_t r = 0; r < rows; ++r) {
+    labels[r] = (3 * r) % columns;
+    for (std::int64_t c = 0; c < columns; ++c) {
+      T& value = x[r * columns + c];
+      value = std::nearbyint(value) / 4;
+      if (r % 2 == 0 && c == labels[r]) value += 24;
+    }
+  }
+  std::vector<double> expected;
+  std::vector<double> expected_losses, expected_grad;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    std::vector<long double> z;
+    for (std::int64_t c = 0; c < columns; ++c) z.push_back(x[r * columns + c]);
+    const long double highest = *std::max_element(z.begin(), z.end());
+    long double others = 0;  // the terms that are not the maximum's, and the maxima but one
+    std::int64_t maxima = 0;
+    for (const long double value : z) {
+      if (value == highest) ++maxima;
+      else others += std::exp(value - highest);
+    }
+    others += static_cast<long double>(maxima - 1);
+    long double rest = 0;
+    const long double log_sum = std::log1p(others);
+    for (const long double value : z) expected.push_back(static_cast<double>(value - highest - log_sum));
+    const auto label = static_cast<std::size_t>(labels[r]);
+    for (std::size_t c = 0; c < z.size(); ++c)
+      if (c != label) rest += std::exp(z[c] - highest - log_sum);
+    expected_losses.push_back(static_cast<double>(highest - z[label] + log_sum));
+    for (std::size_t c = 0; c < z.size(); ++c)
+      expected_grad.push_back(static_cast<double>(c == label ? -rest : std::exp(z[c] - highest - log_sum)));
+  }
+  for (T& value : x) value += static_cast<T>(offset);
+  const SoftmaxArgs log_args{rows, columns, x.data(), log_p.data(), /*log=*/true};
+  run_same_bits(table, table.of(dtype_of<T>).softmax, log_args, {log_p.memory()});
+  Buffer<T> losses(rows), row_weights(rows), maxima(rows), log_sums(rows);
+  const CrossEntropyArgs args{.rows = rows,
+                              .columns = columns,
+                              .logits = x.data(),
+                              .labels = labels.data(),
+                              .losses = losses.data(),
+                              .row_weights = row_weights.data(),
+                              .maxima = maxima.data(),
+                              .log_sums = log_sums.data()};
+  run_same_bits(table, table.of(dtype_of<T>).cross_entropy, args, {losses.memory(), log_sums.memory()});
+  const Buffer<T> one{1};
+  const CrossEntropyGradArgs grad_args{.rows = rows,
+                                       .columns = columns,
+                                       .logits = x.data(),
+                                       .labels = labels.data(),
+                                       .maxima = maxima.data(),
+                                       .log_sums = log_sums.data(),
+                                       .grad_losses = one.data(),
+                                       .grad_stride = 0,
+                                       .grad_logits = dx.data()};
+  run_same_bits(table, table.of(dtype_of<T>).cross_entropy_grad, grad_args, {dx.memory()});
+  // Relative to each number, however small it is.
+  const double relative = tolerance<T> * 2, least = columns == 1 ? tolerance<T> : 0;
+  expect_close(log_p, expected, relative, least, "log_softmax");
+  expect_close(losses, expected_losses, relative, least, "losses");
+  expect_close(dx, expected_grad, relative * 4, least, "gradient");
+}
+
+TEST(CrossEntropy, NeitherOffsetsNorDominanceCostDigits) {
+  on_every_isa([](const KernelTable& table) {
+    for (const std::int64_t columns : {1, 2, 7, 10, 32, 33, 131})
+      for (const double offset : {0.0, 1e3, -0x1p18, 0x1p20}) {
+        check_offsets<float>(table, columns, offset);
+        check_offsets<double>(table, columns, offset * 0x1p20);
+        if (::testing::Test::HasFailure()) return;
+      }
+  });
+}
+
+TEST(CrossEntropy, EqualLogitsOfAnySizeLoseTheLogarithmOfTheirNumber) {
+  on_every_isa([](const KernelTable& table) {
+    for (const std::int64_t columns : {2, 5, 32, 40})
+      for (const float size : {1.f, 1e8f, -1e20f, 3e38f}) {
+        Buffer<float> x(columns), loss(1), weight(1), maximum(1), log_sum(1);
+        for (float& value : x) value = size;
+        const Buffer<std::int64_t> label{columns - 1};
+        const CrossEntropyArgs args{.rows = 1,
+                                    .columns = columns,
+                                    .logits = x.data(),
+                                    .labels = label.data(),
+                                    .losses = loss.data(),
+                                    .row_weights = weight.data(),
+                                    .maxima = maximum.data(),
+                                    .log_sums = log_sum.data()};
+        run_same_bits(table, table.float32.cross_entropy, args, {loss.memory()});
+        EXPECT_NEAR(loss[0], std::log(static_cast<double>(columns)), 1e-6) << columns << " of " << size;
+      }
+  });
+}
+
+TEST(CrossEntropy, IgnoredRowsHaveNoGradientWhateverComesFromAbove) {
+  on_every_isa([](const KernelTable& table) {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (const std::int64_t columns : {1, 5, 32, 33, 200})
+      for (const bool weighted : {false, true})
+        for (const double smoothing : {0.0, 0.1}) {
+          constexpr std::int64_t rows = 9;
+          Buffer<float> x = random_buffer<float>(rows * columns, 9), dx(rows * columns);
+          x[0] = nan;
+          Buffer<std::int64_t> labels(rows);
+          for (std::int64_t& label : labels) label = -100;
+          const Buffer<float> weights = random_buffer<float>(columns, 10, 1, 2), grad{nan},
+                              maxima = random_buffer<float>(rows, 11),
+                              log_sums = random_buffer<float>(rows, 12);
+          const CrossEntropyGradArgs args{.rows = rows,
+                                          .columns = columns,
+                                          .logits = x.data(),
+                                          .labels = labels.data(),
+                                          .class_weights = weighted ? weights.data() : nullptr,
+                                          .label_smoothing = smoothing,
+                                          .maxima = maxima.data(),
+                                          .log_sums = log_sums.data(),
+                                          .grad_losses = grad.data(),
+                                          .grad_stride = 0,
+                                          .grad_logits = dx.data()};
+          run_same_bits(table, table.float32.cross_entropy_grad, args, {dx.memory()});
+          expect_close(dx, std::vector<double>(static_cast<std::size_t>(rows * columns), 0), 0, 0);
+        }
+  });
+}
+
+TEST(CrossEntropy, AWeightOfZeroTakesAnInfiniteLoss) {
+  on_every_isa([](const KernelTable& table) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    const Buffer<float> x{0, -infinity, 0}, class_weights{1, 0, 1};
+    const Buffer<std::int64_t> label{1};
+    for (const double smoothing : {0.0, 0.3}) {
+      Buffer<float> loss(1), weight(1), maximum(1), log_sum(1);
+      const CrossEntropyArgs args{.rows = 1,
+                                  .columns = 3,
+                                  .logits = x.data(),
+                                  .labels = label.data(),
+                                  .class_weights = class_weights.data(),
+                                  .label_smoothing = smoothing,
+                                  .losses = loss.data(),
+                                  .row_weights = weight.data(),
+                                  .maxima = maximum.data(),
+                                  .log_sums = log_sum.data()};
+      run_same_bits(table, table.float32.cross_entropy, args, {loss.memory(), weight.memory()});
+      EXPECT_NEAR(loss[0], smoothing * 2 / 3 * std::log(2), 1e-6);
+      EXPECT_EQ(weight[0], 0);
+    }
   });
 }
 

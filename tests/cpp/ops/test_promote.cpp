@@ -25,7 +25,8 @@ TEST_F(Promotion, ArithmeticTakesTheWiderDtype) {
   EXPECT_EQ(result("sub", {whole, wide}), DType::int64);
   EXPECT_EQ(result("maximum", {byte, whole}), DType::int32);
   EXPECT_EQ(result("add", {flag, byte}), DType::uint8);
-  EXPECT_EQ(result("add", {flag, flag}), DType::int64);
+  EXPECT_EQ(result("add", {flag, wide}), DType::int64);
+  EXPECT_EQ(result("square", {flag}), DType::int64);
   EXPECT_EQ(result("multiply_add", {real, whole, fine}), DType::float64);
 }
 
@@ -33,7 +34,23 @@ TEST_F(Promotion, WhatNeedsRealNumbersMakesThem) {
   EXPECT_EQ(result("div", {whole, wide}), DType::float32);
   EXPECT_EQ(result("exp", {wide}), DType::float32);
   EXPECT_EQ(result("mean", {flag}), DType::float32);
+}
+
+TEST_F(Promotion, IntegersStayIntegersWhereTheResultIsOne) {
   EXPECT_EQ(result("pow", {whole, whole}), DType::int32);
+  EXPECT_EQ(result("pow", {byte, real}), DType::float32);
+  for (const char* name : {"floor", "ceil", "round", "sign"}) EXPECT_EQ(result(name, {whole}), DType::int32);
+  EXPECT_EQ(result("floor", {fine}), DType::float64);
+  EXPECT_EQ(result("bitwise_and", {flag, byte}), DType::uint8);
+  EXPECT_THROW(result("bitwise_or", {whole, real}), TypeError);
+}
+
+TEST_F(Promotion, BoolsAloneAreLogic) {
+  for (const char* name : {"add", "mul", "maximum", "minimum", "bitwise_xor"})
+    EXPECT_EQ(result(name, {flag, flag}), DType::boolean) << name;
+  EXPECT_EQ(result("sign", {flag}), DType::boolean);
+  EXPECT_THROW(result("neg", {flag}), TypeError);
+  EXPECT_THROW(result("sub", {flag, flag}), TypeError);
 }
 
 TEST_F(Promotion, ComparisonsAndLogicGiveBool) {

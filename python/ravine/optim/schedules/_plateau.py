@@ -16,8 +16,9 @@ class ReduceOnPlateau(Schedule):
     """Multiplies the rate by a factor when a metric has stopped improving; torch's ReduceLROnPlateau.
 
     `schedule.update(metric)` tells it a value of the metric; `Trainer.fit` does so after every epoch, with
-    what `monitor` names. A value is better than the best so far where it is below `best · (1 - threshold)`
-    (relative; for mode "max" above `best · (1 + threshold)`) or `best - threshold` (absolute). After more
+    what `monitor` names. A value is better than the best so far where it is below `best - |best| · threshold`
+    (relative) or `best - threshold` (absolute); for mode "max" where it is above the sum instead. (In torch's
+    relative rule best stands for |best|, so that a negative metric improves by standing still.) After more
     than `patience` values in a row that are not better, the rate is multiplied by factor, and `cooldown`
     values are let pass. NaN is never better. The rate of a step is `max(lr(step) · factor^reductions,
     min_lr)`.
@@ -107,7 +108,7 @@ class ReduceOnPlateau(Schedule):
 
     def _better(self, value: float) -> bool:
         sign = 1.0 if self.mode == "min" else -1.0
-        margin = self.threshold if self.threshold_mode == "abs" else self.threshold * self._best * sign
+        margin = self.threshold if self.threshold_mode == "abs" else self.threshold * abs(self._best)
         if math.isinf(self._best):
             return sign * value < sign * self._best
         return sign * value < sign * self._best - margin
