@@ -137,6 +137,19 @@ void bind_graph(py::module_& module) {
           [](Graph& self, const std::shared_ptr<optim::Clipping>& clipping) { self.guard(clipping); },
           py::arg("clipping"), "The same for runs in which the clipping skips the gradients.")
       .def_readonly("effects_refused", &Graph::effects_refused)
+      .def_property_readonly(
+          "differentiating",
+          [](const Graph& self) {
+            return self.differentiating == nullptr ? -1 : static_cast<std::int64_t>(self.differentiating->id);
+          },
+          "The node whose gradient was computed last; -1: none.")
+      .def_property_readonly(
+          "first_infinite",
+          [](const Graph& self) -> std::optional<std::pair<std::uint32_t, std::string>> {
+            if (self.first_infinite == nullptr) return std::nullopt;
+            return std::pair{self.first_infinite->id, std::string(self.first_infinite->op->name)};
+          },
+          "Of an eager graph that looks for NaN: the first node, and its operation, that made an infinity.")
       .def(
           "gradients",
           [](const std::shared_ptr<Graph>& self, const PyValue& output, const std::vector<PyValue>& wrt) {

@@ -121,6 +121,7 @@ Values vector_jacobian_product(std::span<const Value> outputs, std::span<const V
       any = true;
     }
     if (!any) continue;
+    node.graph->differentiating = &node;
     const Values passed = input_cotangents(node, own);
     for (std::size_t i = 0; i < passed.size(); ++i) {
       const Value& input = node.inputs[i];

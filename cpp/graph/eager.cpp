@@ -10,16 +10,24 @@ namespace {
 
 constexpr std::int64_t max_constant_view = 4096;
 
-template <class T>
-bool any_nan(const Array& array) {
+template <class T, class Predicate>
+bool any_of(const Array& array, Predicate predicate) {
   const T* values = array.as<T>();
-  return std::any_of(values, values + array.size(), [](T value) { return std::isnan(value); });
+  return std::any_of(values, values + array.size(), predicate);
 }
 
 bool any_nan(const Array& array) {
-  if (array.dtype() == DType::float32) return any_nan<float>(array);
-  if (array.dtype() == DType::float64) return any_nan<double>(array);
+  const auto nan = [](auto value) { return std::isnan(value); };
+  if (array.dtype() == DType::float32) return any_of<float>(array, nan);
+  if (array.dtype() == DType::float64) return any_of<double>(array, nan);
   return false;
+}
+
+bool all_finite(const Array& array) {
+  const auto not_finite = [](auto value) { return !std::isfinite(value); };
+  if (array.dtype() == DType::float32) return !any_of<float>(array, not_finite);
+  if (array.dtype() == DType::float64) return !any_of<double>(array, not_finite);
+  return true;
 }
 
 const Array& eager_value(const Value& value) {
@@ -106,11 +114,14 @@ void make_eager(Graph& graph, bool check_nan, std::shared_ptr<RandomState> rando
       return;
     }
     node.eager_values = evaluate(node, inputs, random);
-    if (!check_nan ||
-        std::any_of(inputs.begin(), inputs.end(), [](const Array& input) { return any_nan(input); }))
-      return;
-    for (std::size_t i = 0; i < node.eager_values.size(); ++i)
-      check<FloatingPointError>(!any_nan(node.eager_values[i]), "'", node.op->name,
+    if (!check_nan) return;
+    const std::vector<Array>& outputs = node.eager_values;
+    if (node.graph->first_infinite == nullptr && std::all_of(inputs.begin(), inputs.end(), all_finite) &&
+        !std::all_of(outputs.begin(), outputs.end(), all_finite))
+      node.graph->first_infinite = &node;
+    if (std::any_of(inputs.begin(), inputs.end(), any_nan)) return;
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      check<FloatingPointError>(!any_nan(outputs[i]), "'", node.op->name,
                                 "' made a NaN from inputs that hold none; its result is ",
                                 to_string(node.outputs[i]));
   };

@@ -254,8 +254,10 @@ class Graph {
 
   // Called for every recorded node but inputs; an eager graph computes its values here.
   std::function<void(Node&)> on_record;
-  std::uint32_t next_stream = 0;  // random numbers: one stream per random node
-  bool effects_refused = false;   // eager graphs: whether a guard left effects out
+  std::uint32_t next_stream = 0;          // random numbers: one stream per random node
+  const Node* differentiating = nullptr;  // by gradients(): where an error arose
+  const Node* first_infinite = nullptr;   // eager graphs that look for NaN: made an infinity of finite inputs
+  bool effects_refused = false;           // eager graphs: whether a guard left effects out
 
  private:
   Node& add(const Op& op);

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _core, _trace
-from ._parameter import changes
+from ._finite import check_inputs, check_parameters
+from ._parameter import State, changes
 from ._random import RandomStream
 from ._tensor import Operand, Tensor
 
@@ -200,9 +201,17 @@ def record(
     *,
     stream: RandomStream,
     eager: bool = False,
+    parameters: Iterable[tuple[str, State]] = (),
+    argument_names: Sequence[str] | None = None,
 ) -> Recording:
-    """Calls `function(arguments)` with tensors for the arrays; floating ones take the dtype `floating`."""
+    """Calls `function(arguments)` with tensors for the arrays; floating ones take the dtype `floating`.
+
+    Where a NaN is looked for, arrays and parameters are looked at first.
+    """
     trace = _trace.new_trace(names, eager=eager, random=stream.get() if eager else None)
+    if trace.check_nan:
+        check_inputs(inputs, argument_names)
+        check_parameters(parameters)
     tensors = []
     for i, array in enumerate(inputs.arrays):
         dtype = _trace.array_dtype(array.dtype, floating, f"input {i}")

@@ -211,7 +211,17 @@ class Graph:
     def optimizer_step(self, optimizer: Optimizer, gradients: collections.abc.Sequence[Value]) -> None: ...
     def state(self, array: Array, name: str = "") -> Value: ...
     @property
+    def differentiating(self) -> int:
+        """
+        The node whose gradient was computed last; -1: none.
+        """
+    @property
     def effects_refused(self) -> bool: ...
+    @property
+    def first_infinite(self) -> tuple[int, str] | None:
+        """
+        Of an eager graph that looks for NaN: the first node, and its operation, that made an infinity.
+        """
     @property
     def n_nodes(self) -> int: ...
 

@@ -19,6 +19,7 @@ from ._compile import (
     split_inputs,
 )
 from ._parameter import Parameter
+from ._places import gradients
 from ._random import RandomStream
 from ._tensor import Operand, Tensor, apply
 from .nn import Module
@@ -72,7 +73,10 @@ class _Differentiated:
         names = model._state_names() if model is not None else None
 
         def recorded(eager: bool) -> Recording:
-            return extend(record(call, inputs, floating, names, eager=eager, stream=self._stream))
+            parameters = model.named_parameters() if model is not None else ()
+            return extend(
+                record(call, inputs, floating, names, stream=self._stream, eager=eager, parameters=parameters)
+            )
 
         if _trace.eager_mode():
             return eager_result(recorded(True), self._what)
@@ -94,7 +98,7 @@ class _Differentiated:
 
 def _gradients(recording: Recording, wrt: list[_core.Value]) -> list[Tensor]:
     trace = recording.trace
-    return [Tensor(g, trace) for g in trace.graph.gradients(recording.result._as_value(trace), wrt)]
+    return [Tensor(g, trace) for g in gradients(trace, recording.result._as_value(trace), wrt)]
 
 
 class ValueAndGrad(_Differentiated):
@@ -192,7 +196,7 @@ class _HessianVectorProduct(_Differentiated):
             total = terms[0]
             for term in terms[1:]:
                 total = apply("add", total, term)
-        return [Tensor(v, trace) for v in trace.graph.gradients(total._as_value(trace), wrt)]
+        return [Tensor(v, trace) for v in gradients(trace, total._as_value(trace), wrt)]
 
     def _of_model(self, arguments: tuple[Any, ...], vectors: Any) -> dict[str, np.ndarray]:
         named = self._parameters()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from ._compile import (
 )
 from ._grad import check_scalar
 from ._parameter import Parameter, changes
+from ._places import add_place, gradients, place_of_node
 from ._random import RandomStream
 from .nn import Module
 from .optim import Optimizer
@@ -190,7 +192,16 @@ class TrainStep:
         if any(0 in shape for shape in shapes):
             raise ValueError(f"TrainStep: there is nothing to learn from empty arrays, got shapes {shapes}")
         names = self._model._state_names()
-        return record(call, inputs, self._model._floating_dtype(), names, eager=eager, stream=self._stream)
+        return record(
+            call,
+            inputs,
+            self._model._floating_dtype(),
+            names,
+            stream=self._stream,
+            eager=eager,
+            parameters=self._model.named_parameters(),
+            argument_names=("x", "y"),
+        )
 
     def _trained(self, trace: _trace.Trace) -> list[tuple[str, Parameter]]:
         named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
@@ -214,7 +225,17 @@ class TrainStep:
         with trace.substituted([(p.array, value) for p, value in zip(parameters, values, strict=True)]):
             with _trace.recording(trace):
                 loss, _ = self._forward(inputs.rebuild(recording.tensors))
-            return trace.graph.gradients(loss._as_value(trace), list(values))
+            return gradients(trace, loss._as_value(trace), list(values))
+
+    def _check_loss(self, trace: _trace.Trace, loss: Any) -> None:
+        """Raises FloatingPointError for a loss that overflowed, naming where that began."""
+        value, first = float(loss), trace.graph.first_infinite
+        if not math.isinf(value) or first is None:
+            return
+        node, op = first
+        error = FloatingPointError(f"'{op}' made the first infinity, and the loss became {value}")
+        add_place(error, place_of_node(trace, node))
+        raise error
 
     def _add_update(self, recording: Recording, inputs: Inputs) -> float:
         """Records gradients and update behind the forward pass. Returns the learning rate."""
@@ -222,7 +243,9 @@ class TrainStep:
         parameters = self._trained(trace)
         loss = recording.result[0] if isinstance(recording.result, tuple) else recording.result
         states = [trace.graph.state(p.array, name) for name, p in parameters]
-        gradients = trace.graph.gradients(loss._as_value(trace), states)
+        if trace.check_nan:
+            self._check_loss(trace, loss)
+        slopes = gradients(trace, loss._as_value(trace), states)
         changed = self._bound.bind(parameters, dict(self._model.named_parameters()))
         if self._preconditioner is not None:
             changed = self._preconditioner.bind(parameters) or changed
@@ -231,7 +254,7 @@ class TrainStep:
             self._recent = None
         lr = self._bound.before_run()
         updates = self._bound.phase[1]
-        by_name = {name: gradient for (name, _), gradient in zip(parameters, gradients, strict=True)}
+        by_name = {name: gradient for (name, _), gradient in zip(parameters, slopes, strict=True)}
         with _trace.recording(trace):
             trace.graph.guard(loss._as_value(trace))
             if self._optimizer._sharpness()[0] != 0:

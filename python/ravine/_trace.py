@@ -29,7 +29,18 @@ _WIDENED = {"float16": "float32", "int8": "int32", "int16": "int32", "uint16": "
 class Trace:
     """One recording: its graph, the names of the state in it, the buffers that `forward` assigned so far."""
 
-    __slots__ = ("_pending", "check_nan", "draws", "eager", "graph", "names", "observer", "used")
+    __slots__ = (
+        "_pending",
+        "check_nan",
+        "draws",
+        "eager",
+        "graph",
+        "modules",
+        "names",
+        "observer",
+        "spans",
+        "used",
+    )
 
     def __init__(
         self,
@@ -46,6 +57,8 @@ class Trace:
         self.used: set[int] = set()  # id(Array) of the state that forward reads
         self.draws = False  # whether an operation draws random numbers
         self.observer: Callable[[Any, Any], None] | None = None  # told of every module's output (summary)
+        self.modules: list[Any] = []  # whose forward is under way, from the outermost
+        self.spans: list[tuple[int, int, str]] = []  # with check_nan: first node, end, and place of modules
         self._pending: dict[int, tuple[_core.Array, _core.Value]] = {}
 
     def state(self, array: _core.Array) -> _core.Value:
@@ -139,7 +152,10 @@ class eager:
     arrays.
 
     Args:
-        check_nan: raise `FloatingPointError` at the operation whose output holds a NaN.
+        check_nan: raise `FloatingPointError` where a number goes wrong: before anything runs, if an input, a
+            label or a parameter holds a NaN or an infinity; else at the first operation that makes a NaN,
+            forward or backward. Where a loss becomes infinite, the error names the first operation that made
+            an infinity. The message has the module's path.
 
     Example:
         >>> import ravine as rv

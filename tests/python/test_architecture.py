@@ -18,7 +18,9 @@ PYTHON_LAYERS = (
     ("_core",),
     (
         "_dims",
+        "_finite",
         "_numbers",
+        "_places",
         "_random",
         "_trace",
         "_tensor",

@@ -11,6 +11,7 @@ import numpy as np
 from .. import _trace
 from .._compile import Compiled, ProgramCache, compile_recording, eager_result, record, split_inputs
 from .._parameter import Buffer, Parameter, State, changes
+from .._places import add_place, place_of
 from .._random import RandomStream
 from .._tensor import Tensor, dtype_name
 from ._fingerprint import fingerprint
@@ -83,7 +84,17 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         trace = _trace.current()
         if trace is not None:
-            result = self.forward(*args, **kwargs)
+            trace.modules.append(self)
+            first = trace.graph.n_nodes if trace.check_nan else 0
+            try:
+                result = self.forward(*args, **kwargs)
+            except Exception as error:
+                add_place(error, place_of(trace.modules))
+                raise
+            finally:
+                if trace.check_nan:
+                    trace.spans.append((first, trace.graph.n_nodes, place_of(trace.modules)))
+                trace.modules.pop()
             if trace.observer is not None:
                 trace.observer(self, result)
             return result
@@ -112,7 +123,13 @@ class Module:
 
         if _trace.eager_mode():
             recording = record(
-                call, inputs, self._floating_dtype(), self._state_names(), stream=self._stream, eager=True
+                call,
+                inputs,
+                self._floating_dtype(),
+                self._state_names(),
+                stream=self._stream,
+                eager=True,
+                parameters=self.named_parameters(),
             )
             return eager_result(recording, what)
 
