@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _core, init, nn, ops, optim
 from ._compile import set_conv_precision, set_program_cache_size
+from ._from_torch import PACKAGE, absent
 from ._grad import hvp, value_and_grad
 from ._io import load, load_metadata, save
 from ._random import seed
@@ -63,7 +64,9 @@ def __getattr__(name: str) -> Any:
         return _core.__version__
     if name in _LAZY_NAMES:
         return getattr(import_module(f"{__name__}.{_LAZY_NAMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "manual_seed":
+        return seed
+    raise absent(f"module {__name__!r}", name, PACKAGE, __all__)
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _trace
+from ._from_torch import TENSOR, absent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,9 @@ class Operand(Methods):
 
     __slots__ = ()
     __array_ufunc__ = None  # ndarray + tensor asks the tensor, not NumPy
+
+    def __getattr__(self, name: str) -> Any:
+        raise absent(type(self).__name__, name, TENSOR)
 
     @property
     def shape(self) -> tuple[int, ...]:

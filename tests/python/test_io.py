@@ -16,6 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 import ravine as rv
 from ravine import nn, optim
@@ -34,6 +37,32 @@ def temporaries(folder: Path) -> list[str]:
 
 
 # ---- what goes in and out
+
+
+@st.composite
+def named_arrays(draw: st.DrawFn) -> dict[str, np.ndarray]:
+    """Arrays of every kind that is saved as it is, in any memory order and byte order."""
+    kinds = [f"{order}{kind}" for order in "<>" for kind in ("f4", "f8", "i4", "i8")] + ["u1", "?"]
+    result = {}
+    for name in draw(
+        st.sets(st.text(st.characters(exclude_categories=["Cs"], min_codepoint=1), min_size=1), max_size=4)
+    ):
+        shape = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
+        array = draw(arrays.arrays(draw(st.sampled_from(kinds)), shape))
+        result[name] = draw(st.sampled_from([array, array.T, array[..., ::-1] if array.ndim else array]))
+    return result
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(named=named_arrays())
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path, named: dict[str, np.ndarray]) -> None:
+    path = tmp_path / "any.safetensors"
+    rv.save(path, named)
+    loaded = rv.load(path)
+    assert loaded.keys() == named.keys()
+    for name, array in named.items():
+        assert loaded[name].dtype == array.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(loaded[name], array)
 
 
 def test_paths_of_every_kind_and_the_order_of_torch(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Layers and models: torch.nn's names, arguments, defaults, initialisation and state_dict keys."""
 
+from .. import init
 from .._parameter import Buffer, Parameter
+from . import functional, utils
 from ._activation import (
     ELU,
     GELU,
@@ -104,4 +106,7 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "Unflatten",
+    "functional",
+    "init",
+    "utils",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -10,6 +11,7 @@ import numpy as np
 
 from .. import _trace
 from .._compile import Compiled, ProgramCache, compile_recording, eager_result, record, split_inputs
+from .._from_torch import MODULE, absent, check_device, is_device
 from .._parameter import Buffer, Parameter, State, changes
 from .._places import add_place, place_of
 from .._random import RandomStream
@@ -19,6 +21,17 @@ from ._state_dict import IncompatibleKeys, load, named_state
 from ._tree import BELOW, below_first, post_order, tree_text, walk
 
 M = TypeVar("M", bound="Module")
+
+
+def _with_device(init: Callable[..., None]) -> Callable[..., None]:
+    """`init` that also takes `device`, as PyTorch's layers do: None or the CPU."""
+
+    @functools.wraps(init)
+    def wrapped(self: Module, *args: Any, device: Any = None, **kwargs: Any) -> None:
+        check_device(type(self).__name__, device)
+        init(self, *args, **kwargs)
+
+    return wrapped
 
 
 class Module:
@@ -76,6 +89,11 @@ class Module:
         fields["_stamp"] = (-1, -1)  # (count of changes, number of the fingerprint at that count)
         fields["_fingerprints"] = {}
         fields["_ids"] = itertools.count()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith(f"{__package__}.") and "__init__" in cls.__dict__:
+            cls.__init__ = _with_device(cls.__init__)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes, on tensors. Every subclass defines it."""
@@ -225,7 +243,7 @@ class Module:
         for table in ("_parameters", "_buffers", "_modules"):
             if table in fields and name in fields[table]:
                 return fields[table][name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        raise absent(type(self).__name__, name, MODULE)
 
     def __delattr__(self, name: str) -> None:
         table = next((t for t in (self._parameters, self._buffers, self._modules) if name in t), None)
@@ -373,8 +391,23 @@ class Module:
             fn(module)
         return self
 
-    def to(self: M, dtype: Any) -> M:
-        """Converts all floating parameters and buffers to float32 or float64. Optimizer state follows."""
+    def to(self: M, *target: Any, dtype: Any = None, device: Any = None) -> M:
+        """Converts all floating parameters and buffers to float32 or float64. Optimizer state follows.
+
+        Args:
+            target: a dtype, "cpu" (which changes nothing), or both.
+            dtype, device: the same by name.
+
+        Raises ValueError for another device, TypeError for another dtype.
+        """
+        for item in target:
+            if is_device(item):
+                device = item
+            else:
+                dtype = item
+        check_device("to", device)
+        if dtype is None:
+            return self
         name = dtype_name(dtype)
         if name not in _trace.FLOATING:
             raise TypeError(f"to: float32 or float64 is expected, got {name}")

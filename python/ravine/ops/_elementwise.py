@@ -82,7 +82,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         raise ValueError(f"div: rounding_mode must be None, 'floor' or 'trunc', got {rounding_mode!r}")
     # Both in their common dtype, which their sum has.
     dtype = apply("add", input, other).dtype
-    a, b = cast(input, dtype), cast(other, dtype)
+    # Steps have no slope, not even where the quotient that they round has an infinite one.
+    a, b = apply("stop_gradient", cast(input, dtype)), apply("stop_gradient", cast(other, dtype))
     if dtype not in FLOATING:
         return cast(_integer_quotient(cast(a, "int64"), cast(b, "int64"), rounding_mode), dtype)
     return _floor_quotient(a, b) if rounding_mode == "floor" else _truncated(apply("div", a, b))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._dims import is_dim
+from .._from_torch import check_device, is_device
 from .._tensor import Operand, Tensor, dtype_name
 from . import (
     _activation,
@@ -82,10 +83,9 @@ def _to(
         tensor([0, 2], dtype=int64)
     """
     names = [t for t in target if not isinstance(t, bool)]
-    if names and _is_device(names[0]):
+    if names and is_device(names[0]):
         device, *names = names
-    if device is not None and str(device) != "cpu":
-        raise ValueError(f"to: the only device is 'cpu', got {device!r}")
+    check_device("to", device)
     if len(names) > 1:
         raise TypeError(f"to: expected a dtype, a device, or both, got {target}")
     if names:
@@ -93,11 +93,6 @@ def _to(
     if isinstance(dtype, Operand | np.ndarray):
         dtype = dtype.dtype
     return _itself(self) if dtype is None else _elementwise.cast(self, dtype_name(dtype))
-
-
-def _is_device(x: Any) -> bool:
-    name = str(x) if isinstance(x, str) or type(x).__name__ == "device" else ""
-    return name.split(":")[0] in ("cpu", "cuda", "mps", "xpu", "meta")
 
 
 def _where(self: Any, condition: Any, other: Any) -> Tensor:

@@ -1,6 +1,6 @@
 """Optimizers: torch.optim's names, arguments and formulas, bound to a model by `ravine.TrainStep`."""
 
-from . import schedules
+from . import lr_scheduler, schedules
 from ._adagrad import Adadelta, Adagrad, RMSprop
 from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yogi
 from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
@@ -45,6 +45,7 @@ __all__ = [
     "ScheduleFreeSGD",
     "Yogi",
     "averaged",
+    "lr_scheduler",
     "schedules",
     "update_bn",
 ]

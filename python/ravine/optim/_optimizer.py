@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias,
 import numpy as np
 
 from .. import _core
+from .._from_torch import OPTIMIZER, absent
 from .._numbers import flag, number
 from ._options import Group, Rate, checked_option
 
@@ -92,6 +93,16 @@ class _Description:
     """Classes whose arguments are declared as fields."""
 
 
+def refuse_parameters(owner: str, x: Any) -> None:
+    """Raises TypeError for parameters, or groups of them, which torch's optimizers are given first."""
+    if hasattr(x, "__iter__") and not isinstance(x, str | np.ndarray):
+        raise TypeError(
+            f"{owner}: parameters are not given to an optimizer, got {type(x).__name__}: write "
+            f"optim.{owner}(lr=...) and bind it to a model, as in rv.TrainStep(model, loss, "
+            f"optim.{owner}(lr=...)); groups of parameters are groups=[optim.Group(...)]"
+        )
+
+
 class Optimizer(_Description):
     """Base of the optimizers: a rule of the engine and its hyperparameters.
 
@@ -167,6 +178,8 @@ class Optimizer(_Description):
             cls.__signature__ = _signature_of(cls)
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
+        for given_first in (*arguments[:1], named.get("params")):
+            refuse_parameters(type(self).__name__, given_first)
         try:
             given = self.__signature__.bind(*arguments, **named)
         except TypeError as error:
@@ -196,6 +209,9 @@ class Optimizer(_Description):
                 raise
         self._changed()
 
+    def __getattr__(self, name: str) -> Any:
+        raise absent(type(self).__name__, name, OPTIMIZER)
+
     def _allowed(self) -> Mapping[str, Limits]:
         """The numbers it has, under the engine's names."""
         return rule_of(self.rule)[0]
@@ -222,11 +238,6 @@ class Optimizer(_Description):
     def _number(self, label: str, limits: Limits, value: Any) -> Any:
         if callable(value):
             return value
-        if hasattr(value, "__iter__") and not isinstance(value, str | np.ndarray):
-            raise TypeError(
-                f"{type(self).__name__}: {label} must be a number, got {type(value).__name__}; parameters "
-                f"are not given to an optimizer, TrainStep and Trainer bind it to a model's"
-            )
         return number(type(self).__name__, label, value, limits.low, below=limits.below)
 
     def _values(self, group: Group | None) -> dict[str, tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._numbers import flag, number, positive, whole
-from ._optimizer import Optimizer
+from ._optimizer import Optimizer, refuse_parameters
 from ._options import Group
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Wrapper(Optimizer):
     _own: tuple[str, ...] = ()
 
     def __init__(self, optimizer: Optimizer) -> None:
+        refuse_parameters(type(self).__name__, optimizer)
         if not isinstance(optimizer, Optimizer):
             kind = type(optimizer).__name__
             raise TypeError(f"{type(self).__name__}: optimizer must be one of ravine.optim, got {kind}")
