@@ -46,7 +46,7 @@ TEST(Graph, AListenerThatThrowsLeavesNoNode) {
 
 TEST(Graph, AnEagerGraphForgetsWhatFailed) {
   Graph graph(op_table());
-  make_eager(graph, /*check_nan=*/true, std::make_shared<kernels::RandomState>());
+  make_eager(graph, /*check_nan=*/true, std::make_shared<RandomState>());
   const Value x = graph.constant(array_of({1}, {-1}));
   EXPECT_THROW(ops::log(x), FloatingPointError);
   EXPECT_EQ(graph.nodes().size(), 1u);

@@ -103,7 +103,9 @@ TEST(Gather, AnEarlierFaultIsKept) {
     const Buffer<float> input{1, 2};
     const Buffer<std::int32_t> indices{7, 9};
     Buffer<float> output(2);
-    Fault fault{5, 1234};
+    Fault fault;
+    fault.code = 5;
+    fault.value = 1234;
     run(table, table.gather(DType::float32),
         GatherArgs{1, 2, 1, 2, false, input.data(), indices.data(), DType::int32, output.data(), &fault, 6});
     EXPECT_EQ(fault.code, 5);
