@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 
+# The promise is 20 ms on machines on which NumPy takes 57 ms, in proportion on slower ones.
 BUDGET_SECONDS = 0.020
+BUDGET_OF_NUMPY = 0.35
 HEAVY = (
     "sklearn",
     "matplotlib",
@@ -20,25 +22,27 @@ HEAVY = (
 # Processor time: what else runs on this machine must not decide a test.
 TIMED_IMPORT = """
 import time
-import numpy
 started = time.thread_time()
+import numpy
+with_numpy = time.thread_time()
 import ravine
-print(time.thread_time() - started)
+print(with_numpy - started, time.thread_time() - with_numpy)
 """
 
 
 def test_import_takes_at_most_20_ms_above_numpy(run_python) -> None:
     """The median of 7 processes, after one that writes the byte code where that is missing; three tries."""
     run_python("-c", TIMED_IMPORT, PYTHONDONTWRITEBYTECODE="")
-    medians = []
+    taken = []
     for _ in range(3):
         runs = [run_python("-c", TIMED_IMPORT) for _ in range(7)]
         assert all(run.returncode == 0 for run in runs), runs[0].stderr
-        medians.append(statistics.median(float(run.stdout) for run in runs))
-        if medians[-1] <= BUDGET_SECONDS:
+        seconds = [[float(number) for number in run.stdout.split()] for run in runs]
+        of_numpy, own = (statistics.median(column) for column in zip(*seconds, strict=True))
+        if own <= max(BUDGET_SECONDS, BUDGET_OF_NUMPY * of_numpy):
             return
-    taken = ", ".join(f"{1e3 * median:.1f} ms" for median in medians)
-    raise AssertionError(f"import ravine took {taken} above NumPy")
+        taken.append(f"{1e3 * own:.1f} ms above NumPy's {1e3 * of_numpy:.1f}")
+    raise AssertionError(f"import ravine took {', '.join(taken)}")
 
 
 def test_import_loads_nothing_heavy(run_python) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,17 @@ from .._tensor import Operand, Tensor, apply, known_numbers
 from ._shape import permute, reshape
 
 
-@dataclass
 class _Plan:
     """An index, taken apart: what slicing does, the result's shape, and the index arrays by axis."""
 
-    start: list[int]
-    stop: list[int]
-    step: list[int]
-    flips: list[int] = field(default_factory=list)
-    shape: list[int] = field(default_factory=list)  # of the result without the axes of index arrays
-    arrays: dict[int, Any] = field(default_factory=dict)
-    places: list[int] = field(default_factory=list)  # in `shape`, of every index array
+    __slots__ = ("arrays", "flips", "places", "shape", "start", "step", "stop")
+
+    def __init__(self, start: list[int], stop: list[int], step: list[int]) -> None:
+        self.start, self.stop, self.step = start, stop, step
+        self.flips: list[int] = []
+        self.shape: list[int] = []  # of the result without the axes of index arrays
+        self.arrays: dict[int, Any] = {}
+        self.places: list[int] = []  # in `shape`, of every index array
 
     def slice(self, axis: int, size: int, item: slice) -> None:
         first, last, stride = item.indices(size)

@@ -173,7 +173,7 @@ def nll_loss(
     ignored = apply("equal", labels, ignore_index)
     labels = apply("where", ignored, np.zeros((), labels.dtype), labels)
     picked = apply("gather", rows, labels.unsqueeze(1), axis=1).reshape((-1,) if labels.numel() else (0,))
-    one = np.ones((), x.dtype)
+    one = as_tensor(np.ones((), x.dtype))
     weights = one if weight is None else apply("gather_rows", weight, labels, axis=0)
     zero = np.zeros((), x.dtype)
     row_weights = apply("where", ignored, zero, weights)

@@ -93,6 +93,17 @@ class _Description:
     """Classes whose arguments are declared as fields."""
 
 
+class _SignatureWhenAsked:
+    """The signature of a class, made when it is first read: importing the package makes none."""
+
+    def __init__(self, cls: type[Optimizer]) -> None:
+        self._of = cls
+
+    def __get__(self, instance: Any, owner: type[Optimizer]) -> inspect.Signature:
+        signature = self._of.__signature__ = _signature_of(self._of)
+        return signature
+
+
 def refuse_parameters(owner: str, x: Any) -> None:
     """Raises TypeError for parameters, or groups of them, which torch's optimizers are given first."""
     if hasattr(x, "__iter__") and not isinstance(x, str | np.ndarray):
@@ -175,7 +186,7 @@ class Optimizer(_Description):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if cls.__init__ is Optimizer.__init__:
-            cls.__signature__ = _signature_of(cls)
+            cls.__signature__ = _SignatureWhenAsked(cls)  # type: ignore[assignment]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         for given_first in (*arguments[:1], named.get("params")):
