@@ -148,7 +148,7 @@ RAVINE_INLINE void log_sums_of_rows(const T* x, std::int64_t n, std::int64_t col
   maxima_of_rows<T>(x, n, columns, maxima);
   const bool is_short = columns <= short_row;
   if (is_short) exponentials_of_short_rows<T>(x, n, columns, maxima, values);
-  // The sum of the terms that are not 1, and the number of those that are: one at least, but for a NaN.
+  // The sum of the terms that are not 1, and the number of those that are: at least one, except beside a NaN.
   sum_each_row<T>(n, {sums, ones}, [&](std::int64_t row, Vec<T>* out) RAVINE_INLINE_LAMBDA {
     if (columns < lanes<T>) {
       const Vec<T> value = load<T>(values + row * columns, columns);

@@ -341,7 +341,7 @@ RAVINE_INLINE Vec<T> pow(Vec<T> x, Vec<T> y) {
 }
 
 // Of integers, by repeated squaring; what does not fit wraps around. A negative exponent has the whole part
-// of the result: 0, but for the bases 1 and -1.
+// of the result: 0 except for the bases 1 and -1.
 template <class T>
 RAVINE_INLINE Vec<T> integer_power(Vec<T> base, Vec<T> exponent) {
   const Vec<T> one = splat<T>(1), zero{};

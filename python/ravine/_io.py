@@ -92,7 +92,7 @@ def load_metadata(path: _Path) -> dict[str, str]:
     """Reads the metadata of a safetensors file, without its arrays; {} where it has none.
 
     Raises:
-        ValueError: as `load`, but for what is wrong inside the arrays; for more than 65,536 texts, or one
+        ValueError: as `load`, except for what is wrong inside the arrays; for more than 65,536 texts, or one
             over 8 MiB.
         OSError: where the system refuses.
 

@@ -126,7 +126,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
     """Power, `input ** exponent`, shapes broadcast.
 
     Of integers it is exact (what does not fit wraps around). Raises ValueError for integers to a negative
-    number; a negative exponent in a tensor of integers gives the whole part, 0 but for the bases 1 and -1.
+    number; a negative exponent in a tensor of integers gives the whole part, 0 except for the bases 1 and -1.
 
     Example:
         >>> import ravine as rv
