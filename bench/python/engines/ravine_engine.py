@@ -62,7 +62,7 @@ def prepare_update(workload: Workload) -> Callable[[], float]:
     def step() -> float:
         lr = bound.before_run()
         program.run([])
-        bound.after_run(lr)
+        bound.after_run(lr, refused=program.refused)
         return 0.0
 
     return step
