@@ -8,6 +8,7 @@
 #include "graph/eager.h"
 #include "ops/list.h"
 #include "optim/optimizer.h"
+#include "rules/op_table.h"
 
 namespace ravine::bindings {
 namespace {

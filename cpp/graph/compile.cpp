@@ -36,8 +36,6 @@ class ProgramCompiler {
   }
 
   std::unique_ptr<Program> finish() {
-    leave_updates_to_products();
-    leave_sums_to_products();
     lower_nodes();
     lower_outputs();
     lower_effects();
@@ -64,82 +62,9 @@ class ProgramCompiler {
   // ---- lowering
   // ------------------------------------------------------------------------------------------------
 
-  // A gradient that an optimizer alone reads need not exist as a whole.
-  void leave_updates_to_products() {
-    std::map<const Node*, int> uses;
-    for (const auto& node : unit_.graph->nodes())
-      for (const Value& input : node->inputs) ++uses[input.node];
-    for (const Value& output : unit_.outputs) ++uses[output.node];
-    for (const Node* effect : unit_.graph->effects()) {
-      if (effect->op->leaves_update == nullptr) continue;
-      for (std::size_t i = 0; i < effect->inputs.size(); ++i) {
-        const Node& gradient = *effect->inputs[i].node;
-        if (uses[&gradient] == 1 && !gradient.expression && gradient.op->can_update != nullptr &&
-            gradient.op->can_update(gradient) && effect->op->leaves_update(*effect, i))
-          lowering_.left_to_effect_.insert(&gradient);
-      }
-    }
-  }
-
-  // A bias's gradient sums what the weight's gradient, a product of its transpose, reads anyway.
-  void leave_sums_to_products() {
-    const auto& nodes = unit_.graph->nodes();
-    std::vector<std::vector<const Node*>> users(nodes.size());
-    for (const auto& node : nodes)
-      for (const Value& input : node->inputs) users[input.node->id].push_back(node.get());
-    std::vector<bool> wanted(nodes.size(), false);
-    for (const Value& output : unit_.outputs) wanted[output.node->id] = true;
-    for (const auto& sum : nodes) {
-      if (sum->op->sums_rows == nullptr || !sum->op->sums_rows(*sum)) continue;
-      const Value matrix = sum->inputs[0];
-      for (const Node* view : users[matrix.node->id]) {
-        if (!is_transpose(*view, matrix)) continue;
-        const auto product =
-            std::find_if(users[view->id].begin(), users[view->id].end(), [&](const Node* user) {
-              return user->op->can_sum_rows && user->inputs[0] == view->out() &&
-                     user->outputs[0].shape.rank() == 2 && user->outputs[0].shape.back() > 0 &&
-                     lowering_.sum_left_to(*user) == nullptr &&
-                     comes_before(*user, users[sum->id], wanted[sum->id]);
-            });
-        if (product == users[view->id].end()) continue;
-        lowering_.sums_left_to_products_[*product] = sum.get();
-        sums_left_.insert(sum.get());
-        lowering_.create(sum->out());
-        break;
-      }
-    }
-  }
-
-  static bool is_transpose(const Node& node, const Value& matrix) {
-    if (node.op->kind != OpKind::view || node.inputs[0] != matrix || matrix.rank() != 2) return false;
-    const Shape& shape = matrix.shape();
-    StridedView result;
-    return node.op->view(node, {shape, row_major_strides(shape), 0}, result) && result.offset == 0 &&
-           result.shape == Shape{shape[1], shape[0]} && result.strides == Strides{1, shape[1]};
-  }
-
-  // Whether the product's call comes before those of the users. Outputs are copied after all nodes and before
-  // all effects; what the graph's own effects read (assignments, guards) is made ready before the first.
-  bool comes_before(const Node& product, const std::vector<const Node*>& users, bool is_output) const {
-    const auto& effects = unit_.graph->effects();
-    const auto place = [&](const Node* node) { return std::find(effects.begin(), effects.end(), node); };
-    const auto own = std::find_if(effects.begin(), effects.end(), [&](const Node* effect) {
-      return lowering_.left_to_effect(product) &&
-             std::any_of(effect->inputs.begin(), effect->inputs.end(),
-                         [&](const Value& input) { return input.node == &product; });
-    });
-    if (own != effects.end() && is_output) return false;
-    return std::all_of(users.begin(), users.end(), [&](const Node* user) {
-      if (own != effects.end())
-        return user->op->kind == OpKind::effect && user->op->lower != nullptr && own <= place(user);
-      return user->op->kind == OpKind::effect || user->id > product.id;
-    });
-  }
-
   void lower_nodes() {
     int next_input = 0;
     for (const auto& node : unit_.graph->nodes()) {
-      if (lowering_.left_to_effect(*node) || sums_left_.contains(node.get())) continue;
       switch (node->op->kind) {
         case OpKind::input:
           lower_input(*node, next_input++);
@@ -296,8 +221,8 @@ class ProgramCompiler {
     for (const Node* effect : unit_.graph->effects()) {
       if (effect->op == &assign_op) continue;
       for (const Value input : effect->inputs) {
-        if (lowering_.left_to_effect(*input.node) || !written.contains(lowering_.view(input).storage))
-          continue;
+        const bool of_effect = input.node->op->kind == OpKind::effect;
+        if (of_effect || !written.contains(lowering_.view(input).storage)) continue;
         const View value = lowering_.view(input);
         const View copied = lowering_.temporary(value.dtype, value.shape);
         lowering_.copy(value, copied);
@@ -432,7 +357,6 @@ class ProgramCompiler {
   const kernels::KernelTable& kernels_;
   Lowering lowering_;
   Unit unit_;
-  std::set<const Node*> sums_left_;  // to products
   std::map<int, int> replaced_;
 };
 

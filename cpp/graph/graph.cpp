@@ -17,7 +17,8 @@ std::string TileExpression::to_string() const {
 // ---- finding operations
 // ---------------------------------------------------------------------------------------
 
-OpTable::OpTable(std::span<const Op* const> ops) : ops_(ops.begin(), ops.end()) {
+OpTable::OpTable(std::span<const Op* const> ops, std::span<const Pass> passes)
+    : ops_(ops.begin(), ops.end()), passes_(passes) {
   std::sort(ops_.begin(), ops_.end(),
             [](const Op* a, const Op* b) { return std::string_view(a->name) < std::string_view(b->name); });
 }
@@ -137,6 +138,12 @@ void check_addressable(const char* operation, const TensorType& type) {
 
 }  // namespace
 
+Values outputs_of(const Node& node) {
+  Values values;
+  for (int i = 0; i < static_cast<int>(node.outputs.size()); ++i) values.push_back(node.out(i));
+  return values;
+}
+
 Values Graph::apply(const Op& op, Values inputs, Attrs attrs) {
   // Checked before the node is added: an error leaves the graph as it was.
   auto node = std::make_unique<Node>();
@@ -158,9 +165,7 @@ Values Graph::apply(const Op& op, Values inputs, Attrs attrs) {
   nodes_.push_back(std::move(node));
   Node& added = *nodes_.back();
   record(added, stream);
-  Values results;
-  for (int i = 0; i < static_cast<int>(added.outputs.size()); ++i) results.push_back(added.out(i));
-  return results;
+  return outputs_of(added);
 }
 
 Values Graph::apply(std::string_view name, Values inputs, Attrs attrs) {
@@ -181,9 +186,10 @@ void Graph::assign(const Array& array, Value value) {
   record(node, next_stream);
 }
 
-void Graph::effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> target) {
+Values Graph::effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> target, Attrs attrs) {
   Node& node = add(op);
   node.inputs = std::move(inputs);
+  node.attrs = std::move(attrs);
   node.target = std::move(target);
   try {
     op.infer(node);
@@ -193,6 +199,7 @@ void Graph::effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> ta
   }
   effects_.push_back(&node);
   record(node, next_stream);
+  return outputs_of(node);
 }
 
 Node& Graph::copy(const Node& original, Values inputs) {

@@ -59,7 +59,7 @@ enum class OpKind : std::uint8_t {
   input,  // fed by the caller of a run
   state,  // an Array outside programs
   constant,
-  effect,  // no outputs; runs after everything that can fail
+  effect,  // runs after everything that can fail; what it gives, only later effects may read
 };
 
 // Strides and offset (in elements) of a view of a tensor, or false where it needs a copy in row-major order
@@ -108,35 +108,6 @@ struct Op {
   int (*epilogue_axis)(const Node& node) = nullptr;
   // Draws random numbers: never merged with an equal node.
   bool random = false;
-
-  // For a node that an effect alone reads, as the gradient of a parameter: whether its kernel can update the
-  // parameter piece by piece while the gradient is in cache, and the calls that do (in place of `lower`,
-  // after everything that can fail).
-  bool (*can_update)(const Node& node) = nullptr;
-  void (*lower_update)(Lowering& lowering, const Node& node, const ParameterUpdate& update) = nullptr;
-  // For a sum: whether it adds the rows of a matrix [m, n] to [n], as a bias's gradient does.
-  bool (*sums_rows)(const Node& node) = nullptr;
-  // For a product [m, k] x [k, n]: its kernel, and that of lower_update, can sum the rows of the transpose of
-  // input 0 while it reads it (Lowering::sum_left_to).
-  bool can_sum_rows = false;
-  // For a product of input 0 with a filter, input 1, that depends on states alone: its output from the filter
-  // in a form that is worth keeping. `scale` [output channels], if there is one, multiplies the filter. An
-  // empty list where the node is best as it is; not with a scale. `inputs` are the node's, in the new graph.
-  Values (*fix_filter)(const Node& node, const Values& inputs, Value scale,
-                       const kernels::KernelTable& kernels) = nullptr;
-  // The maxima of windows of `size` x `size` pixels of its images, side by side, in place of these; an empty
-  // list where its kernel cannot pool. `inputs` are the node's, in the new graph.
-  Values (*pool)(const Node& node, const Values& inputs, std::int64_t size,
-                 const kernels::KernelTable& kernels) = nullptr;
-  // For a max-pooling: the output that tells where the maxima were, as indices in the images or, with the
-  // attribute "offsets", by offsets of a byte in the windows; and the same pooling of relu(images scale +
-  // shift), with inputs images, scale and shift, where there is one. For its gradient: the input that tells
-  // it.
-  int maxima_output = -1;
-  const Op* normalized_pool = nullptr;
-  int maxima_input = -1;
-  // For an effect: whether it leaves the update by its input to the input's kernel, where that can.
-  bool (*leaves_update)(const Node& effect, std::size_t input) = nullptr;
 };
 
 // ---- fused expressions
@@ -202,15 +173,19 @@ struct Node {
   int n_inputs() const { return static_cast<int>(inputs.size()); }
 };
 
-// Finds operations by name; cpp/ops fills it from its list.
+struct Pass;
+
+// Finds operations by name, and holds the passes that graphs of them go through; cpp/rules fills it.
 class OpTable {
  public:
-  explicit OpTable(std::span<const Op* const> ops);
+  OpTable(std::span<const Op* const> ops, std::span<const Pass> passes);
   const Op& at(std::string_view name) const;  // KeyError with the nearest names
   std::span<const Op* const> all() const { return ops_; }
+  std::span<const Pass> passes() const { return passes_; }  // in the order in which they run
 
  private:
   std::vector<const Op*> ops_;  // sorted by name
+  std::span<const Pass> passes_;
 };
 
 // The operations that the graph itself is made of.
@@ -238,7 +213,7 @@ class Graph {
 
   // Effects. The state becomes `value` at the end of the run; it must have the state's type.
   void assign(const Array& array, Value value);
-  void effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> target);
+  Values effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> target, Attrs attrs = {});
   // The effects recorded after a guard are left out of a run in which this scalar is NaN or infinite, or in
   // which the target refuses.
   void guard(Value loss) { effect(guard_op, {loss}, nullptr); }
@@ -272,6 +247,8 @@ class Graph {
   std::vector<Node*> inputs_;
   std::unordered_map<const std::byte*, Node*> states_;  // by the memory of their arrays
 };
+
+Values outputs_of(const Node& node);
 
 inline const TensorType& Value::type() const { return node->outputs[static_cast<std::size_t>(index)]; }
 inline Graph& Value::graph() const { return *node->graph; }

@@ -163,43 +163,12 @@ View Lowering::bind_output(int call, const kernels::TileProgram*& field, const N
   }
   if (block.storage < 0) block = temporary(raw_dtype, shape, layout);
   tile.inputs[0] = block;
-  auto program = std::make_shared<kernels::TileProgram>();
-  tile.build_matrix(*program, rows, columns);
-  tile.bind(*program, call);
-  program_.epilogues_.push_back(program);
-  program_.calls_[static_cast<std::size_t>(call)].fused = expression.to_string();
-  field = program.get();
+  auto& program = own<kernels::TileProgram>();
+  tile.build_matrix(program, rows, columns);
+  tile.bind(program, call);
+  add_fused(call, expression.to_string());
+  field = &program;
   return block;
-}
-
-// ---- statistics
-// ------------------------------------------------------------------------------------------------
-
-const Lowering::Gatherer* Lowering::gatherer_of(Value values) const {
-  const auto place = gatherers_.find(values.node);
-  if (place == gatherers_.end() || *place->second.field != nullptr ||
-      values.shape() != values.node->outputs[0].shape || values.dtype() != values.node->input_dtype(0))
-    return nullptr;
-  const View& own = view(values);
-  return is_channels_last(own.shape, own.strides) ? &place->second : nullptr;
-}
-
-GatheredStatistics Lowering::gather_moments(Value values) {
-  const Gatherer* gatherer = gatherer_of(values);
-  if (gatherer == nullptr) return {};
-  const View& own = view(values);
-  auto statistics = std::make_shared<kernels::ColumnStatistics>();
-  statistics->columns = own.shape[1];
-  statistics->pieces = gatherer->pieces;
-  *gatherer->field = statistics.get();
-  const View partials =
-      temporary(DType::float64, Shape{kernels::partials_of(gatherer->pieces, own.shape[1])});
-  bind(gatherer->call, PointerField(statistics->values), own, /*write=*/false);
-  bind(gatherer->call, PointerField(statistics->partials), partials, /*write=*/true);
-  std::string& fused = program_.calls_[static_cast<std::size_t>(gatherer->call)].fused;
-  fused += fused.empty() ? "moments" : ", moments";
-  program_.statistics_.push_back(std::move(statistics));
-  return {partials, gatherer->pieces};
 }
 
 void Lowering::copy(const View& from, const View& to) {

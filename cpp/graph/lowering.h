@@ -16,7 +16,6 @@
 
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -29,22 +28,6 @@ namespace ravine {
 
 template <class Args>
 class Call;
-
-// What an optimizer does to one parameter, for a kernel that computes the gradient (Op::lower_update).
-struct ParameterUpdate {
-  View parameter;
-  View slots[kernels::all_slots];  // of storage -1 where the rule keeps none
-  kernels::OptimizerUpdate update = nullptr;
-  const kernels::OptimizerStep* step = nullptr;
-  double flops = 0;  // of the whole update
-  const char* rule = "";
-};
-
-// Statistics of columns that an earlier call gathers: its partial sums.
-struct GatheredStatistics {
-  View partials;
-  std::int64_t pieces = 0;  // 0: no call gathers them
-};
 
 class Lowering {
  public:
@@ -60,15 +43,8 @@ class Lowering {
   View dense(Value value, Layout layout = Layout::row_major);
   // Makes the dense copies that a node's epilogue reads: they must be made before the call that runs it.
   void prepare_epilogue(const Node& node);
-  // The node was not lowered: the effect that reads it calls Op::lower_update.
-  bool left_to_effect(const Node& node) const { return left_to_effect_.contains(&node); }
   // True every other time: for calls that go over images from the first to the last, or back.
   bool backwards() { return backwards_ = !backwards_; }
-  // The sum (Op::sums_rows) that this product computes besides; its memory is there.
-  const Node* sum_left_to(const Node& product) const {
-    const auto place = sums_left_to_products_.find(&product);
-    return place == sums_left_to_products_.end() ? nullptr : place->second;
-  }
   // Memory for an output, dense in the given order.
   View create(Value output, Layout layout = Layout::row_major);
   // The output is another name for (part of) existing memory.
@@ -98,9 +74,13 @@ class Lowering {
   void keep(const Array& array) { program_.kept_.push_back(array); }
   void target(std::shared_ptr<EffectTarget> target) { program_.targets_.push_back(std::move(target)); }
 
-  // Lets the call that computes `values`, where it can (Call::gathers), gather their moments over the axes
-  // other than 1 as well.
-  GatheredStatistics gather_moments(Value values);
+  // An object of a call's arguments, which lives as long as the program.
+  template <class T>
+  T& own() {
+    auto object = std::make_shared<T>();
+    program_.owned_.push_back(object);
+    return *object;
+  }
 
   // An array outside the program.
   View external(const Array& array);
@@ -125,14 +105,6 @@ class Lowering {
     }
   };
 
-  // A call that can gather statistics of a node's outputs of this shape.
-  struct Gatherer {
-    int call;
-    const kernels::ColumnStatistics** field;
-    std::int64_t pieces;
-  };
-
-  const Gatherer* gatherer_of(Value values) const;
   // Operand i of a node's epilogue, from node.inputs, as its kernel addresses it.
   View epilogue_operand(const Node& node, std::size_t i, Layout layout);
   int add_storage(const Storage& storage);
@@ -143,8 +115,9 @@ class Lowering {
   void bind_workspace(int call, void*& field, std::size_t bytes);
   void describe(int call, std::string text);
   void set_cost(int call, double flops, double bytes);
-  void set_fused(int call, std::string steps) {
-    program_.calls_[static_cast<std::size_t>(call)].fused = std::move(steps);
+  void add_fused(int call, const std::string& steps) {
+    std::string& fused = program_.calls_[static_cast<std::size_t>(call)].fused;
+    fused += (fused.empty() ? "" : ", ") + steps;
   }
 
   Program& program_;
@@ -153,10 +126,7 @@ class Lowering {
   bool backwards_ = false;
   std::unordered_map<const std::byte*, int> externals_;  // storages of arrays outside the program
   std::map<Value, View, ValueOrder> views_;
-  std::map<Value, View, ValueOrder> dense_copies_[2];  // by Layout
-  std::set<const Node*> left_to_effect_;
-  std::map<const Node*, const Node*> sums_left_to_products_;  // by product
-  std::map<const Node*, Gatherer> gatherers_;
+  std::map<Value, View, ValueOrder> dense_copies_[2];               // by Layout
   std::vector<std::pair<kernels::TileOutput*, int>> tile_outputs_;  // of calls of their own; their storages
   std::vector<std::pair<int, int>>
       reuse_hints_;  // (output, input) storages that may be one if the input's life ends there
@@ -188,17 +158,8 @@ class Call {
   void describe(std::string text) { lowering_.describe(index_, std::move(text)); }
   // Floating-point operations and bytes moved: what the choice of one or all threads rests on.
   void cost(double flops, double bytes) { lowering_.set_cost(index_, flops, bytes); }
-  // The kernel can gather statistics of the node's images while it computes them, in so many pieces.
-  void gathers(const kernels::ColumnStatistics*& field, const Node& node, std::int64_t pieces) {
-    if (pieces > 0) lowering_.gatherers_.insert({&node, {index_, &field, pieces}});
-  }
-  // What the optimizer's rule writes, into the segment of an update.
-  void update(kernels::ParameterSegment& segment, const ParameterUpdate& update) {
-    segment.size = numel(update.parameter.shape);
-    write(segment.parameter, update.parameter);
-    for (int slot = 0; slot < kernels::all_slots; ++slot)
-      if (update.slots[slot].storage >= 0) write(segment.slots[slot], update.slots[slot]);
-  }
+  // For describe(): what else the kernel does with its result.
+  void fuse(const std::string& what) { lowering_.add_fused(index_, what); }
   // A workspace shared by the team.
   void workspace(void*& field, std::size_t bytes) { lowering_.bind_workspace(index_, field, bytes); }
   int index() const { return index_; }

@@ -134,8 +134,7 @@ class Program {
   std::vector<Array> kept_;     // states and constants
   std::vector<Array> written_;  // states that calls write
   std::vector<std::shared_ptr<Derived>> derived_;
-  std::vector<std::shared_ptr<kernels::TileProgram>> epilogues_;
-  std::vector<std::shared_ptr<kernels::ColumnStatistics>> statistics_;
+  std::vector<std::shared_ptr<void>> owned_;  // objects that arguments of calls point to
   SharedBytes arena_;
   std::int64_t arena_bytes_ = 0;
   std::size_t scratch_bytes_ = 0;

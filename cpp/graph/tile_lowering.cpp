@@ -137,7 +137,7 @@ void TileCall::emit(const char* kernel) {
   const double elements = static_cast<double>(numel(outputs[0].shape));
   call.cost(elements * static_cast<double>(program.n_steps) * 4, bytes);
   call.describe(str(kernel, " ", outputs[0].shape));
-  lowering.set_fused(call.index(), expression.to_string());
+  lowering.add_fused(call.index(), expression.to_string());
 }
 
 void TileCall::build_matrix(kernels::TileProgram& program, std::int64_t rows, std::int64_t columns) const {

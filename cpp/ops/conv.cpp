@@ -1,6 +1,8 @@
 // 2-D convolution. The product of images, filters and outputs is linear in each, so three operations are
 // closed under differentiation: the output, the gradient of the images and the gradient of the filters, each
 // a sum over the taps.
+#include "ops/conv.h"
+
 #include "graph/lowering.h"
 #include "ops/builders.h"
 #include "ops/checks.h"
@@ -189,10 +191,26 @@ void lower_conv2d(Lowering& lowering, const Node& node) {
                              Layout::channels_last);
   call.write(args.output, y);
   call.workspace(args.workspace, kernels.conv_forward_workspace(args));
-  call.gathers(args.statistics, node, kernels.conv_forward_pieces(args));
+  if (const int index = output_with_moments(node); index >= 0) {
+    auto& statistics = lowering.own<kernels::ColumnStatistics>();
+    statistics.columns = outputs[1];
+    statistics.pieces = node.attrs.integer("pieces");
+    args.statistics = &statistics;
+    call.read(statistics.values, lowering.view(node.out(index)));
+    call.write(statistics.partials, lowering.create(node.out(static_cast<int>(node.outputs.size()) - 1)));
+    call.fuse("moments");
+  }
   describe(
       call, images.shape, filters.shape, outputs, images.dtype,
       describe_choice(ConvPass::forward, args.shape, node.input_dtype(0), lowering.kernels().vector_bytes));
+}
+
+// conv2d with moments of output `moments_of`, in so many pieces
+void infer_conv2d_moments(Node& node) {
+  expect_operands(node);
+  node.outputs = {{node.input_dtype(0), infer_windows(node, node.input_shape(0), node.input_shape(1))}};
+  const std::int64_t numbers = kernels::partials_of(node.attrs.integer("pieces"), node.outputs[0].shape[1]);
+  node.outputs.push_back({DType::float64, Shape{numbers}});
 }
 
 void lower_grad_input(Lowering& lowering, const Node& node) {
@@ -276,7 +294,7 @@ const Op winograd_filter_op{
 
 // (images, filter as the algorithm reads it){the convolution's, filter_shape, algorithm, pool} -> outputs, of
 // which windows of pool x pool pixels, side by side, are pooled
-void infer_conv2d_fixed(Node& node) {
+void infer_conv2d_prepacked(Node& node) {
   expect_operands(node);
   Shape outputs = infer_windows(node, node.input_shape(0), shape_attr(node, "filter_shape"));
   outputs[2] /= node.attrs.integer("pool");
@@ -284,8 +302,8 @@ void infer_conv2d_fixed(Node& node) {
   node.outputs = {{node.input_dtype(0), outputs}};
 }
 
-// Of a conv2d_fixed.
-kernels::ConvForwardArgs fixed_args(const Node& node) {
+// Of a conv2d_prepacked.
+kernels::ConvForwardArgs prepacked_args(const Node& node) {
   const Shape filters = shape_attr(node, "filter_shape");
   kernels::ConvForwardArgs args;
   const Shape& images = node.input_shape(0);
@@ -298,7 +316,7 @@ kernels::ConvForwardArgs fixed_args(const Node& node) {
   return args;
 }
 
-void lower_conv2d_fixed(Lowering& lowering, const Node& node) {
+void lower_conv2d_prepacked(Lowering& lowering, const Node& node) {
   const View images = lowering.dense(node.inputs[0], Layout::channels_last);
   const bool transformed = algorithm_attr(node) != kernels::ConvAlgorithm::direct;
   const View filter = lowering.dense(node.inputs[1], transformed ? Layout::row_major : Layout::channels_last);
@@ -306,7 +324,7 @@ void lower_conv2d_fixed(Lowering& lowering, const Node& node) {
   const auto& kernels = lowering.floats(node);
   auto call = lowering.call("conv2d", kernels.conv_forward);
   auto& args = call.args;
-  args = fixed_args(node);
+  args = prepacked_args(node);
   args.backwards = args.filter_is_transformed && lowering.backwards();
   call.read(args.input, images);
   call.read(args.filter, filter);
@@ -317,72 +335,19 @@ void lower_conv2d_fixed(Lowering& lowering, const Node& node) {
   describe(call, images.shape, shape_attr(node, "filter_shape"), outputs, images.dtype);
 }
 
-Values pool_conv2d_fixed(const Node& node, const Values& inputs, std::int64_t size,
-                         const kernels::KernelTable& table);
-
-const Op conv2d_fixed_op{.name = "conv2d_fixed",
-                         .infer = infer_conv2d_fixed,
-                         .lower = lower_conv2d_fixed,
-                         .epilogue_axis = channel_axis,
-                         .pool = pool_conv2d_fixed};
-
-Value conv2d_fixed(const Node& like, Value images, Value filter, const Shape& filter_shape,
-                   kernels::ConvAlgorithm algorithm) {
+Value conv2d_prepacked(const Node& like, Value images, Value filter, const Shape& filter_shape,
+                       kernels::ConvAlgorithm algorithm) {
   Attrs attrs = window_attrs(like);
   attrs.set("filter_shape", filter_shape);
   attrs.set("algorithm", static_cast<std::int64_t>(algorithm));
   attrs.set("pool", 1);
-  return images.graph().apply(conv2d_fixed_op, {images, filter}, std::move(attrs))[0];
+  return images.graph().apply(conv2d_prepacked_op, {images, filter}, std::move(attrs))[0];
 }
 
-Values pool_conv2d_fixed(const Node& node, const Values& inputs, std::int64_t size,
-                         const kernels::KernelTable& table) {
-  const bool whole = node.attrs.integer("pool") == 1;
-  if (size != 2 || !whole || node.input_dtype(0) != DType::float32 || !table.conv_can_pool(fixed_args(node)))
-    return {};
-  Attrs attrs = node.attrs;
-  attrs.set("pool", size);
-  return inputs[0].graph().apply(conv2d_fixed_op, inputs, std::move(attrs));
-}
-
-// One whose filter is read as it is.
-Values pool_conv2d(const Node& node, const Values& inputs, std::int64_t size,
-                   const kernels::KernelTable& table) {
-  const Shape &images = node.input_shape(0), &filters = node.input_shape(1);
-  const kernels::ConvShape shape = conv_shape(node, images, filters, node.outputs[0].shape);
-  const kernels::ConvAlgorithm algorithm =
-      choose_conv(ConvPass::forward, shape, node.input_dtype(0), table.vector_bytes);
-  if (algorithm != kernels::ConvAlgorithm::direct) return {};
-  const Value fixed = conv2d_fixed(node, inputs[0], inputs[1], filters, algorithm);
-  return pool_conv2d_fixed(*fixed.node, fixed.node->inputs, size, table);
-}
-
-Values fix_conv2d_filter(const Node& node, const Values& inputs, Value scale,
-                         const kernels::KernelTable& table) {
-  Graph& graph = inputs[0].graph();
-  const Value images = inputs[0], filters = inputs[1];
-  const kernels::ConvShape shape = conv_shape(node, images.shape(), filters.shape(), node.outputs[0].shape);
-  const kernels::ConvAlgorithm algorithm =
-      choose_conv_with_kept_filter(shape, images.dtype(), table.vector_bytes);
-  if (algorithm == kernels::ConvAlgorithm::direct) {
-    if (!scale) return {};
-    const Value factors = ops::reshape(scale, Shape{filters.shape()[0], 1, 1, 1});
-    return graph.apply("conv2d", {images, filters * factors}, node.attrs);
-  }
-  const std::int64_t elements = table.winograd_filter_elements({.out_channels = shape.out_channels,
-                                                                .channels = shape.channels / shape.groups,
-                                                                .algorithm = algorithm,
-                                                                .kernel = shape.kernel_h,
-                                                                .stride = shape.stride_h,
-                                                                .groups = shape.groups});
-  Values of{filters};
-  if (scale) of.push_back(scale);
-  const auto number = static_cast<std::int64_t>(algorithm);
-  const Attrs filter_attrs = {
-      {"algorithm", number}, {"stride", shape.stride_h}, {"groups", shape.groups}, {"elements", elements}};
-  const Value transformed = graph.apply(winograd_filter_op, of, filter_attrs)[0];
-  return {conv2d_fixed(node, images, transformed, filters.shape(), algorithm)};
-}
+const Op conv2d_moments_op{.name = "conv2d_moments",
+                           .infer = infer_conv2d_moments,
+                           .lower = lower_conv2d,
+                           .epilogue_axis = channel_axis};
 
 }  // namespace
 
@@ -390,9 +355,11 @@ const Op conv2d_op{.name = "conv2d",
                    .infer = infer_conv2d,
                    .gradient = gradient_conv2d,
                    .lower = lower_conv2d,
-                   .epilogue_axis = channel_axis,
-                   .fix_filter = fix_conv2d_filter,
-                   .pool = pool_conv2d};
+                   .epilogue_axis = channel_axis};
+const Op conv2d_prepacked_op{.name = "conv2d_prepacked",
+                             .infer = infer_conv2d_prepacked,
+                             .lower = lower_conv2d_prepacked,
+                             .epilogue_axis = channel_axis};
 const Op conv2d_grad_input_op{.name = "conv2d_grad_input",
                               .infer = infer_grad_input,
                               .gradient = gradient_grad_input,
@@ -402,5 +369,75 @@ const Op conv2d_grad_filter_op{.name = "conv2d_grad_filter",
                                .infer = infer_grad_filter,
                                .gradient = gradient_grad_filter,
                                .lower = lower_grad_filter};
+
+bool is_convolution(const Node& node) { return node.op == &conv2d_op || node.op == &conv2d_prepacked_op; }
+
+std::optional<Value> prepacked_convolution(const Node& conv, const Values& inputs, Value scale,
+                                           const kernels::KernelTable& kernels) {
+  Graph& graph = inputs[0].graph();
+  const Value images = inputs[0], filters = inputs[1];
+  const kernels::ConvShape shape = conv_shape(conv, images.shape(), filters.shape(), conv.outputs[0].shape);
+  const kernels::ConvAlgorithm algorithm =
+      choose_conv_with_kept_filter(shape, images.dtype(), kernels.vector_bytes);
+  if (algorithm == kernels::ConvAlgorithm::direct) {
+    if (!scale) return std::nullopt;
+    const Value factors = ops::reshape(scale, Shape{filters.shape()[0], 1, 1, 1});
+    return graph.apply(conv2d_op, {images, filters * factors}, conv.attrs)[0];
+  }
+  const std::int64_t elements = kernels.winograd_filter_elements({.out_channels = shape.out_channels,
+                                                                  .channels = shape.channels / shape.groups,
+                                                                  .algorithm = algorithm,
+                                                                  .kernel = shape.kernel_h,
+                                                                  .stride = shape.stride_h,
+                                                                  .groups = shape.groups});
+  Values of{filters};
+  if (scale) of.push_back(scale);
+  const auto number = static_cast<std::int64_t>(algorithm);
+  const Attrs filter_attrs = {
+      {"algorithm", number}, {"stride", shape.stride_h}, {"groups", shape.groups}, {"elements", elements}};
+  const Value transformed = graph.apply(winograd_filter_op, of, filter_attrs)[0];
+  return conv2d_prepacked(conv, images, transformed, filters.shape(), algorithm);
+}
+
+std::optional<Value> pooled_convolution(const Node& conv, const Values& inputs, std::int64_t size,
+                                        const kernels::KernelTable& kernels) {
+  if (size != 2 || conv.input_dtype(0) != DType::float32) return std::nullopt;
+  const Node* prepacked = &conv;
+  if (conv.op == &conv2d_op) {  // a filter that is read as it is
+    const Shape& filters = conv.input_shape(1);
+    const kernels::ConvShape shape = conv_shape(conv, conv.input_shape(0), filters, conv.outputs[0].shape);
+    const kernels::ConvAlgorithm algorithm =
+        choose_conv(ConvPass::forward, shape, DType::float32, kernels.vector_bytes);
+    if (algorithm != kernels::ConvAlgorithm::direct) return std::nullopt;
+    prepacked = conv2d_prepacked(conv, inputs[0], inputs[1], filters, algorithm).node;
+  }
+  const bool whole = prepacked->attrs.integer("pool") == 1;
+  if (!whole || !kernels.conv_can_pool(prepacked_args(*prepacked))) return std::nullopt;
+  Attrs attrs = prepacked->attrs;
+  attrs.set("pool", size);
+  return inputs[0].graph().apply(conv2d_prepacked_op, prepacked->inputs, std::move(attrs))[0];
+}
+
+std::int64_t moment_pieces(const Node& conv, const kernels::KernelTable& kernels) {
+  const DType dtype = conv.input_dtype(0);
+  kernels::ConvForwardArgs args;
+  args.shape = conv_shape(conv, conv.input_shape(0), conv.input_shape(1), conv.outputs[0].shape);
+  args.algorithm = choose_conv(ConvPass::forward, args.shape, dtype, kernels.vector_bytes);
+  return kernels.of(dtype).conv_forward_pieces(args);
+}
+
+Values convolution_with_moments(Graph& graph, const Node& conv, const Values& inputs, int index,
+                                std::int64_t pieces) {
+  Node& node = graph.copy(conv, inputs);
+  node.op = &conv2d_moments_op;
+  node.attrs.set("moments_of", static_cast<std::int64_t>(index));
+  node.attrs.set("pieces", pieces);
+  node.outputs.push_back({DType::float64, Shape{kernels::partials_of(pieces, conv.outputs[0].shape[1])}});
+  return outputs_of(node);
+}
+
+int output_with_moments(const Node& node) {
+  return node.op == &conv2d_moments_op ? static_cast<int>(node.attrs.integer("moments_of")) : -1;
+}
 
 }  // namespace ravine

@@ -1,7 +1,8 @@
 // Products of matrices.
+#include "ops/linalg.h"
+
 #include <algorithm>
 
-#include "graph/lowering.h"
 #include "ops/builders.h"
 #include "ops/checks.h"
 #include "ops/list.h"
@@ -18,7 +19,7 @@ void infer_matmul(Node& node) {
   expect_inputs(node, 2);
   expect_floating(node, 0);
   expect_one_dtype(node);
-  node.attrs.check_known("matmul", {});
+  node.attrs.check_known(node.op->name, {});
   const Shape& a = node.input_shape(0);
   const Shape& b = node.input_shape(1);
   check<ValueError>(a.rank() >= 2 && b.rank() >= 2, "matmul: expected at least 2 dimensions, got shapes ", a,
@@ -42,6 +43,14 @@ Value merge_rows(Value x) {
   std::int64_t rows = 1;
   for (int axis = 0; axis + 1 < x.rank(); ++axis) rows *= x.shape()[axis];
   return ops::reshape(x, {rows, columns});
+}
+
+void infer_matmul_row_sums(Node& node) {
+  infer_matmul(node);
+  const Shape& a = node.input_shape(0);
+  check<ValueError>(node.outputs[0].shape.rank() == 2, node.op->name, ": expected two matrices, got shapes ",
+                    a, " and ", node.input_shape(1));
+  node.outputs.push_back({node.input_dtype(0), Shape{a[0]}});
 }
 
 Values gradient_matmul(const Node& node, std::span<const Value> cotangents) {
@@ -105,26 +114,6 @@ bool rows_are_even(const View& view, std::int64_t& row_stride) {
   return true;
 }
 
-// One product of the last two axes.
-void set_matrices(kernels::GemmArgs& args, const View& a, const View& b) {
-  args.m = rows_of(a.shape);
-  args.n = b.shape.back();
-  args.k = a.shape.back();
-  args.a.row_stride = a.strides[a.shape.rank() - 2];
-  args.a.column_stride = a.strides.back();
-  args.b.row_stride = b.strides[b.shape.rank() - 2];
-  args.b.column_stride = b.strides.back();
-}
-
-// The sum that the product takes over, if there is one; what to say of it.
-template <class Args>
-const char* sum_rows(Lowering& lowering, const Node& node, Call<Args>& call, kernels::GemmArgs& product) {
-  const Node* const sum = lowering.sum_left_to(node);
-  if (sum == nullptr) return "";
-  call.write(product.row_sums, lowering.view(sum->out()));
-  return ", row sums";
-}
-
 void lower_matmul(Lowering& lowering, const Node& node) {
   const View a = lowering.view(node.inputs[0]), b = lowering.view(node.inputs[1]);
   const Shape a_batch = batch_of(a.shape), b_batch = batch_of(b.shape);
@@ -156,61 +145,39 @@ void lower_matmul(Lowering& lowering, const Node& node) {
     c_rows.strides = row_major_strides(c_shape);
     set_batch(args, full, a, b, c_rows);
   }
+  const bool sums_rows = node.op == &matmul_row_sums_op;
+  if (sums_rows)
+    call.write(args.row_sums, lowering.create(node.out(static_cast<int>(node.outputs.size()) - 1)));
   call.workspace(args.workspace, lowering.floats(node).gemm_workspace(args));
-  call.describe(str(a.shape, " x ", b.shape, sum_rows(lowering, node, call, args)));
+  call.describe(str(a.shape, " x ", b.shape, sums_rows ? ", row sums" : ""));
   const double m = static_cast<double>(batch * rows), n = static_cast<double>(columns),
                k = static_cast<double>(depth);
   call.cost(2 * m * n * k,
             static_cast<double>(size_of(a.dtype)) * (m * k + static_cast<double>(numel(b.shape)) + m * n));
 }
 
-// States change while updates run, so that a product of one cannot wait so long.
-bool reads_state(Value value) {
-  while (value.node->op->kind == OpKind::view) value = value.node->inputs[0];
-  return value.node->op->kind == OpKind::state;
-}
-
-// Where the rule can have the gradient piece by piece. From 2^18 numbers on that spares the gradient the way
-// through memory; with a short sum, by far less work, the way to another core's cache, as a rule alone
-// divides its numbers in other parts than a product. (784 x 128, 32 rows, two cores far from each other: 54
-// us a step instead of 72; with 128 rows 3 % slower.) In one call many small parameters cost less than in
-// calls of their own.
-bool can_update(const Node& node) {
-  constexpr std::int64_t large = std::int64_t{1} << 18, small = std::int64_t{1} << 13, short_sum = 64;
-  const std::int64_t elements = numel(node.outputs[0].shape), depth = node.inputs[0].shape().back();
-  return node.outputs[0].shape.rank() == 2 &&
-         (elements >= large || (elements >= small && depth <= short_sum)) && !reads_state(node.inputs[0]) &&
-         !reads_state(node.inputs[1]);
-}
-
-void lower_update(Lowering& lowering, const Node& node, const ParameterUpdate& update) {
-  const View a = lowering.view(node.inputs[0]), b = lowering.view(node.inputs[1]);
-  auto call = lowering.call("gemm_update", lowering.floats(node).gemm_update);
-  kernels::GemmArgs& product = call.args.product;
-  set_matrices(product, a, b);
-  call.read(product.a.data, a);
-  call.read(product.b.data, b);
-  call.update(call.args.segment, update);
-  call.args.update = update.update;
-  call.args.step = update.step;
-  call.args.fault = lowering.fault();
-  call.describe(str(a.shape, " x ", b.shape, sum_rows(lowering, node, call, product), "  + ", update.rule));
-  const double elements = static_cast<double>(numel(update.parameter.shape));
-  call.cost(2 * elements * static_cast<double>(product.k) + update.flops,
-            6 * elements * static_cast<double>(size_of(a.dtype)));
-}
-
 int columns_axis(const Node& node) { return node.outputs[0].shape.rank() - 1; }
 
 }  // namespace
+
+void set_matrices(kernels::GemmArgs& args, const View& a, const View& b) {
+  args.m = rows_of(a.shape);
+  args.n = b.shape.back();
+  args.k = a.shape.back();
+  args.a.row_stride = a.strides[a.shape.rank() - 2];
+  args.a.column_stride = a.strides.back();
+  args.b.row_stride = b.strides[b.shape.rank() - 2];
+  args.b.column_stride = b.strides.back();
+}
 
 const Op matmul_op{.name = "matmul",
                    .infer = infer_matmul,
                    .gradient = gradient_matmul,
                    .lower = lower_matmul,
-                   .epilogue_axis = columns_axis,
-                   .can_update = can_update,
-                   .lower_update = lower_update,
-                   .can_sum_rows = true};
+                   .epilogue_axis = columns_axis};
+const Op matmul_row_sums_op{.name = "matmul_row_sums",
+                            .infer = infer_matmul_row_sums,
+                            .lower = lower_matmul,
+                            .epilogue_axis = columns_axis};
 
 }  // namespace ravine

@@ -13,9 +13,4 @@ const Op* const ops[] = {
 
 std::span<const Op* const> all_ops() { return ops; }
 
-const OpTable& op_table() {
-  static const OpTable table(all_ops());
-  return table;
-}
-
 }  // namespace ravine

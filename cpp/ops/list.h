@@ -72,7 +72,6 @@ RAVINE_OP_LIST(RAVINE_DECLARE_OP)
 #undef RAVINE_DECLARE_OP
 
 std::span<const Op* const> all_ops();
-const OpTable& op_table();
 
 // graph.apply after bringing the inputs to the dtype that the operation computes in, as NumPy and PyTorch do:
 // bool and integers beside floating become the floating dtype, float32 beside float64 becomes float64, int32

@@ -1,6 +1,8 @@
 // Normalisation. BatchNorm's statistics are kernels of their own and applying them is elementwise, so that
 // activations and residual additions fuse with it; LayerNorm is one kernel per direction. GroupNorm is in
 // group_norm.cpp.
+#include "ops/norm.h"
+
 #include "graph/autodiff.h"
 #include "graph/lowering.h"
 #include "ops/builders.h"
@@ -68,17 +70,6 @@ void lower_column_moments(Lowering& lowering, const Node& node) {
   const View x = lowering.dense(node.inputs[0], Layout::channels_last);
   const View mean = lowering.create(node.out(0)), variance = lowering.create(node.out(1));
   const auto& kernels = lowering.floats(node);
-  if (const GatheredStatistics gathered = lowering.gather_moments(node.inputs[0]); gathered.pieces > 0) {
-    auto call = lowering.call("combine_moments", kernels.combine_moments);
-    call.args.columns = x.shape[1];
-    call.args.pieces = gathered.pieces;
-    call.read(call.args.partials, gathered.partials);
-    call.write(call.args.mean, mean);
-    call.write(call.args.variance, variance);
-    call.describe(str(gathered.pieces, " pieces -> mean and variance ", mean.shape));
-    call.cost(8.0 * static_cast<double>(gathered.pieces * x.shape[1]), 0);
-    return;
-  }
   auto call = lowering.call("column_moments", kernels.column_moments);
   auto& args = call.args;
   args.rows = row_count(x.shape);
@@ -90,6 +81,30 @@ void lower_column_moments(Lowering& lowering, const Node& node) {
   call.describe(str(x.shape, " -> mean and variance ", mean.shape));
   const double numbers = static_cast<double>(numel(x.shape));
   call.cost(4 * numbers, numbers * static_cast<double>(size_of(x.dtype)));
+}
+
+void infer_combine_moments(Node& node) {
+  expect_inputs(node, 1);
+  node.attrs.check_known(node.op->name, {"pieces", "dtype"});
+  const std::int64_t pieces = node.attrs.integer("pieces"), size = numel(node.input_shape(0));
+  const std::int64_t columns = (size - pieces) / (2 * pieces);
+  check<ValueError>(size == kernels::partials_of(pieces, columns), node.op->name, ": ", size,
+                    " numbers are not the moments of ", pieces, " pieces");
+  const TensorType moments{node.attrs.dtype("dtype"), Shape{columns}};
+  node.outputs = {moments, moments};
+}
+
+void lower_combine_moments(Lowering& lowering, const Node& node) {
+  const View partials = lowering.dense(node.inputs[0]);
+  const View mean = lowering.create(node.out(0)), variance = lowering.create(node.out(1));
+  auto call = lowering.call("combine_moments", lowering.kernels().of(mean.dtype).combine_moments);
+  call.args.columns = mean.shape[0];
+  call.args.pieces = node.attrs.integer("pieces");
+  call.read(call.args.partials, partials);
+  call.write(call.args.mean, mean);
+  call.write(call.args.variance, variance);
+  call.describe(str(call.args.pieces, " pieces -> mean and variance ", mean.shape));
+  call.cost(8.0 * static_cast<double>(numel(partials.shape)) / 2, 0);
 }
 
 // (x, dy, mean, rstd[, scale, shift]) -> sum of dy, sum of dy (x - mean) rstd; with scale and shift dy is the
@@ -190,19 +205,28 @@ Values decompose_batch_norm(const Node& node) {
   return {y, ops::reshape(mean, columns), ops::reshape(variance, columns)};
 }
 
+// BatchNorm as numbers of the columns: x scale + shift; gamma and beta both or none.
+struct Affine {
+  Value scale, shift;
+  Affine(Value mean, Value variance, Value gamma, Value beta, double eps) {
+    scale = ops::rsqrt(variance + eps);
+    if (gamma) {
+      scale = scale * gamma;
+      shift = multiply_add(-mean, scale, beta);
+    } else {
+      shift = -mean * scale;
+    }
+  }
+};
+
 Values expand_batch_norm(const Node& node) {
   const Value x = node.inputs[0];
   const Shape& shape = x.shape();
   const Values moments = node.graph->apply("column_moments", {x});
-  Value scale = ops::rsqrt(moments[1] + eps_of(node));
-  Value shift;
-  if (node.n_inputs() == 3) {
-    scale = scale * node.inputs[1];
-    shift = multiply_add(-moments[0], scale, node.inputs[2]);
-  } else {
-    shift = -moments[0] * scale;
-  }
-  return {multiply_add(x, beside(scale, shape), beside(shift, shape)), moments[0], moments[1]};
+  const bool affine = node.n_inputs() == 3;
+  const Affine norm(moments[0], moments[1], affine ? node.inputs[1] : Value{},
+                    affine ? node.inputs[2] : Value{}, eps_of(node));
+  return {multiply_add(x, beside(norm.scale, shape), beside(norm.shift, shape)), moments[0], moments[1]};
 }
 
 Values gradient_batch_norm(const Node& node, std::span<const Value> cotangents) {
@@ -214,9 +238,11 @@ Values gradient_batch_norm(const Node& node, std::span<const Value> cotangents) 
 
 // ---- batch_norm_grad(x, dy, mean, variance[, gamma]) -> dx[, dgamma, dbeta]
 // ---------------------------------------
+// batch_norm_relu_grad(x, dy, mean, variance[, gamma, beta]): the same of relu(batch_norm(x))
 
 void infer_batch_norm_grad(Node& node) {
-  expect_inputs(node, 4, 5);
+  const bool rectified = node.op == &batch_norm_relu_grad_op;
+  expect_inputs(node, 4, rectified ? 6 : 5);
   expect_floating(node, 0);
   expect_one_dtype(node);
   node.attrs.check_known("batch_norm_grad", {"eps"});
@@ -227,11 +253,12 @@ void infer_batch_norm_grad(Node& node) {
   expect_shape(node, 2, columns, "the mean");
   expect_shape(node, 3, columns, "the variance");
   node.outputs = {node.input_type(0)};
-  if (node.n_inputs() == 5) {
-    expect_shape(node, 4, columns, "gamma");
-    node.outputs.push_back({node.input_dtype(0), columns});
-    node.outputs.push_back({node.input_dtype(0), columns});
-  }
+  if (node.n_inputs() == 4) return;
+  expect_shape(node, 4, columns, "gamma");
+  check<TypeError>(node.n_inputs() == (rectified ? 6 : 5), node.op->name,
+                   ": takes gamma and beta or neither");
+  if (rectified) expect_shape(node, 5, columns, "beta");
+  node.outputs.insert(node.outputs.end(), 2, {node.input_dtype(0), columns});
 }
 
 // The statistics are functions of x here, so that a derivative goes through them.
@@ -252,29 +279,10 @@ Values decompose_batch_norm_grad(const Node& node) {
   return results;
 }
 
-// The gradient of a ReLU whose input is x scale + shift, with numbers of the columns.
-struct Rectified {
-  Value dy, scale, shift;  // dy none: it is no such gradient
-};
-
-// `grad` is a gradient to x scale + shift, as this file computes BatchNorm.
-Rectified rectified_sum(const Value& grad, const Value& x) {
-  const Node& gate = *grad.node;
-  if (gate.op != &scale_by_positive_op || gate.attrs.real("slope") != 0) return {};
-  const Node& relu = *gate.inputs[0].node;
-  if (relu.op != &relu_op) return {};
-  const Node& sum = *relu.inputs[0].node;
-  if (sum.op != &multiply_add_op || sum.inputs[0] != x) return {};
-  const Shape columns = column_shape(x.shape());
-  if (sum.inputs[1].shape() != columns || sum.inputs[2].shape() != columns) return {};
-  const Shape dense{columns[1]};
-  return {gate.inputs[1], ops::reshape(sum.inputs[1], dense), ops::reshape(sum.inputs[2], dense)};
-}
-
 Values expand_batch_norm_grad(const Node& node) {
   const Value x = node.inputs[0], mean = node.inputs[2], variance = node.inputs[3];
   Value dy = node.inputs[1];
-  const bool affine = node.n_inputs() == 5;
+  const bool affine = node.n_inputs() > 4;
   const Shape& shape = x.shape();
   if (row_count(shape) == 0) {  // there are no statistics; empty sums are 0
     Values results{dy};
@@ -285,11 +293,12 @@ Values expand_batch_norm_grad(const Node& node) {
   const double share = 1 / static_cast<double>(row_count(shape));
   const Value rstd = ops::rsqrt(variance + eps_of(node));
   Values of_sums{x, dy, mean, rstd};
-  // Behind a ReLU, both passes see for themselves where it let the gradient through, as they read x: neither
-  // the ReLU's result is read nor the gradient behind it stored.
-  if (const Rectified relu = rectified_sum(dy, x); relu.dy) {
-    of_sums = {x, relu.dy, mean, rstd, relu.scale, relu.shift};
-    dy = rectified_gradient(x, relu.dy, relu.scale, relu.shift);
+  // Both passes see for themselves where the ReLU let the gradient through, as they read x.
+  if (node.op == &batch_norm_relu_grad_op) {
+    const Affine norm(mean, variance, affine ? node.inputs[4] : Value{}, affine ? node.inputs[5] : Value{},
+                      eps_of(node));
+    of_sums.insert(of_sums.end(), {norm.scale, norm.shift});
+    dy = rectified_gradient(x, dy, norm.scale, norm.shift);
   }
   const Values sums = node.graph->apply("column_grad_sums", std::move(of_sums));
   const Value scale = affine ? rstd * node.inputs[4] : rstd;
@@ -481,6 +490,8 @@ const Op column_moments_op{.name = "column_moments",
                            .infer = infer_column_moments,
                            .decompose = decompose_column_moments,
                            .lower = lower_column_moments};
+const Op combine_moments_op{
+    .name = "combine_moments", .infer = infer_combine_moments, .lower = lower_combine_moments};
 const Op column_grad_sums_op{.name = "column_grad_sums",
                              .infer = infer_column_grad_sums,
                              .decompose = decompose_column_grad_sums,
@@ -494,6 +505,8 @@ const Op batch_norm_grad_op{.name = "batch_norm_grad",
                             .infer = infer_batch_norm_grad,
                             .decompose = decompose_batch_norm_grad,
                             .expand = expand_batch_norm_grad};
+const Op batch_norm_relu_grad_op{
+    .name = "batch_norm_relu_grad", .infer = infer_batch_norm_grad, .expand = expand_batch_norm_grad};
 const Op layer_norm_op{.name = "layer_norm",
                        .infer = infer_layer_norm,
                        .gradient = gradient_layer_norm,

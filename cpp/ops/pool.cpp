@@ -322,22 +322,16 @@ void lower_avg_pool_grad(Lowering& lowering, const Node& node) {
 
 }  // namespace
 
-const Op max_pool2d_op{.name = "max_pool2d",
-                       .infer = infer_max_pool,
-                       .gradient = gradient_max_pool,
-                       .lower = lower_max_pool,
-                       .maxima_output = 1,
-                       .normalized_pool = &normalized_max_pool2d_op};
+const Op max_pool2d_op{
+    .name = "max_pool2d", .infer = infer_max_pool, .gradient = gradient_max_pool, .lower = lower_max_pool};
 const Op normalized_max_pool2d_op{.name = "normalized_max_pool2d",
                                   .infer = infer_normalized_max_pool,
                                   .decompose = decompose_normalized_max_pool,
-                                  .lower = lower_max_pool,
-                                  .maxima_output = 1};
+                                  .lower = lower_max_pool};
 const Op max_pool2d_grad_op{.name = "max_pool2d_grad",
                             .infer = infer_max_pool_grad,
                             .gradient = gradient_max_pool_grad,
-                            .lower = lower_max_pool_grad,
-                            .maxima_input = 1};
+                            .lower = lower_max_pool_grad};
 const Op avg_pool2d_op{
     .name = "avg_pool2d", .infer = infer_avg_pool, .gradient = gradient_avg_pool, .lower = lower_avg_pool};
 const Op avg_pool2d_grad_op{.name = "avg_pool2d_grad",

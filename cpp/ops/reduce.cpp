@@ -398,17 +398,10 @@ void lower_reduction(Lowering& lowering, const Node& node) {
   ReductionLowering(lowering, node, reduction).lower();
 }
 
-bool sums_rows(const Node& node) {
-  return is_floating(node.input_dtype(0)) && node.input_shape(0).rank() == 2 && axes_of(node) == Axes{0};
-}
-
 }  // namespace
 
-constinit const Op sum_op{.name = "sum",
-                          .infer = infer_sum,
-                          .gradient = sum_gradient,
-                          .lower = lower_reduction<Reduction::sum>,
-                          .sums_rows = sums_rows};
+constinit const Op sum_op{
+    .name = "sum", .infer = infer_sum, .gradient = sum_gradient, .lower = lower_reduction<Reduction::sum>};
 constinit const Op mean_op{.name = "mean",
                            .infer = infer_floating,
                            .gradient = mean_gradient,

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "graph/lowering.h"
+#include "optim/matmul_update.h"
 
 namespace ravine::optim {
 
@@ -188,6 +189,7 @@ void infer_step(Node& node) {
   check<ValueError>(node.inputs.size() == parameters.size(), "optimizer_step: got ", node.inputs.size(),
                     " gradients for ", parameters.size(), " parameters");
   for (std::size_t i = 0; i < parameters.size(); ++i) {
+    if (is_updated(node.inputs[i])) continue;
     const TensorType expected{parameters[i].dtype(), parameters[i].shape()};
     const TensorType& got = node.inputs[i].type();
     check<ValueError>(got == expected, "optimizer_step: gradient ", i, " is ", to_string(got),
@@ -262,34 +264,6 @@ void lower_norm(Lowering& lowering, const Node& node) {
   for_each_set([&](DType dtype, bool matrices) { lower_norm_of(lowering, node, dtype, matrices); });
 }
 
-// A rule that looks at elements alone can update any part of a row-major parameter as soon as its gradient is
-// there, unless the norm of all gradients comes first.
-bool leaves_update(const Node& node, std::size_t input) {
-  const Optimizer& optimizer = optimizer_of(node);
-  const Array& parameter = optimizer.parameters()[input];
-  return kernels::is_elementwise(optimizer.rule().kernel) && optimizer.clipping() == nullptr &&
-         !optimizer.rule().as_matrix(parameter.shape()) && parameter.layout() == Layout::row_major;
-}
-
-// The calls that compute a gradient and update its parameter by it.
-void lower_updates_by_gradients(Lowering& lowering, const Node& node,
-                                const std::vector<std::size_t>& parameters) {
-  const Optimizer& optimizer = optimizer_of(node);
-  for (const std::size_t i : parameters) {
-    const Array& parameter = optimizer.parameters()[i];
-    ParameterUpdate update;
-    update.rule = optimizer.rule().name;
-    update.parameter = lowering.external(parameter);
-    for (const auto& slot : optimizer.slots())
-      if (slot.arrays[i]) update.slots[slot.index] = lowering.external(slot.arrays[i]);
-    update.update = lowering.kernels().optimizer_functions(optimizer.rule().kernel, parameter.dtype()).update;
-    update.step = &optimizer.kernel_step();
-    update.flops = optimizer.rule().flops_per_element * static_cast<double>(parameter.size());
-    const Node& gradient = *node.inputs[i].node;
-    gradient.op->lower_update(lowering, gradient, update);
-  }
-}
-
 // What a step's kernel reads and writes.
 template <class Args>
 void bind_step(Lowering& lowering, Call<Args>& call, kernels::OptimizerArgs& args, const Optimizer& optimizer,
@@ -361,19 +335,12 @@ struct LoweredSet {
   std::vector<View> gradients;
 };
 
-// Makes the gradients' memory ready. Parameters that are updated where their gradient is computed are left
-// out, and their numbers appended.
-LoweredSet lower_gradients(Lowering& lowering, const Node& node, DType dtype, bool matrices,
-                           std::vector<std::size_t>& updated_by_gradients) {
+// Makes the gradients' memory ready; parameters that products have updated are left out.
+LoweredSet lower_gradients(Lowering& lowering, const Node& node, DType dtype, bool matrices) {
   const Optimizer& optimizer = optimizer_of(node);
   LoweredSet set{Chosen(optimizer, dtype, matrices), {}};
-  std::vector<std::size_t>& parameters = set.chosen.parameters;
-  const auto rest = std::stable_partition(parameters.begin(), parameters.end(), [&](std::size_t i) {
-    return !lowering.left_to_effect(*node.inputs[i].node);
-  });
-  updated_by_gradients.insert(updated_by_gradients.end(), rest, parameters.end());
-  parameters.erase(rest, parameters.end());
-  for (const std::size_t i : parameters)
+  std::erase_if(set.chosen.parameters, [&](std::size_t i) { return is_updated(node.inputs[i]); });
+  for (const std::size_t i : set.chosen.parameters)
     set.gradients.push_back(lowering.dense(node.inputs[i], optimizer.parameters()[i].layout()));
   return set;
 }
@@ -381,12 +348,9 @@ LoweredSet lower_gradients(Lowering& lowering, const Node& node, DType dtype, bo
 void lower_step(Lowering& lowering, const Node& node) {
   keep_clipping(lowering, node);
   const Optimizer& optimizer = optimizer_of(node);
-  std::vector<std::size_t> updated_by_gradients;
   std::vector<LoweredSet> sets;
-  for_each_set([&](DType dtype, bool matrices) {
-    sets.push_back(lower_gradients(lowering, node, dtype, matrices, updated_by_gradients));
-  });
-  lower_updates_by_gradients(lowering, node, updated_by_gradients);
+  for_each_set(
+      [&](DType dtype, bool matrices) { sets.push_back(lower_gradients(lowering, node, dtype, matrices)); });
   auto set = sets.begin();
   for_each_set([&](DType dtype, bool matrices) {
     const LoweredSet& own = *set++;
@@ -398,11 +362,8 @@ void lower_step(Lowering& lowering, const Node& node) {
 
 }  // namespace
 
-const Op optimizer_step_op{.name = "optimizer_step",
-                           .kind = OpKind::effect,
-                           .infer = infer_step,
-                           .lower = lower_step,
-                           .leaves_update = leaves_update};
+const Op optimizer_step_op{
+    .name = "optimizer_step", .kind = OpKind::effect, .infer = infer_step, .lower = lower_step};
 
 const Op gradient_norm_op{
     .name = "gradient_norm", .kind = OpKind::effect, .infer = infer_step, .lower = lower_norm};

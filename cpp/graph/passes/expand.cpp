@@ -11,12 +11,13 @@ bool has_compounds(const Unit& unit) {
 }
 
 Unit expand(const Unit& unit) {
-  return rewrite(*unit.graph, unit.outputs, [](Graph& to, const Node& node, const Values& inputs) -> Values {
-    if (node.op->expand == nullptr) return {};
-    // The rule reads the node's inputs, so it needs them in the new graph; the copy itself stays without
-    // users.
-    return node.op->expand(to.copy(node, inputs));
-  });
+  return rewrite(*unit.graph, unit.outputs,
+                 [](Rewriting& rewriting, const Node& node, const Values& inputs) -> std::optional<Values> {
+                   if (node.op->expand == nullptr) return std::nullopt;
+                   // It reads the node's inputs, so it needs them in the new graph; the copy itself stays
+                   // without users.
+                   return node.op->expand(rewriting.to().copy(node, inputs));
+                 });
 }
 
 }  // namespace ravine

@@ -332,8 +332,16 @@ class Fuser {
     using Entry = std::pair<std::uint32_t, GroupId>;
     std::priority_queue<Entry, std::vector<Entry>, std::greater<>> ready;
     const auto enqueue = [&](GroupId id) { ready.emplace(groups_[id].members.back()->id, id); };
+    std::optional<GroupId> effect;  // effects keep their order
     for (GroupId id = 0; id < groups_.size(); ++id) {
       if (!groups_[id].alive) continue;
+      if (groups_[id].members[0]->op->kind == OpKind::effect) {
+        if (effect) {
+          ++waiting[id];
+          consumers[*effect].push_back(id);
+        }
+        effect = id;
+      }
       for_producers(id, [&](GroupId producer) {
         ++waiting[id];
         consumers[producer].push_back(id);

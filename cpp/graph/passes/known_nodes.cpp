@@ -38,12 +38,6 @@ bool same(const Node& a, const Node& b, const Values& inputs) {
 
 }  // namespace
 
-Values KnownNodes::outputs_of(const Node& node) {
-  Values values;
-  for (int i = 0; i < static_cast<int>(node.outputs.size()); ++i) values.push_back(node.out(i));
-  return values;
-}
-
 Node* KnownNodes::find(const Node& node, const Values& inputs, std::size_t key) const {
   const auto [begin, end] = known_.equal_range(key);
   for (auto place = begin; place != end; ++place)
@@ -55,8 +49,8 @@ bool KnownNodes::can_merge(const Node& node) {
   return !node.op->random && node.op->kind != OpKind::effect && node.op->kind != OpKind::input;
 }
 
-Values KnownNodes::copy_of(Graph& to, const Node& node, const Values& inputs) {
-  if (!can_merge(node)) return {};
+std::optional<Values> KnownNodes::copy_of(Graph& to, const Node& node, const Values& inputs) {
+  if (!can_merge(node)) return std::nullopt;
   const std::size_t key = fingerprint(node, inputs);
   Node* equal = find(node, inputs, key);
   if (equal == nullptr) {

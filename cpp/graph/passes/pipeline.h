@@ -1,4 +1,4 @@
-// The passes between a recording and the kernel calls, as one list.
+// The passes between a recording and the kernel calls; rules/pipeline.cpp puts them in order.
 //
 // RAVINE_VERIFY=1 checks the graph after each pass; RAVINE_DUMP=name prints it to stderr after the pass of
 // that name ("all": after each).
@@ -25,10 +25,8 @@ struct Pass {
   Unit (*run)(Unit unit, PassContext& context);
 };
 
-// In the order in which they run.
-std::span<const Pass> passes();
-
-// The unit that is lowered: what the outputs and the effects of the graph need, after all passes.
+// The unit that is lowered: what the outputs and the effects of the graph need, after all passes of its
+// table.
 Unit run_passes(const Graph& graph, std::span<const Value> outputs, PassContext& context);
 
 }  // namespace ravine

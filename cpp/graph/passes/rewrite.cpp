@@ -22,69 +22,64 @@ std::vector<const Node*> live_nodes(const Graph& graph, std::span<const Value> o
   return nodes;
 }
 
-namespace {
+Users::Users(const Unit& unit)
+    : first_(unit.graph->nodes().size() + 1, 0), wanted_(unit.graph->nodes().size(), false) {
+  const std::vector<const Node*> nodes = live_nodes(*unit.graph, unit.outputs);
+  for (const Node* node : nodes)
+    for (const Value& input : node->inputs) ++first_[input.node->id + 1];
+  for (std::size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];
+  users_.resize(first_.back());
+  std::vector<std::size_t> next(first_.begin(), first_.end() - 1);
+  for (const Node* node : nodes)
+    for (const Value& input : node->inputs) users_[next[input.node->id]++] = node;
+  for (const Value& output : unit.outputs) wanted_[output.node->id] = true;
+}
 
-// What stands in the new graph for each output of the old graph's nodes: one flat list, so that a pass over a
-// graph of any size allocates nothing a node.
-class Replacements {
- public:
-  explicit Replacements(const Graph& graph) {
-    first_.reserve(graph.nodes().size());
-    std::size_t outputs = 0;
-    for (const auto& node : graph.nodes()) {
-      first_.push_back(outputs);
-      outputs += node->outputs.size();
-    }
-    values_.resize(outputs);
+Rewriting::Rewriting(const Graph& from)
+    : graph_(std::make_unique<Graph>(from.ops())), replaced_(from.nodes().size(), false) {
+  graph_->next_stream = from.next_stream;
+  first_.reserve(from.nodes().size());
+  std::size_t outputs = 0;
+  for (const auto& node : from.nodes()) {
+    first_.push_back(outputs);
+    outputs += node->outputs.size();
   }
+  values_.resize(outputs);
+}
 
-  const Value& of(const Value& old) const {
-    return values_[first_[old.node->id] + static_cast<std::size_t>(old.index)];
-  }
-  void set(const Node& old, const Values& values) { std::copy(values.begin(), values.end(), at(old)); }
-  void set_copy(const Node& old, const Node& copy) {
-    for (int i = 0; i < static_cast<int>(old.outputs.size()); ++i) at(old)[i] = copy.out(i);
-  }
+void Rewriting::replace(const Node& old, const Values& values) {
+  std::copy(values.begin(), values.end(), values_.begin() + static_cast<std::ptrdiff_t>(first_[old.id]));
+  replaced_[old.id] = true;
+}
 
- private:
-  Values::iterator at(const Node& old) {
-    return values_.begin() + static_cast<std::ptrdiff_t>(first_[old.id]);
-  }
-
-  std::vector<std::size_t> first_;  // by node id
-  Values values_;
-};
-
-}  // namespace
+void Rewriting::copy(const Node& old, Values inputs) {
+  const Node& copied = graph_->copy(old, std::move(inputs));
+  for (int i = 0; i < static_cast<int>(old.outputs.size()); ++i)
+    values_[first_[old.id] + static_cast<std::size_t>(i)] = copied.out(i);
+}
 
 Unit rewrite(const Graph& graph, std::span<const Value> outputs, const RewriteRule& rule) {
-  Unit result{std::make_unique<Graph>(graph.ops()), {}};
-  result.graph->next_stream = graph.next_stream;
-  Replacements replacements(graph);
-  for (const Node* input : graph.inputs()) replacements.set_copy(*input, result.graph->copy(*input, {}));
+  Rewriting rewriting(graph);
+  for (const Node* input : graph.inputs()) rewriting.copy(*input, {});
   for (const Node* node : live_nodes(graph, outputs)) {
-    if (node->op->kind == OpKind::input) continue;
+    if (node->op->kind == OpKind::input || rewriting.is_replaced(*node)) continue;
     Values inputs;
     inputs.reserve(node->inputs.size());
-    for (const Value& input : node->inputs) inputs.push_back(replacements.of(input));
-    const Values values = rule(*result.graph, *node, inputs);
-    if (values.empty()) replacements.set_copy(*node, result.graph->copy(*node, std::move(inputs)));
-    else replacements.set(*node, values);
+    for (const Value& input : node->inputs) inputs.push_back(rewriting.now(input));
+    if (const std::optional<Values> values = rule(rewriting, *node, inputs))
+      rewriting.replace(*node, *values);
+    else if (!rewriting.is_replaced(*node)) rewriting.copy(*node, std::move(inputs));
   }
-  for (const Value& output : outputs) result.outputs.push_back(replacements.of(output));
+  Unit result;
+  for (const Value& output : outputs) result.outputs.push_back(rewriting.now(output));
+  result.graph = std::move(rewriting.graph_);
   return result;
 }
 
 Unit copy_live(const Graph& graph, std::span<const Value> outputs) {
-  return rewrite(graph, outputs, [](Graph&, const Node&, const Values&) { return Values{}; });
-}
-
-std::vector<int> count_uses(const Unit& unit) {
-  std::vector<int> uses(unit.graph->nodes().size(), 0);
-  for (const Node* node : live_nodes(*unit.graph, unit.outputs))
-    for (const Value& input : node->inputs) ++uses[input.node->id];
-  for (const Value& output : unit.outputs) ++uses[output.node->id];
-  return uses;
+  return rewrite(graph, outputs, [](Rewriting&, const Node&, const Values&) -> std::optional<Values> {
+    return std::nullopt;
+  });
 }
 
 std::string to_string(const Unit& unit) {

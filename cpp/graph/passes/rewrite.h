@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,41 +24,78 @@ struct Unit {
 // The nodes that the outputs and effects need, in recording order.
 std::vector<const Node*> live_nodes(const Graph& graph, std::span<const Value> outputs);
 
-// Copies live nodes into a new graph. `rule` may return other values of the new graph for a node's outputs,
-// or an empty list for a plain copy; it sees the old node and its inputs' values in the new graph. All inputs
-// of the graph are kept.
-using RewriteRule = std::function<Values(Graph& to, const Node& node, const Values& inputs)>;
+// Who reads the live nodes of a unit.
+class Users {
+ public:
+  explicit Users(const Unit& unit);
+
+  // A node once for each of its inputs that is one of this node's outputs, in recording order.
+  std::span<const Node* const> of(const Node& node) const {
+    return std::span(users_).subspan(first_[node.id], first_[node.id + 1] - first_[node.id]);
+  }
+  // Whether an output of the unit is one of this node's.
+  bool wanted(const Node& node) const { return wanted_[node.id]; }
+  // How often anyone reads it.
+  std::size_t count(const Node& node) const { return of(node).size() + (wanted(node) ? 1 : 0); }
+  // Whether the one reader of the node is another node.
+  bool has_one(const Node& node) const { return of(node).size() == 1 && !wanted(node); }
+
+ private:
+  std::vector<std::size_t> first_;  // by node id: where its users begin
+  std::vector<const Node*> users_;
+  std::vector<bool> wanted_;  // by node id
+};
+
+// A new graph while it is written.
+class Rewriting {
+ public:
+  explicit Rewriting(const Graph& from);
+
+  Graph& to() const { return *graph_; }
+  // What stands in the new graph for a value of the old, whose node was visited or replaced.
+  const Value& now(const Value& old) const {
+    return values_[first_[old.node->id] + static_cast<std::size_t>(old.index)];
+  }
+  // From here on these values stand for the outputs of a node of the old graph, visited or not.
+  void replace(const Node& old, const Values& values);
+  bool is_replaced(const Node& old) const { return replaced_[old.id]; }
+
+ private:
+  friend Unit rewrite(const Graph& graph, std::span<const Value> outputs,
+                      const std::function<std::optional<Values>(Rewriting&, const Node&, const Values&)>&);
+  void copy(const Node& old, Values inputs);
+
+  std::unique_ptr<Graph> graph_;
+  // One flat list, so that a pass over a graph of any size allocates nothing a node.
+  std::vector<std::size_t> first_;  // by node id of the old graph
+  Values values_;
+  std::vector<bool> replaced_;  // by node id of the old graph
+};
+
+// Copies live nodes into a new graph. `rule` may return values of the new graph for a node's outputs (an
+// effect that is left out has none), or nothing for a plain copy; it sees the old node and its inputs' values
+// in the new graph. All inputs of the graph are kept.
+using RewriteRule =
+    std::function<std::optional<Values>(Rewriting& rewriting, const Node& node, const Values& inputs)>;
 Unit rewrite(const Graph& graph, std::span<const Value> outputs, const RewriteRule& rule);
 // Live nodes alone, as they are.
 Unit copy_live(const Graph& graph, std::span<const Value> outputs);
 
-// How often nodes read each node's outputs, by node id; a wanted output counts as a use.
-std::vector<int> count_uses(const Unit& unit);
-
 // A line a node, for people.
 std::string to_string(const Unit& unit);
 
-// ---- the passes, which passes/pipeline.cpp puts in order
+// ---- passes that know of no operation by name; rules/pipeline.cpp puts all in order
 
-// Removes what does nothing (x + 0, a cast to the same dtype, double transposes), folds constants, merges
-// equal nodes on equal inputs.
-Unit canonicalize(const Unit& unit);
+class RuleSet;
+
+// Merges equal nodes on equal inputs, folds constants, and applies rules on the way.
+Unit canonicalize(const Unit& unit, const RuleSet& rules, const kernels::KernelTable& kernels);
 // Op::expand: compound operations in parts that can fuse with their neighbours.
 Unit expand(const Unit& unit);
 bool has_compounds(const Unit& unit);
-// Where no state changes (passes/derive.cpp): products take filters in the form that serves kept values best;
-// what depends on states alone is replaced by states, whose values `kept` provides.
-Unit fix_filters(const Unit& unit, const kernels::KernelTable& kernels);
+// Where no state changes: what depends on states alone is replaced by states, whose values `kept` provides.
 Unit keep_derived(const Unit& unit, const kernels::KernelTable& kernels,
                   std::vector<std::shared_ptr<Derived>>& kept);
-// Max-pooling behind a convolution, a sum with numbers of its channels and ReLU goes before the latter two
-// and into the convolution.
-Unit pool_in_products(Unit unit, const kernels::KernelTable& kernels);
-// Max-pooling of what BatchNorm and ReLU make becomes one operation.
-Unit normalize_in_pools(Unit unit);
-// Max-pooling keeps offsets of a byte in the windows, not indices of eight, where its gradient alone reads
-// them.
-Unit tell_maxima_by_offsets(Unit unit);
 // Elementwise nodes become fused nodes, or epilogues of the operation before them.
 Unit fuse(const Unit& unit);
 

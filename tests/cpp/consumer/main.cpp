@@ -7,6 +7,7 @@
 #include "ops/builders.h"
 #include "ops/list.h"
 #include "optim/optimizer.h"
+#include "rules/op_table.h"
 
 int main() {
   using namespace ravine;

@@ -4,13 +4,20 @@
 #include "core/error.h"
 #include "graph/autodiff.h"
 #include "graph/passes/pipeline.h"
+#include "graph/passes/rule.h"
 #include "graph/passes/verify.h"
 #include "graph_test.h"
+#include "rules/rules.h"
 
 namespace ravine::testing {
 namespace {
 
 Unit unit_of(const Graph& graph, const Values& outputs) { return copy_live(graph, outputs); }
+
+Unit canonicalize(const Unit& unit) {
+  static const RuleSet algebra{rules::algebra()};
+  return ravine::canonicalize(unit, algebra, active_kernels());
+}
 
 // The operations of a unit's live nodes, without inputs, in order.
 std::string operations(const Unit& unit) {
@@ -25,10 +32,12 @@ std::string operations(const Unit& unit) {
 
 TEST(Passes, StandInOneListWithNamesOfTheirOwn) {
   std::vector<std::string> names;
-  for (const Pass& pass : passes()) names.emplace_back(pass.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"canonicalize", "expand", "canonicalize_parts", "fix_filters",
-                                             "keep_derived", "pool_in_products", "normalize_in_pools",
-                                             "tell_maxima_by_offsets", "fuse"}));
+  for (const Pass& pass : op_table().passes()) names.emplace_back(pass.name);
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "canonicalize", "rectify_norm_gradients", "expand", "canonicalize_parts",
+                       "prepack_filters", "keep_derived", "pool_in_convolutions", "normalize_in_pools",
+                       "tell_maxima_by_offsets", "update_in_products", "sum_rows_in_products", "fuse",
+                       "gather_moments_in_convolutions", "sweep"}));
 }
 
 TEST(Canonicalize, MergesEqualNodesAlsoThoseThatRulesMake) {
@@ -58,12 +67,13 @@ TEST(Canonicalize, RemovesWhatDoesNothing) {
   EXPECT_EQ(operations(canonicalize(unit_of(graph, {ops::relu(x * 1.0 + 0.0)}))), "relu");
 }
 
-TEST(PassesOfPools, ReturnAGraphWithoutPoolsAsItIs) {
+TEST(Rules, ReturnAGraphWithoutTheirRootsAsItIs) {
   Graph graph(op_table());
   const Value x = graph.input({DType::float32, {2, 3}});
   Unit unit = unit_of(graph, {ops::relu(x)});
   const Graph* before = unit.graph.get();
-  unit = tell_maxima_by_offsets(normalize_in_pools(pool_in_products(std::move(unit), active_kernels())));
+  const RuleSet pools{rules::pools_in_convolutions(), rules::norms_in_pools(), rules::maxima_by_offsets()};
+  unit = apply_rules(std::move(unit), pools, active_kernels());
   EXPECT_EQ(unit.graph.get(), before);
 }
 

@@ -1,5 +1,6 @@
 // The list of operations as a whole.
 #include "ops/list.h"
+#include "rules/op_table.h"
 
 #include <gtest/gtest.h>
 

@@ -4,6 +4,7 @@
 #include "core/error.h"
 #include "ops/builders.h"
 #include "ops/list.h"
+#include "rules/op_table.h"
 
 namespace ravine {
 namespace {

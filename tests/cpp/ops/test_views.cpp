@@ -3,6 +3,7 @@
 
 #include "ops/builders.h"
 #include "ops/list.h"
+#include "rules/op_table.h"
 
 namespace ravine {
 namespace {

@@ -12,6 +12,7 @@
 #include "graph/program.h"
 #include "ops/builders.h"
 #include "ops/list.h"
+#include "rules/op_table.h"
 
 namespace ravine::testing {
 namespace {

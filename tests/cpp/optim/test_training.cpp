@@ -11,6 +11,7 @@
 #include "ops/builders.h"
 #include "ops/list.h"
 #include "optim/optimizer.h"
+#include "rules/op_table.h"
 
 namespace ravine::testing {
 namespace {

@@ -1,0 +1,14 @@
+// Products in other forms, for the rules that choose them, and what the kernels of products are told.
+#pragma once
+
+#include "graph/lowering.h"
+
+namespace ravine {
+
+// (a [m, k], b [k, n]) -> a b, and the sums over each row of a, which the kernel takes while it reads a.
+extern const Op matmul_row_sums_op;
+
+// One product of the last two axes, wherever they lie.
+void set_matrices(kernels::GemmArgs& args, const View& a, const View& b);
+
+}  // namespace ravine

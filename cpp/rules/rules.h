@@ -1,0 +1,38 @@
+// What is known of several operations together, a family a file. Here both partners can be seen: nothing
+// below knows which operations meet.
+#pragma once
+
+#include <span>
+
+#include "graph/passes/rule.h"
+
+namespace ravine::rules {
+
+// What needs no numbers: x + 0, a cast to the same dtype, views of views.
+std::span<const Rule> algebra();
+
+// (A B)^T = B^T A^T.
+std::span<const Rule> transposed_products();
+// Optimizers update a parameter piece by piece, as the product computes its gradient.
+std::span<const Rule> updates_in_products();
+// Products sum the rows that they read, for the gradient of a bias.
+std::span<const Rule> row_sums_in_products();
+
+// Filters that seldom change are kept as kernels read them, with a BatchNorm's scale in them.
+std::span<const Rule> prepacked_filters();
+// Convolutions gather the moments of what they compute.
+std::span<const Rule> moments_in_convolutions();
+
+// The gradient of BatchNorm behind ReLU.
+std::span<const Rule> rectified_norms();
+
+// The gradient of max-pooling behind ReLU is scaled before it is spread.
+std::span<const Rule> gradients_of_rectified_pools();
+// Convolutions pool what they compute.
+std::span<const Rule> pools_in_convolutions();
+// Max-pooling normalises and rectifies what it reads.
+std::span<const Rule> norms_in_pools();
+// Max-pooling keeps the places of maxima as offsets of a byte.
+std::span<const Rule> maxima_by_offsets();
+
+}  // namespace ravine::rules
