@@ -10,6 +10,7 @@ import numpy as np
 from .._dims import Axes, axes_of, is_dim, normalise_dim, numpy_names
 from .._numbers import flag, number
 from .._tensor import Tensor, apply, as_tensor, dtype_name
+from .._trace import is_number
 from ._shape import reshape, squeeze
 
 # Sums of these fit int64, whatever exists in memory.
@@ -59,6 +60,11 @@ def _extreme(op: str, pairwise: str, input: Any, dim: Any, keepdim: bool, other:
     if other is not None:
         if dim is not None or keepdim:
             raise TypeError(f"{op}: of two tensors there is no dim or keepdim")
+        if is_number(input):
+            raise TypeError(
+                f"{op}: the first of two must be a tensor or an array, got {input!r}; "
+                f"{pairwise}({input!r}, other) takes numbers too"
+            )
         return apply(pairwise, input, other)
     if dim is None:
         return _reduce(op, input, None, keepdim)
@@ -149,11 +155,12 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
 
     Args:
         input: any shape.
-        dim: a dimension; or a second tensor, for the larger of two, elementwise, as `maximum(input, other)`.
+        dim: a dimension; or a second tensor, for the larger of two, elementwise, as `maximum(input, other)`,
+            which takes a number in the first place as well.
         keepdim: keep the reduced dimension, with size 1.
         other: the second tensor by name.
 
-    Raises TypeError for a second tensor together with dim or keepdim.
+    Raises TypeError for a second tensor together with dim or keepdim, or behind a number.
 
     Example:
         >>> import ravine as rv
