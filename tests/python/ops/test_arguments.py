@@ -133,6 +133,28 @@ def test_normalize_of_zeros_has_a_gradient() -> None:
         value, slope = rv.value_and_grad(lambda x, p=p: ops.normalize(x, p, 0).sum())(np.array([0.0, 3.0]))
         assert np.isfinite(slope).all(), p
         np.testing.assert_allclose(value, 1.0)
+    for p in (-0.5, -1, -3):  # a norm of 0, where the least divisor stands in
+        function = rv.value_and_grad(lambda x, p=p: ops.normalize(x, p, 0, eps=0.25).sum())
+        value, slope = function(np.array([0.0, 3.0]))
+        np.testing.assert_array_equal([value, *slope], [12.0, 4.0, 4.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("p", [0.5, 1, 2, 3, math.inf, -1, -math.inf])
+def test_normalize_of_single_numbers_gives_their_signs(p: float, dtype: str) -> None:
+    """The sign is constant: the slope is 0 to the last bit, and 1 / eps below eps."""
+    x = np.array([3, -0.1, 1e-11, -7e10, 1e30, -1e-30, 1e-13, 0.0, -1e-13], dtype)
+    eps, weights = np.asarray(1e-12, dtype), normal(9).astype(dtype)
+    want, slopes = np.append(np.sign(x[:5]), x[5:] / eps), np.append(np.zeros(5), weights[5:] / eps)
+    for dim, shape in ((0, (1, 9)), (-1, (9, 1)), ((1, 2), (9, 1, 1))):
+
+        def weighted(x, dim=dim, shape=shape):
+            return (ops.normalize(x, p, dim) * weights.reshape(shape)).sum()
+
+        np.testing.assert_array_equal(ops.normalize(x.reshape(shape), p, dim).numpy().ravel(), want)
+        np.testing.assert_array_equal(rv.value_and_grad(weighted)(x.reshape(shape))[1].ravel(), slopes)
+    value, slope = rv.value_and_grad(lambda x: ops.normalize(x, p, 0))(np.array(-0.3, dtype))
+    assert (value, slope) == (-1, 0)
 
 
 def test_an_instance_norm_of_one_image() -> None:
@@ -197,6 +219,11 @@ BAD = [
     (lambda: ops.var([1.0, 2.0], correction=0, unbiased=True), TypeError, "var: unbiased and correction mean the same"),
     (lambda: ops.var([1.0, 2.0], unbiased=1), TypeError, "var: unbiased must be True or False, got 1"),
     (lambda: ops.std([1.0, 2.0], correction="1"), TypeError, "correction must be a number"),
+    (lambda: ops.max(2, np.ones(3)), TypeError, r"max: the first of two must be a tensor or an array, got 2; maximum\(2, other\) takes numbers"),
+    (lambda: ops.max(2.5, other=ops.abs([1.0])), TypeError, "max: the first of two must be a tensor or an array, got 2.5"),
+    (lambda: ops.min(True, np.ones(3, bool)), TypeError, r"min: the first of two .* got True; minimum\(True, other\)"),
+    (lambda: ops.min(np.float32(2.5), [[1.0]], other=np.ones(1)), TypeError, "min: of two tensors there is no dim"),
+    (lambda: ops.min(np.float32(2.5), other=np.ones(1)), TypeError, "min: the first of two must be a tensor or an array"),
     (lambda: ops.sum([1.0], dtype="float16"), TypeError, "dtype float16 is not supported"),
     (lambda: ops.softmax(1.0, 1), IndexError, "softmax: dim 1 is out of range for a tensor of 0 dimensions"),
     (lambda: ops.normalize([1.0], math.nan, 0), ValueError, "normalize: p must be a number"),
