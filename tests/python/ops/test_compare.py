@@ -1,8 +1,5 @@
 """Comparisons and logic: results are bool, exactly NumPy's."""
 
-# A case is a line, however long it is.
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 import numpy as np
@@ -54,7 +51,8 @@ CASES = [
         for name, (f, want) in COMPARISONS.items()
         for a, b in PAIRS
     ],
-    *[case(name, f, want, halves(33), halves(33, seed=1), gradient=False) for name, (f, want) in ALIASES.items()],
+    *[case(name, f, want, halves(33), halves(33, seed=1), gradient=False)
+      for name, (f, want) in ALIASES.items()],
     *[
         case(sign, f, f, integers(5, 9, high=3), integers(9, high=3, seed=1), gradient=False)
         for sign, f in OPERATORS.items()
@@ -65,10 +63,12 @@ CASES = [
         for a, b in PAIRS
     ],
     case("logical_not", ops.logical_not, np.logical_not, bools(3, 35), gradient=False),
-    case("~ & | ^", lambda a, b: (~a & b) | (a ^ b), lambda a, b: (~a & b) | (a ^ b), bools(65), bools(65, seed=1), gradient=False),
+    case("~ & | ^", lambda a, b: (~a & b) | (a ^ b), lambda a, b: (~a & b) | (a ^ b), bools(65),
+         bools(65, seed=1), gradient=False),
     case("bools compared", ops.less, np.less, bools(65), bools(65, seed=1), gradient=False),
     case("number", lambda x: x > 0.5, lambda x: x > 0.5, normal(4, 9), gradient=False),
-    case("logical of numbers", ops.logical_and, np.logical_and, halves(33), halves(33, seed=1), gradient=False),
+    case("logical of numbers", ops.logical_and, np.logical_and, halves(33), halves(33, seed=1),
+         gradient=False),
     case("isnan", ops.isnan, np.isnan, np.array([1.0, np.nan, np.inf]), gradient=False),
 ]  # fmt: skip
 
