@@ -247,6 +247,13 @@ def as_tensor(x: Any) -> Operand:
     return Tensor(_trace.as_value(x, trace), trace)
 
 
+def as_operand(x: Any, what: str) -> Operand | np.ndarray:
+    """`x` as what has a shape and a dtype; an array is not copied before an operation takes it."""
+    if isinstance(x, Operand):
+        return x
+    return as_tensor(x) if _trace.is_number(x) else _trace.as_array(x, what)
+
+
 def known_numbers(x: Any) -> np.ndarray | None:
     """The numbers of an array or a tensor, or None for a tensor that a program will compute."""
     if not isinstance(x, Operand):
