@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -53,3 +54,11 @@ def flag(owner: str, name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{owner}: {name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def alike(owner: str, name: str, values: Sequence[Any]) -> None:
+    """Raises ValueError where `values` are numbers and arrays together; functions and None go with both."""
+    given = [x for x in values if not (x is None or callable(x))]
+    arrays = [hasattr(x, "shape") and not isinstance(x, np.generic) for x in given]
+    if any(arrays) and not all(arrays):
+        raise ValueError(f"{owner}: {name} must be all numbers or all arrays, got {tuple(values)!r}")

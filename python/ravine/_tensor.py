@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _trace
-from ._from_torch import TENSOR, absent
+from ._from_torch import TENSOR, absent, check_device, is_device
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -247,6 +247,13 @@ def as_tensor(x: Any) -> Operand:
     return Tensor(_trace.as_value(x, trace), trace)
 
 
+def as_operand(x: Any, what: str) -> Operand | np.ndarray:
+    """`x` as what has a shape and a dtype; an array is not copied before an operation takes it."""
+    if isinstance(x, Operand):
+        return x
+    return as_tensor(x) if _trace.is_number(x) else _trace.as_array(x, what)
+
+
 def known_numbers(x: Any) -> np.ndarray | None:
     """The numbers of an array or a tensor, or None for a tensor that a program will compute."""
     if not isinstance(x, Operand):
@@ -262,3 +269,21 @@ def dtype_name(dtype: Any) -> str:
     if name not in _trace.DTYPES:
         raise TypeError(f"dtype {name} is not supported, expected one of {', '.join(_trace.DTYPES)}")
     return name
+
+
+def target_dtype(target: Sequence[Any], dtype: Any, device: Any) -> str | None:
+    """The dtype that the arguments of `to` ask for, if any: by its name or as that of a tensor.
+
+    Raises ValueError for another device than the CPU, TypeError for two of a kind and for what is no dtype.
+    """
+    given = [x for x in target if not (x is None or isinstance(x, bool))]  # torch's flags have no effect
+    devices = [*filter(is_device, given), *([] if device is None else [device])]
+    dtypes = [x for x in given if not is_device(x)] + ([] if dtype is None else [dtype])
+    if len(devices) > 1 or len(dtypes) > 1:
+        seen = ", ".join(map(repr, devices + dtypes))
+        raise TypeError(f"to: expected a dtype, a device, or both, got {seen}")
+    for item in devices:
+        check_device("to", item)
+    if not dtypes:
+        return None
+    return dtype_name(dtypes[0].dtype if isinstance(dtypes[0], Operand | np.ndarray) else dtypes[0])

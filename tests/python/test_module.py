@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ravine as rv
-from ravine import nn
+from ravine import nn, ops
 
 
 class Net(nn.Module):
@@ -194,8 +194,18 @@ def test_conversion_to_float64_and_back() -> None:
     assert net(x).dtype == np.float64
     assert net.float()(x).dtype == np.float32
     assert nn.ReLU().double()(np.ones(2, "float32")).dtype == np.float64
-    with pytest.raises(TypeError, match="float32 or float64"):
-        net.to("int32")
+    assert net.to("cpu", "float64").to("cpu").to(None)(x).dtype == np.float64
+    assert net.to(ops.abs(x))(x).dtype == net.to(np.ones(2)).to(device="cpu", dtype=np.float32)(x).dtype
+    for wrong, message in (
+        (("int32",), "float32 or float64"),
+        (("float64", "float32"), "to: expected a dtype, a device, or both, got 'float64', 'float32'"),
+        (("cpu", "cpu"), "to: expected a dtype, a device, or both"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            net.to(*wrong)
+    with pytest.raises(ValueError, match="to: the only device is 'cpu', got 'cuda'"):
+        net.to("cuda", "float64")
+    assert {p.dtype for p in net.parameters()} == {"float32"}
 
 
 def test_deepcopy_and_pickle_are_independent() -> None:

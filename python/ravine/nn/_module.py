@@ -11,11 +11,11 @@ import numpy as np
 
 from .. import _trace
 from .._compile import Compiled, ProgramCache, compile_recording, eager_result, record, split_inputs
-from .._from_torch import MODULE, absent, check_device, is_device
+from .._from_torch import MODULE, absent, check_device
 from .._parameter import Buffer, Parameter, State, changes
 from .._places import add_place, place_of
 from .._random import RandomStream
-from .._tensor import Tensor, dtype_name
+from .._tensor import Tensor, target_dtype
 from ._fingerprint import fingerprint
 from ._state_dict import IncompatibleKeys, load, named_state
 from ._tree import BELOW, below_first, post_order, tree_text, walk
@@ -395,20 +395,14 @@ class Module:
         """Converts all floating parameters and buffers to float32 or float64. Optimizer state follows.
 
         Args:
-            target: a dtype, "cpu" (which changes nothing), or both.
+            target: a dtype, "cpu" (which changes nothing), both, or a tensor whose dtype is taken.
             dtype, device: the same by name.
 
-        Raises ValueError for another device, TypeError for another dtype.
+        Raises ValueError for another device, TypeError for another dtype and for two of them.
         """
-        for item in target:
-            if is_device(item):
-                device = item
-            else:
-                dtype = item
-        check_device("to", device)
-        if dtype is None:
+        name = target_dtype(target, dtype, device)
+        if name is None:
             return self
-        name = dtype_name(dtype)
         if name not in _trace.FLOATING:
             raise TypeError(f"to: float32 or float64 is expected, got {name}")
         for module in self.modules():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._dims import normalise_dim, numpy_names
+from .._dims import axes_of, normalise_dim, numpy_names
 from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name
 from .._trace import FLOATING
 from ._elementwise import cast
@@ -389,20 +389,23 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> T
         tensor([0.6, 0.8], dtype=float32)
     """
     x = as_tensor(input)
-    if p == 2:
+    axes = axes_of(dim, x.ndim, "normalize") or range(x.ndim)
+    if math.isnan(p):
+        raise ValueError(f"normalize: p must be a number, got {p}")
+    if p == 0:
+        norm = cast(x != 0, x.dtype).sum(dim, True)
+    elif all(x.shape[i] == 1 for i in axes):
+        norm = apply("abs", x)  # powers and roots would round, and leave a slope where there is none
+    elif p == 2:
         # The root of 0 has no derivative, so the floor comes first.
         floored = apply("maximum", apply("square", x).sum(dim, True), np.asarray(eps * eps, x.dtype))
         return x / apply("sqrt", floored)
-    if p == 1:
+    elif p == 1:
         norm = apply("abs", x).sum(dim, True)
     elif p == math.inf:
         norm = apply("abs", x).amax(dim, True)
     elif p == -math.inf:
         norm = apply("abs", x).amin(dim, True)
-    elif p == 0:
-        norm = cast(x != 0, x.dtype).sum(dim, True)
-    elif math.isnan(p):
-        raise ValueError(f"normalize: p must be a number, got {p}")
     else:
         norm = _power_at_least_0(_power_at_least_0(apply("abs", x), p).sum(dim, True), 1 / p)
     return x / apply("maximum", norm, np.asarray(eps, x.dtype))
@@ -410,8 +413,6 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> T
 
 def _power_at_least_0(x: Operand, exponent: float) -> Tensor:
     """`x ** exponent` for x >= 0 whose gradient at 0 is 0, as torch's norms have it, not infinite."""
-    if exponent < 0:
-        return apply("pow", x, exponent)
     zero = x == 0
-    nothing, one = np.zeros((), x.dtype), np.ones((), x.dtype)
-    return apply("where", zero, nothing, apply("pow", apply("where", zero, one, x), exponent))
+    at_0, one = np.asarray(0.0 if exponent > 0 else math.inf, x.dtype), np.ones((), x.dtype)
+    return apply("where", zero, at_0, apply("pow", apply("where", zero, one, x), exponent))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._tensor import Tensor, apply, as_tensor
-from .._trace import FLOATING
+from .._trace import FLOATING, is_number
 
 
 def equal(input: Any, other: Any) -> Tensor:
@@ -120,55 +120,66 @@ def logical_not(input: Any) -> Tensor:
     return apply("logical_not", input)
 
 
+def _check_bits(op: str, *operands: Any) -> None:
+    """Raises TypeError for numbers alone: no dtype says how many bits they have."""
+    if all(is_number(x) for x in operands):
+        seen = " and ".join(repr(x) for x in operands)
+        raise TypeError(f"{op}: expected a tensor or an array, got {seen}")
+
+
 def bitwise_and(input: Any, other: Any) -> Tensor:
     """`input & other`, bit by bit for integers, `logical_and` for bools; shapes broadcast.
 
-    Raises TypeError for floating inputs.
+    Raises TypeError for floating inputs, and where both are numbers.
 
     Example:
         >>> import numpy as np, ravine as rv
         >>> rv.ops.bitwise_and(np.array([6, 5]), 3)
         tensor([2, 1], dtype=int64)
     """
+    _check_bits("bitwise_and", input, other)
     return apply("bitwise_and", input, other)
 
 
 def bitwise_or(input: Any, other: Any) -> Tensor:
     """`input | other`, bit by bit for integers, `logical_or` for bools; shapes broadcast.
 
-    Raises TypeError for floating inputs.
+    Raises TypeError as `bitwise_and`.
 
     Example:
         >>> import numpy as np, ravine as rv
         >>> rv.ops.bitwise_or(np.array([6, 5]), 3)
         tensor([7, 7], dtype=int64)
     """
+    _check_bits("bitwise_or", input, other)
     return apply("bitwise_or", input, other)
 
 
 def bitwise_xor(input: Any, other: Any) -> Tensor:
     """`input ^ other`, bit by bit for integers, `logical_xor` for bools; shapes broadcast.
 
-    Raises TypeError for floating inputs.
+    Raises TypeError as `bitwise_and`.
 
     Example:
         >>> import numpy as np, ravine as rv
         >>> rv.ops.bitwise_xor(np.array([6, 5]), 3)
         tensor([5, 6], dtype=int64)
     """
+    _check_bits("bitwise_xor", input, other)
     return apply("bitwise_xor", input, other)
 
 
 def bitwise_not(input: Any) -> Tensor:
     """`~input`: every bit of an integer turned, `logical_not` for bools.
 
-    Raises TypeError for floating inputs.
+    Raises TypeError for a floating input, and for a number.
 
     Example:
         >>> import numpy as np, ravine as rv
         >>> rv.ops.bitwise_not(np.array([0, 5]))
         tensor([-1, -6], dtype=int64)
     """
+    _check_bits("bitwise_not", input)
     x = as_tensor(input)
     if x.dtype == "bool":
         return apply("logical_not", x)

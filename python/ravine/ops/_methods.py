@@ -10,11 +10,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .._dims import is_dim
-from .._from_torch import check_device, is_device
-from .._tensor import Operand, Tensor, dtype_name
+from .._tensor import Operand, Tensor, target_dtype
 from . import (
     _activation,
     _compare,
@@ -75,24 +72,15 @@ def _to(
         dtype, device: the same by name.
         non_blocking, copy, memory_format: taken for torch's sake; without effect, as tensors never change.
 
-    Raises ValueError for another device, TypeError for what is no dtype.
+    Raises ValueError for another device, TypeError for what is no dtype and for two of them.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.relu([-1.0, 2.5]).to("int64")
         tensor([0, 2], dtype=int64)
     """
-    names = [t for t in target if not isinstance(t, bool)]
-    if names and is_device(names[0]):
-        device, *names = names
-    check_device("to", device)
-    if len(names) > 1:
-        raise TypeError(f"to: expected a dtype, a device, or both, got {target}")
-    if names:
-        dtype = names[0]
-    if isinstance(dtype, Operand | np.ndarray):
-        dtype = dtype.dtype
-    return _itself(self) if dtype is None else _elementwise.cast(self, dtype_name(dtype))
+    name = target_dtype(target, dtype, device)
+    return _itself(self) if name is None else _elementwise.cast(self, name)
 
 
 def _where(self: Any, condition: Any, other: Any) -> Tensor:

@@ -9,7 +9,8 @@ import numpy as np
 
 from .._dims import Axes, axes_of, is_dim, normalise_dim, numpy_names
 from .._numbers import flag, number
-from .._tensor import Tensor, apply, as_tensor, dtype_name
+from .._tensor import Tensor, apply, as_operand, as_tensor, dtype_name
+from .._trace import is_number
 from ._shape import reshape, squeeze
 
 # Sums of these fit int64, whatever exists in memory.
@@ -24,11 +25,11 @@ class Extreme(NamedTuple):
 
 
 def _reduce(op: str, input: Any, dim: Axes, keepdim: bool, dtype: Any = None) -> Tensor:
-    x = as_tensor(input)
+    x = as_operand(input, op)
     axes = axes_of(dim, x.ndim, op)
-    wanted = None if dtype is None else dtype_name(dtype)
+    given, wanted = str(x.dtype), None if dtype is None else dtype_name(dtype)
     floating = wanted in ("float32", "float64")
-    if x.dtype in _NARROW and (
+    if given in _NARROW and (
         (op == "sum" and (floating or wanted == "int64")) or (op == "mean" and (floating or wanted is None))
     ):
         # Counted in int64 the sum is exact, and the input is not copied in a wider dtype.
@@ -37,17 +38,17 @@ def _reduce(op: str, input: Any, dim: Axes, keepdim: bool, dtype: Any = None) ->
             count = math.prod(x.shape[i] for i in axes or range(x.ndim))
             total = apply("cast", total, dtype="float64") / float(count)
         return apply("cast", total, dtype=wanted or "float32")
-    if wanted is not None and x.dtype != wanted:
+    if wanted not in (None, given):
         x = apply("cast", x, dtype=wanted)
     return apply(op, x, axes=axes, keepdims=bool(keepdim))
 
 
 def _arg_extreme(op: str, input: Any, dim: int | None, keepdim: bool) -> Tensor:
-    x = as_tensor(input)
+    x = as_operand(input, op)
     if dim is None or x.ndim == 0:
         if dim is not None:
             normalise_dim(dim, 0, op, scalar=True)
-        index = apply(op, reshape(x, (-1,)), axis=0, keepdims=False)
+        index = apply(op, x.reshape((-1,)), axis=0, keepdims=False)
         return reshape(index, (1,) * x.ndim) if keepdim else index
     return apply(op, x, axis=normalise_dim(dim, x.ndim, op), keepdims=bool(keepdim))
 
@@ -59,10 +60,15 @@ def _extreme(op: str, pairwise: str, input: Any, dim: Any, keepdim: bool, other:
     if other is not None:
         if dim is not None or keepdim:
             raise TypeError(f"{op}: of two tensors there is no dim or keepdim")
+        if is_number(input):
+            raise TypeError(
+                f"{op}: the first of two must be a tensor or an array, got {input!r}; "
+                f"{pairwise}({input!r}, other) takes numbers too"
+            )
         return apply(pairwise, input, other)
     if dim is None:
         return _reduce(op, input, None, keepdim)
-    x = as_tensor(input)
+    x = as_operand(input, op)
     indices = _arg_extreme("arg" + op, x, dim, True)
     if x.ndim == 0:
         return Extreme(reshape(x, ()), indices)
@@ -149,11 +155,12 @@ def max(input: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None
 
     Args:
         input: any shape.
-        dim: a dimension; or a second tensor, for the larger of two, elementwise, as `maximum(input, other)`.
+        dim: a dimension; or a second tensor, for the larger of two, elementwise, as `maximum(input, other)`,
+            which takes a number in the first place as well.
         keepdim: keep the reduced dimension, with size 1.
         other: the second tensor by name.
 
-    Raises TypeError for a second tensor together with dim or keepdim.
+    Raises TypeError for a second tensor together with dim or keepdim, or behind a number.
 
     Example:
         >>> import ravine as rv

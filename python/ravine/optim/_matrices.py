@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from .._numbers import number, whole
+from .._numbers import alike, number, whole
 from ._optimizer import Optimizer
 from ._options import Group, Rate
 
@@ -125,6 +125,7 @@ class Adafactor(Optimizer):
         if name == "eps":
             if not isinstance(value, tuple | list) or len(value) != 2:
                 raise TypeError(f"Adafactor: eps must be a pair of numbers, got {value!r}")
+            alike("Adafactor", name, value)
             least = None if value[0] is None else number("Adafactor", "eps[0]", value[0])
             return least, number("Adafactor", "eps[1]", value[1])
         if name == "machine_eps":

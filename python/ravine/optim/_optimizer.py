@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _core
 from .._from_torch import OPTIMIZER, absent
-from .._numbers import flag, number
+from .._numbers import alike, flag, number
 from ._options import Group, Rate, checked_option
 
 if TYPE_CHECKING:
@@ -146,8 +146,8 @@ class Optimizer(_Description):
     None is no bound. Bounds may be changed between steps; setting one anew from None compiles anew.
 
     Raises ValueError for numbers that are not finite or out of range, when they are set and, for functions
-    of the step, before the step that would use them; TypeError for what is no number; AttributeError for
-    names that the rule does not have.
+    of the step, before the step that would use them, and for pairs of a number and an array; TypeError for
+    what is no number; AttributeError for names that the rule does not have.
 
     Example:
         >>> from ravine import nn, optim
@@ -238,6 +238,7 @@ class Optimizer(_Description):
             if not isinstance(value, tuple | list) or len(value) != len(names):
                 amount = {2: "a pair of", 3: "three"}[len(names)]
                 raise TypeError(f"{owner}: {name} must be {amount} numbers, got {value!r}")
+            alike(owner, name, value)
             items = enumerate(zip(names, value, strict=True))
             return tuple(self._number(f"{name}[{i}]", limits[part], item) for i, (part, item) in items)
         if name not in limits or name in self._fixed or any(name in part for part in self._several.values()):

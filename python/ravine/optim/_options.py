@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .._numbers import flag, number, positive, whole
+from .._numbers import alike, flag, number, positive, whole
 from .._parameter import Parameter
 from ..nn import Module
 
@@ -38,6 +38,8 @@ def checked_option(owner: Optimizer, name: str, value: Any) -> Any:
         pair = value if isinstance(value, tuple | list) else (value, 0.55)
         if len(pair) != 2:
             raise TypeError(f"{kind}: noise must be a number or a pair (eta, gamma), got {value!r}")
+        if pair is value:
+            alike(kind, name, pair)
         return number(kind, "noise[0]", pair[0]), number(kind, "noise[1]", pair[1])
     return positive(kind, name, value)
 

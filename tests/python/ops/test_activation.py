@@ -1,8 +1,5 @@
 """Activation functions. Softmax has a file of its own."""
 
-# A case is a line, however long it is.
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 import numpy as np
@@ -30,7 +27,8 @@ def elu(x, alpha=1.0):
 
 # One input; kinks are where the derivative jumps.
 ACTIVATIONS = {
-    "celu": (lambda x: ops.celu(x, 0.6), lambda x: np.where(x > 0, x, 0.6 * np.expm1(np.minimum(x, 0) / 0.6)), [0.0]),
+    "celu": (lambda x: ops.celu(x, 0.6), lambda x: np.where(x > 0, x, 0.6 * np.expm1(np.minimum(x, 0) / 0.6)),
+             [0.0]),
     "elu": (ops.elu, elu, [0.0]),
     "elu 0.7": (lambda x: ops.elu(x, 0.7), lambda x: elu(x, 0.7), [0.0]),
     "gelu": (ops.gelu, lambda x: x * special.ndtr(x), []),
@@ -45,7 +43,8 @@ ACTIVATIONS = {
     "mish": (ops.mish, lambda x: x * np.tanh(softplus(x)), []),
     "relu": (ops.relu, lambda x: np.maximum(x, 0), [0.0]),
     "relu6": (ops.relu6, lambda x: np.clip(x, 0, 6), [0.0, 6.0]),
-    "selu": (ops.selu, lambda x: 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916717), [0.0]),
+    "selu": (ops.selu,
+             lambda x: 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916717), [0.0]),
     "sigmoid": (ops.sigmoid, special.expit, []),
     "silu": (ops.silu, lambda x: x * special.expit(x), []),
     "softplus": (ops.softplus, softplus, []),
@@ -63,13 +62,17 @@ CASES = [
         for shape in SHAPES
     ],
     case("prelu", ops.prelu, lambda x, w: np.where(x > 0, x, w * x), apart(4, 9), normal(1, scale=0.2)),
-    case("prelu, per channel", ops.prelu, lambda x, w: np.where(x > 0, x, w[:, None] * x), apart(2, 3, 5), normal(3)),
+    case("prelu, per channel", ops.prelu, lambda x, w: np.where(x > 0, x, w[:, None] * x), apart(2, 3, 5),
+         normal(3)),
     case("softmin", ops.softmin, lambda x: special.softmax(-x, -1), normal(4, 9)),
-    case("softmin, first dimension", lambda x: ops.softmin(x, 0), lambda x: special.softmax(-x, 0), normal(4, 9)),
+    case("softmin, first dimension", lambda x: ops.softmin(x, 0), lambda x: special.softmax(-x, 0),
+         normal(4, 9)),
     case("normalize", ops.normalize, lambda x: x / np.linalg.norm(x, axis=1, keepdims=True), normal(4, 9)),
-    case("normalize, sum of magnitudes", lambda x: ops.normalize(x, 1, 0), lambda x: x / np.abs(x).sum(0), apart(4, 9)),
+    case("normalize, sum of magnitudes", lambda x: ops.normalize(x, 1, 0), lambda x: x / np.abs(x).sum(0),
+         apart(4, 9)),
     case("glu", ops.glu, lambda x: x[:, :3] * special.expit(x[:, 3:]), normal(5, 6)),
-    case("glu, first dimension", lambda x: ops.glu(x, 0), lambda x: x[:2] * special.expit(x[2:]), normal(4, 3)),
+    case("glu, first dimension", lambda x: ops.glu(x, 0), lambda x: x[:2] * special.expit(x[2:]),
+         normal(4, 3)),
 ]  # fmt: skip
 
 

@@ -1,8 +1,5 @@
 """Arithmetic and mathematical functions with NumPy's broadcasting."""
 
-# A case is a line, however long it is.
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 import numpy as np
@@ -63,9 +60,11 @@ CASES = [
     ],
     case("round", ops.round, np.round, normal(4, 9, scale=3)),
     case("round half to even", ops.round, np.round, np.array([0.5, 1.5, 2.5, -0.5, -1.5]), gradient=False),
-    case("clip", lambda x: ops.clip(x, -0.5, 0.7), lambda x: np.clip(x, -0.5, 0.7), apart(5, 9, kinks=[-0.5, 0.7])),
+    case("clip", lambda x: ops.clip(x, -0.5, 0.7), lambda x: np.clip(x, -0.5, 0.7),
+         apart(5, 9, kinks=[-0.5, 0.7])),
     case("clip below", lambda x: ops.clip(x, min=0.1), lambda x: np.maximum(x, 0.1), apart(13, kinks=[0.1])),
-    case("clamp above", lambda x: ops.clamp(x, max=0.1), lambda x: np.minimum(x, 0.1), apart(13, kinks=[0.1])),
+    case("clamp above", lambda x: ops.clamp(x, max=0.1), lambda x: np.minimum(x, 0.1),
+         apart(13, kinks=[0.1])),
     case("where", ops.where, np.where, bools(4, 5), normal(4, 5), normal(5, seed=1)),
     case("where, empty", ops.where, np.where, bools(0, 5), normal(0, 5), normal(5, seed=1)),
     case("where, broadcast", ops.where, np.where, bools(4, 1), normal(3, 1, 5), normal(1, seed=1)),

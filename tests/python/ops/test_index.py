@@ -1,8 +1,5 @@
 """Looking things up by integer index, and adding to where an index says."""
 
-# A case is a line, however long it is.
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 import numpy as np
@@ -14,29 +11,31 @@ from ravine import _core, ops
 
 CASES = [
     case("embedding", ops.embedding, lambda i, t: t[i], integers(4, 3, high=7), normal(7, 5)),
-    case("embedding, int32", ops.embedding, lambda i, t: t[i], integers(9, high=7, dtype="int32"), normal(7, 33)),
-    case("embedding, uint8", ops.embedding, lambda i, t: t[i], integers(9, high=7, dtype="uint8"), normal(7, 1)),
+    case("embedding, int32", ops.embedding, lambda i, t: t[i], integers(9, high=7, dtype="int32"),
+         normal(7, 33)),
+    case("embedding, uint8", ops.embedding, lambda i, t: t[i], integers(9, high=7, dtype="uint8"),
+         normal(7, 1)),
     case("embedding, one index", ops.embedding, lambda i, t: t[i], np.array(3), normal(7, 5)),
     case("embedding, no indices", ops.embedding, lambda i, t: t[i], integers(0, 2, high=7), normal(7, 5)),
     case("embedding, often the same row", ops.embedding, lambda i, t: t[i], np.ones(37, int), normal(2, 5)),
-    case("embedding, squared", lambda i, t: ops.embedding(i, t) ** 2, lambda i, t: t[i] ** 2, integers(6, high=4),
-         normal(4, 3)),
-    case("index_select, rows", lambda x, i: ops.index_select(x, 0, i), lambda x, i: x.take(i, 0), normal(5, 4),
-         integers(7, high=5)),
-    case("index_select, columns", lambda x, i: ops.index_select(x, 1, i), lambda x, i: x.take(i, 1), normal(5, 4),
-         integers(7, high=4)),
+    case("embedding, squared", lambda i, t: ops.embedding(i, t) ** 2, lambda i, t: t[i] ** 2,
+         integers(6, high=4), normal(4, 3)),
+    case("index_select, rows", lambda x, i: ops.index_select(x, 0, i), lambda x, i: x.take(i, 0),
+         normal(5, 4), integers(7, high=5)),
+    case("index_select, columns", lambda x, i: ops.index_select(x, 1, i), lambda x, i: x.take(i, 1),
+         normal(5, 4), integers(7, high=4)),
     case("index_select, middle", lambda x, i: ops.index_select(x, 1, i) ** 2, lambda x, i: x.take(i, 1) ** 2,
          normal(3, 4, 5), integers(2, high=4)),
     case("index_select of a transposed", lambda x, i: ops.index_select(x.transpose(0, 1), 0, i),
          lambda x, i: x.T.take(i, 0), normal(3, 4), integers(2, high=4)),
-    case("gather, last", lambda x, i: ops.gather(x, 1, i), lambda x, i: np.take_along_axis(x, i, 1), normal(5, 4),
-         integers(5, 3, high=4)),
-    case("gather, first", lambda x, i: ops.gather(x, 0, i) ** 2, lambda x, i: np.take_along_axis(x, i, 0) ** 2,
-         normal(5, 4), integers(2, 4, high=5)),
-    case("gather, middle", lambda x, i: ops.gather(x, 1, i), lambda x, i: np.take_along_axis(x, i, 1), normal(2, 5, 3),
-         integers(2, 9, 3, high=5)),
-    case("gather, nothing", lambda x, i: ops.gather(x, 1, i), lambda x, i: np.take_along_axis(x, i, 1), normal(5, 4),
-         integers(5, 0, high=4)),
+    case("gather, last", lambda x, i: ops.gather(x, 1, i), lambda x, i: np.take_along_axis(x, i, 1),
+         normal(5, 4), integers(5, 3, high=4)),
+    case("gather, first", lambda x, i: ops.gather(x, 0, i) ** 2,
+         lambda x, i: np.take_along_axis(x, i, 0) ** 2, normal(5, 4), integers(2, 4, high=5)),
+    case("gather, middle", lambda x, i: ops.gather(x, 1, i), lambda x, i: np.take_along_axis(x, i, 1),
+         normal(2, 5, 3), integers(2, 9, 3, high=5)),
+    case("gather, nothing", lambda x, i: ops.gather(x, 1, i), lambda x, i: np.take_along_axis(x, i, 1),
+         normal(5, 4), integers(5, 0, high=4)),
     case("gather of integers", lambda x, i: ops.gather(x, 1, i), lambda x, i: np.take_along_axis(x, i, 1),
          integers(5, 4, high=99, dtype="uint8"), integers(5, 3, high=4), gradient=False),
     case("one_hot", lambda i: ops.one_hot(i, 5), lambda i: np.eye(5, dtype=int)[i], integers(3, 4, high=5),
@@ -45,8 +44,8 @@ CASES = [
          integers(7, high=5, dtype="uint8"), gradient=False),
     case("one_hot, one class", lambda i: ops.one_hot(i, 1), lambda i: np.ones((3, 1), int), np.zeros(3, int),
          gradient=False),
-    case("one_hot, empty", lambda i: ops.one_hot(i, 4, "float32"), lambda i: np.zeros((0, 4)), integers(0, high=4),
-         gradient=False),
+    case("one_hot, empty", lambda i: ops.one_hot(i, 4, "float32"), lambda i: np.zeros((0, 4)),
+         integers(0, high=4), gradient=False),
     case("one_hot in an expression", lambda i, x: ops.sum(ops.one_hot(i, 5, dtype=x.dtype) * x, 1),
          lambda i, x: x[np.arange(6), i], integers(6, high=5), normal(6, 5)),
 ]  # fmt: skip
@@ -99,16 +98,24 @@ def test_an_index_outside_is_an_error_and_changes_nothing(index: int) -> None:
 
 BAD = [
     (lambda: ops.embedding(np.ones(3), np.ones((4, 2))), TypeError, "embedding: indices must be integers"),
-    (lambda: ops.embedding(np.ones(3, int), np.ones(4)), ValueError, r"embedding: weight must have shape .* got \(4,\)"),
-    (lambda: ops.embedding(np.ones(3, int), np.ones((4, 2)), padding_idx=4), ValueError, "padding_idx 4 is out of range"),
-    (lambda: ops.embedding(np.array([0, 4]), np.ones((4, 2))), (ValueError, IndexError), r"index 4 is outside \[0, 4\)"),
-    (lambda: ops.gather(np.ones((3, 2)), 1, np.ones(3, int)), ValueError, "gather: index must have the input's rank"),
-    (lambda: ops.gather(np.ones((3, 2)), 1, np.ones((4, 1), int)), ValueError, r"gather: index of shape \(4, 1\)"),
-    (lambda: ops.gather(np.ones((3, 2)), 1, np.full((3, 1), 2)), (ValueError, IndexError), r"index 2 is outside \[0, 2\)"),
+    (lambda: ops.embedding(np.ones(3, int), np.ones(4)), ValueError,
+     r"embedding: weight must have shape .* got \(4,\)"),
+    (lambda: ops.embedding(np.ones(3, int), np.ones((4, 2)), padding_idx=4), ValueError,
+     "padding_idx 4 is out of range"),
+    (lambda: ops.embedding(np.array([0, 4]), np.ones((4, 2))), (ValueError, IndexError),
+     r"index 4 is outside \[0, 4\)"),
+    (lambda: ops.gather(np.ones((3, 2)), 1, np.ones(3, int)), ValueError,
+     "gather: index must have the input's rank"),
+    (lambda: ops.gather(np.ones((3, 2)), 1, np.ones((4, 1), int)), ValueError,
+     r"gather: index of shape \(4, 1\)"),
+    (lambda: ops.gather(np.ones((3, 2)), 1, np.full((3, 1), 2)), (ValueError, IndexError),
+     r"index 2 is outside \[0, 2\)"),
     (lambda: ops.one_hot(np.array([1.5]), 3), TypeError, "one_hot: indices must be integers"),
     (lambda: ops.one_hot(np.array([1]), 0), ValueError, "one_hot: num_classes must be at least 1"),
-    (lambda: ops.one_hot(np.array([0, 3]), 3), (ValueError, IndexError), r"one_hot: index 3 is outside \[0, 3\)"),
-    (lambda: ops.one_hot(np.array([-1]), 3), (ValueError, IndexError), r"one_hot: index -1 is outside \[0, 3\)"),
+    (lambda: ops.one_hot(np.array([0, 3]), 3), (ValueError, IndexError),
+     r"one_hot: index 3 is outside \[0, 3\)"),
+    (lambda: ops.one_hot(np.array([-1]), 3), (ValueError, IndexError),
+     r"one_hot: index -1 is outside \[0, 3\)"),
 ]  # fmt: skip
 
 

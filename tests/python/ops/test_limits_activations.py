@@ -1,10 +1,7 @@
-"""Every activation at 0, 1, its bounds, in its tails, far away, at infinity and NaN; by mpmath, in value and slope.
+"""Every activation at 0, 1, its bounds, in its tails, far away, at infinity and NaN, by mpmath.
 
-At a kink the slope is torch's.
+Value and slope; at a kink the slope is torch's.
 """
-
-# A row is a line, however long it is.
-# ruff: noqa: E501
 
 from __future__ import annotations
 
@@ -73,31 +70,42 @@ def bent(alpha, rate=1.0, scale=1.0):
 ELEMENTWISE = {
     "relu": (ops.relu, lambda x: max(x, 0), lambda x: x > 0, []),
     "relu6": (ops.relu6, lambda x: clipped(x, 0, 6), lambda x: between(x, 0, 6), [6]),
-    "leaky_relu": (lambda x: ops.leaky_relu(x, 0.25), lambda x: x if x > 0 else x / 4, lambda x: 1 if x > 0 else 0.25, []),
+    "leaky_relu": (lambda x: ops.leaky_relu(x, 0.25), lambda x: x if x > 0 else x / 4,
+                   lambda x: 1 if x > 0 else 0.25, []),
     "leaky_relu, slope 0": (lambda x: ops.leaky_relu(x, 0), lambda x: max(x, 0), lambda x: x > 0, []),
-    "leaky_relu, slope below 0": (lambda x: ops.leaky_relu(x, -0.25), lambda x: x if x > 0 else -x / 4, lambda x: 1 if x > 0 else -0.25, []),
-    "prelu": (lambda x: ops.prelu(x, np.array([0.25], x.dtype)), lambda x: x if x > 0 else x / 4, lambda x: 1 if x > 0 else 0.25, []),
+    "leaky_relu, slope below 0": (lambda x: ops.leaky_relu(x, -0.25), lambda x: x if x > 0 else -x / 4,
+                                  lambda x: 1 if x > 0 else -0.25, []),
+    "prelu": (lambda x: ops.prelu(x, np.array([0.25], x.dtype)), lambda x: x if x > 0 else x / 4,
+              lambda x: 1 if x > 0 else 0.25, []),
     "elu": (ops.elu, *bent(1), []),
     "elu, alpha below 0": (lambda x: ops.elu(x, -1.5), *bent(-1.5), []),
     "celu": (lambda x: ops.celu(x, 2.0), *bent(2, 0.5), []),
     "celu, alpha below 0": (lambda x: ops.celu(x, -2.0), *bent(-2, -0.5), []),
     "selu": (ops.selu, *bent(ALPHA, 1, SCALE), []),
     "gelu": (ops.gelu, lambda x: x * distribution(x), lambda x: distribution(x) + x * density(x), [-36]),
-    "gelu, tanh": (lambda x: ops.gelu(x, approximate="tanh"), lambda x: x * gate(inner(x)), lambda x: gate(inner(x)) * (1 + x * (1 - gate(inner(x))) * inner_slope(x)), [-8]),
+    "gelu, tanh": (lambda x: ops.gelu(x, approximate="tanh"), lambda x: x * gate(inner(x)),
+                   lambda x: gate(inner(x)) * (1 + x * (1 - gate(inner(x))) * inner_slope(x)), [-8]),
     "silu": (ops.silu, lambda x: x * gate(x), lambda x: gate(x) * (1 + x * (1 - gate(x))), []),
     "mish": (ops.mish, lambda x: x * mp.tanh(softplus(x)), mish_slope, []),
     "sigmoid": (ops.sigmoid, gate, lambda x: gate(x) * gate(-x), []),
-    "softplus": (ops.softplus, lambda x: x if x > 20 else softplus(x), lambda x: 1 if x > 20 else gate(x), [20, 20.5]),
-    "softplus, beta": (lambda x: ops.softplus(x, 0.5), lambda x: x if x > 40 else 2 * softplus(x / 2), lambda x: 1 if x > 40 else gate(x / 2), [40, 41]),
+    "softplus": (ops.softplus, lambda x: x if x > 20 else softplus(x), lambda x: 1 if x > 20 else gate(x),
+                 [20, 20.5]),
+    "softplus, beta": (lambda x: ops.softplus(x, 0.5), lambda x: x if x > 40 else 2 * softplus(x / 2),
+                       lambda x: 1 if x > 40 else gate(x / 2), [40, 41]),
     "softsign": (ops.softsign, lambda x: x / (1 + abs(x)), lambda x: 1 / (1 + abs(x)) ** 2, [1e-8]),
     "logsigmoid": (ops.logsigmoid, lambda x: -softplus(-x), lambda x: gate(-x), []),
     "tanhshrink": (ops.tanhshrink, tanhshrink, lambda x: mp.tanh(x) ** 2, [1e-3, -0.54, 0.56]),
-    "hardtanh": (lambda x: ops.hardtanh(x, -0.5, 2), lambda x: clipped(x, -0.5, 2), lambda x: between(x, -0.5, 2), [-0.5, 2]),
+    "hardtanh": (lambda x: ops.hardtanh(x, -0.5, 2), lambda x: clipped(x, -0.5, 2),
+                 lambda x: between(x, -0.5, 2), [-0.5, 2]),
     "hardshrink": (ops.hardshrink, lambda x: 0 if abs(x) <= 0.5 else x, lambda x: abs(x) > 0.5, [-0.5, 0.5]),
-    "softshrink": (ops.softshrink, lambda x: mp.sign(x) * max(abs(x) - 0.5, 0), lambda x: abs(x) > 0.5, [-0.5, 0.5]),
-    "threshold": (lambda x: ops.threshold(x, 0.5, 9), lambda x: x if x > 0.5 else 9, lambda x: x > 0.5, [0.5]),
-    "hardsigmoid": (ops.hardsigmoid, lambda x: clipped(x + 3, 0, 6) / 6, lambda x: between(x, -3, 3) / mp.mpf(6), [-3, 3]),
-    "hardswish": (ops.hardswish, lambda x: x * clipped(x + 3, 0, 6) / 6, lambda x: 0 if x <= -3 else 1 if x >= 3 else x / 3 + mp.mpf(0.5), [-3, 3]),
+    "softshrink": (ops.softshrink, lambda x: mp.sign(x) * max(abs(x) - 0.5, 0), lambda x: abs(x) > 0.5,
+                   [-0.5, 0.5]),
+    "threshold": (lambda x: ops.threshold(x, 0.5, 9), lambda x: x if x > 0.5 else 9, lambda x: x > 0.5,
+                  [0.5]),
+    "hardsigmoid": (ops.hardsigmoid, lambda x: clipped(x + 3, 0, 6) / 6,
+                    lambda x: between(x, -3, 3) / mp.mpf(6), [-3, 3]),
+    "hardswish": (ops.hardswish, lambda x: x * clipped(x + 3, 0, 6) / 6,
+                  lambda x: 0 if x <= -3 else 1 if x >= 3 else x / 3 + mp.mpf(0.5), [-3, 3]),
 }  # fmt: skip
 POINTS = [
     0,
@@ -194,7 +202,7 @@ def test_softmax_family(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["softmax", "softmin", "log_softmax"])
 def test_softmax_family_of_what_has_no_limit(name: str) -> None:
-    """As torch: NaN in a slice without a finite maximum, and where there is a NaN. An empty one stays empty."""
+    """As torch: NaN in a slice without a finite maximum, or with a NaN. An empty one stays empty."""
     function = getattr(ops, name)
     mask = inf if name == "softmin" else -inf
     x = np.array([[mask, mask], [nan, 1], [0, 0]])

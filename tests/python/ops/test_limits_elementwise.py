@@ -1,8 +1,5 @@
 """Slopes where functions bend or have none: bounds, ties, zeros, what is switched off."""
 
-# A row is a line, however long it is.
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 import numpy as np
@@ -21,11 +18,15 @@ def like(numbers, x):
 BENDS = {
     "abs": (ops.abs, [0, -1, 2, -inf], [0, 1, 2, inf], [0, -1, 1, -1]),
     "sign": (ops.sign, [0, -3, inf, nan], [0, -1, 1, 0], [0, 0, 0, 0]),
-    "clip": (lambda x: ops.clip(x, -1, 1), [-1, 1, 2, -2, inf, -inf], [-1, 1, 1, -1, 1, -1], [1, 1, 0, 0, 0, 0]),
+    "clip": (lambda x: ops.clip(x, -1, 1), [-1, 1, 2, -2, inf, -inf], [-1, 1, 1, -1, 1, -1],
+             [1, 1, 0, 0, 0, 0]),
     "clip, one side": (lambda x: ops.clip(x, None, 1), [1, 2, -inf], [1, 1, -inf], [1, 0, 1]),
-    "clip, tensors": (lambda x: ops.clip(x, like([-1] * 6, x), like([1] * 6, x)), [-1, 1, 2, -2, inf, -inf], [-1, 1, 1, -1, 1, -1], [1, 1, 0, 0, 0, 0]),
-    "clip, a tensor and a number": (lambda x: ops.clip(x, like([-1, 0, 1], x), 2), [-1, 3, 1], [-1, 2, 1], [1, 0, 1]),
-    "clip, high below low": (lambda x: ops.clip(x, like([3], x), like([1], x)), [0, 2, 9], [1, 1, 1], [0, 0, 0]),
+    "clip, tensors": (lambda x: ops.clip(x, like([-1] * 6, x), like([1] * 6, x)), [-1, 1, 2, -2, inf, -inf],
+                      [-1, 1, 1, -1, 1, -1], [1, 1, 0, 0, 0, 0]),
+    "clip, a tensor and a number": (lambda x: ops.clip(x, like([-1, 0, 1], x), 2), [-1, 3, 1], [-1, 2, 1],
+                                    [1, 0, 1]),
+    "clip, high below low": (lambda x: ops.clip(x, like([3], x), like([1], x)), [0, 2, 9], [1, 1, 1],
+                             [0, 0, 0]),
     "clip, bounds that are missing": (lambda x: ops.clip(x, like([nan, 0], x)), [1, 2], [nan, 2], [0, 1]),
     "maximum": (lambda x: ops.maximum(x, like([1, 0, 5], x)), [1, 1, 1], [1, 1, 5], [0.5, 1, 0]),
     "minimum": (lambda x: ops.minimum(x, like([1, 0, 5], x)), [1, 1, 1], [1, 0, 1], [0.5, 0, 1]),

@@ -1,7 +1,4 @@
-"""Every loss at probabilities of 0 and 1, infinite logits, offsets, masks, ignored labels; in value and slope."""
-
-# A row is a line, however long it is.
-# ruff: noqa: E501
+"""Every loss at probabilities of 0 and 1, infinite logits, offsets, masks, ignored labels: value, slope."""
 
 from __future__ import annotations
 
@@ -76,16 +73,26 @@ PAIRS = {
     "huber_loss": (ops.huber_loss, *huber(1), ERRORS),
     "huber_loss, delta": (lambda x, t, r: ops.huber_loss(x, t, r, delta=2.5), *huber(2.5), ERRORS),
     "smooth_l1_loss": (ops.smooth_l1_loss, *huber(1), ERRORS),
-    "smooth_l1_loss, beta": (lambda x, t, r: ops.smooth_l1_loss(x, t, r, beta=0.5), lambda x, t: 2 * huber(0.5)[0](x, t), lambda x, t: 2 * huber(0.5)[1](x, t), ERRORS),
-    "smooth_l1_loss, beta 0": (lambda x, t, r: ops.smooth_l1_loss(x, t, r, beta=0), lambda x, t: abs(x - t), lambda x, t: mp.sign(x - t), ERRORS),
-    "binary_cross_entropy_with_logits": (lambda x, t, r: ops.binary_cross_entropy_with_logits(x, t, reduction=r), logistic, logistic_slope, LOGITS),
+    "smooth_l1_loss, beta": (lambda x, t, r: ops.smooth_l1_loss(x, t, r, beta=0.5),
+                             lambda x, t: 2 * huber(0.5)[0](x, t), lambda x, t: 2 * huber(0.5)[1](x, t),
+                             ERRORS),
+    "smooth_l1_loss, beta 0": (lambda x, t, r: ops.smooth_l1_loss(x, t, r, beta=0), lambda x, t: abs(x - t),
+                               lambda x, t: mp.sign(x - t), ERRORS),
+    "binary_cross_entropy_with_logits": (
+        lambda x, t, r: ops.binary_cross_entropy_with_logits(x, t, reduction=r),
+        logistic,
+        logistic_slope,
+        LOGITS,
+    ),
     "binary_cross_entropy_with_logits, weights": (
-        lambda x, t, r: ops.binary_cross_entropy_with_logits(x, t, np.array(2, x.dtype), r, np.array(3, x.dtype)),
+        lambda x, t, r: ops.binary_cross_entropy_with_logits(x, t, np.array(2, x.dtype), r,
+                                                             np.array(3, x.dtype)),
         lambda x, t: 2 * ((3 * t * softplus(-x) if t else 0) + ((1 - t) * softplus(x) if t != 1 else 0)),
         lambda x, t: 2 * ((1 - t) / (1 + mp.exp(-x)) - 3 * t / (1 + mp.exp(x))),
         LOGITS,
     ),
-    "binary_cross_entropy": (lambda x, t, r: ops.binary_cross_entropy(x, t, reduction=r), bernoulli, bernoulli_slope, PROBABILITIES),
+    "binary_cross_entropy": (lambda x, t, r: ops.binary_cross_entropy(x, t, reduction=r), bernoulli,
+                             bernoulli_slope, PROBABILITIES),
     "kl_div": (ops.kl_div, lambda x, t: t * (mp.log(t) - x) if t else mp.mpf(0), lambda x, t: -t, NEGATIVE),
     "kl_div, logarithms": (
         lambda x, t, r: ops.kl_div(x, t, r, log_target=True),

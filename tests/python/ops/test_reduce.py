@@ -1,8 +1,5 @@
 """Reductions over any dimensions of tensors that lie in memory in any order."""
 
-# A case is a line, however long it is.
-# ruff: noqa: E501
-
 from __future__ import annotations
 
 import itertools
@@ -24,7 +21,8 @@ FAMILIES = {
     "amin": (ops.amin, np.min, distinct),
     "var": (ops.var, lambda x, axis, keepdims: np.var(x, axis=axis, keepdims=keepdims, ddof=1), normal),
     "std": (ops.std, lambda x, axis, keepdims: np.std(x, axis=axis, keepdims=keepdims, ddof=1), normal),
-    "logsumexp": (ops.logsumexp, lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims), normal),
+    "logsumexp": (ops.logsumexp, lambda x, axis, keepdims: special.logsumexp(x, axis=axis, keepdims=keepdims),
+                  normal),
 }  # fmt: skip
 
 
@@ -36,8 +34,10 @@ def reduction(name: str, shape: tuple[int, ...], dim, keepdim: bool = False, **h
 
 
 CASES = [
-    *[reduction(name, (3, 4, 5), dim, keepdim=i % 2 == 1) for name in FAMILIES for i, dim in enumerate(AXES_OF_3)],
-    *[reduction(name, (2, 3, 2, 3), dim) for name in ("sum", "amax", "prod") for dim in ((0, 2), (1, 3), (0, 3))],
+    *[reduction(name, (3, 4, 5), dim, keepdim=i % 2 == 1)
+      for name in FAMILIES for i, dim in enumerate(AXES_OF_3)],
+    *[reduction(name, (2, 3, 2, 3), dim)
+      for name in ("sum", "amax", "prod") for dim in ((0, 2), (1, 3), (0, 3))],
     *[reduction(name, (7,), 0) for name in FAMILIES],
     *[reduction(name, (1, 1), 0) for name in FAMILIES if name not in ("var", "std")],
     *[reduction(name, (), None) for name in ("sum", "mean", "amax", "prod", "logsumexp")],
@@ -51,15 +51,17 @@ CASES = [
          np.array([[1.0, 2, 3, 4, 5], [0, 2, 3, 4, 5], [0, 2, 0, 4, 5]])),
     case("transposed", lambda x: ops.sum(ops.permute(x, (2, 0, 1)), 0), lambda x: x.sum(2), normal(3, 4, 5)),
     case("transposed, max", lambda x: ops.amax(x.transpose(0, 1), 1), lambda x: x.max(0), distinct(9, 6)),
-    case("sliced", lambda x: ops.sum(x[1:, ::2, 1:4], (0, 2)), lambda x: x[1:, ::2, 1:4].sum((0, 2)), normal(3, 7, 5)),
+    case("sliced", lambda x: ops.sum(x[1:, ::2, 1:4], (0, 2)), lambda x: x[1:, ::2, 1:4].sum((0, 2)),
+         normal(3, 7, 5)),
     case("broadcast", lambda x: ops.sum(ops.broadcast_to(x, (4, 3, 5)), (0, 2)),
          lambda x: np.broadcast_to(x, (4, 3, 5)).sum((0, 2)), normal(3, 1)),
     case("broadcast, mean", lambda x: ops.mean(ops.broadcast_to(x, (4, 3, 5))),
          lambda x: np.mean(np.broadcast_to(x, (4, 3, 5))), normal(3, 1)),
     case("argmax", lambda x: ops.argmax(x, 1), lambda x: x.argmax(1), distinct(5, 17), gradient=False),
-    case("argmax, first dimension", lambda x: ops.argmax(x, 0), lambda x: x.argmax(0), distinct(17, 5), gradient=False),
-    case("argmax, middle", lambda x: ops.argmax(x, 1, keepdim=True), lambda x: x.argmax(1)[:, None], distinct(3, 7, 4),
+    case("argmax, first dimension", lambda x: ops.argmax(x, 0), lambda x: x.argmax(0), distinct(17, 5),
          gradient=False),
+    case("argmax, middle", lambda x: ops.argmax(x, 1, keepdim=True), lambda x: x.argmax(1)[:, None],
+         distinct(3, 7, 4), gradient=False),
     case("argmin", lambda x: ops.argmin(x, -1), lambda x: x.argmin(-1), distinct(5, 17), gradient=False),
     case("argmin, flattened", ops.argmin, np.argmin, distinct(5, 7), gradient=False),
     case("argmax, empty", lambda x: ops.argmax(x, 1), lambda x: x.argmax(1), normal(0, 3), gradient=False),

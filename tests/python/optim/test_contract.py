@@ -273,6 +273,24 @@ def test_same_bits_for_one_large_and_many_small_parameters(name: str) -> None:
     np.testing.assert_array_equal(many_steps(name, [20_000]), many_steps(name, [37, 1, 8200, 500, 11_262]))
 
 
+def several() -> list[tuple[str, str]]:
+    return [(name, argument) for name in RULES for argument in RULES[name]()._several]
+
+
+@pytest.mark.parametrize(("name", "argument"), several())
+def test_numbers_and_arrays_are_not_mixed(name: str, argument: str) -> None:
+    optimizer = RULES[name]()
+    before = getattr(optimizer, argument)
+    first, *others = before if before[0] is not None else (1e-30, *before[1:])
+    for mixture in ((np.array(first), *others), [first, *map(ops.abs, others)]):
+        with pytest.raises(ValueError, match=f"^{name}: {argument} must be all numbers or all arrays, got "):
+            setattr(optimizer, argument, mixture)
+        assert getattr(optimizer, argument) == before
+    for alike in ([np.array(first), *map(np.array, others)], (np.float64(first), *others)):
+        setattr(optimizer, argument, alike)
+        assert getattr(optimizer, argument) == (first, *others)
+
+
 def test_arguments_are_those_declared_and_the_options_of_all() -> None:
     parameters = inspect.signature(optim.AdamW).parameters
     assert list(parameters)[:6] == ["lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"]

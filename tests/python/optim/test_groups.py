@@ -186,6 +186,16 @@ def test_errors_when_a_step_begins(optimizer: Any, error: type[Exception], messa
         (lambda: optim.ScheduleFreeSGD(beta=0.0), ValueError, "ScheduleFreeSGD: beta must be above 0"),
         (lambda: optim.RMSprop(alpha=1.0), ValueError, r"RMSprop: alpha must be a finite number in \[0, 1\)"),
         (lambda: optim.LAMB(eps=float("nan")), ValueError, "LAMB: eps must be a finite number"),
+        (
+            lambda: optim.SGD(noise=(0.1, np.array(0.5))),
+            ValueError,
+            r"SGD: noise must be all numbers or all arrays, got \(0.1, array\(0.5\)\)",
+        ),
+        (
+            lambda: optim.Adam(groups=[optim.Group("*", betas=(np.array(0.9), 0.9))]),
+            ValueError,
+            "Adam: betas must be all numbers or all arrays",
+        ),
     ],
 )
 def test_errors_at_once(build: Any, error: type[Exception], message: str) -> None:

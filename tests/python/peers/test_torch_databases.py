@@ -74,7 +74,34 @@ def test_the_table_of_differences_names_things_that_exist() -> None:
         if row.respects == ("argument",):
             continue
         assert set(row.names) <= known, row
-        assert set(row.respects) <= {"value", "shape", "dtype", "gradient", "argument"}, row
+        assert set(row.respects) <= {"value", "shape", "dtype", "gradient", "NaN", "argument"}, row
+
+
+ROWS_OF_NAN = [name for row in peer.DIFFERENCES if row.respects == ("NaN",) for name in row.names]
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS_OF_NAN if name in rv.ops.__all__])
+def test_where_torch_alone_has_nan(name: str) -> None:
+    """The rows of the table say what is: torch has NaN, Ravine a number, and NaN of NaN."""
+    labels = [torch.tensor([-100, -100])] if name in ("cross_entropy", "nll_loss") else []
+    x = torch.tensor([[float("inf"), -float("inf")], [1.0, -2.0]])
+    x = (torch.ones(2, 3) if labels else x).double().requires_grad_()
+    call = peer.Call((x, *labels), {})
+    (theirs,), *_ = call.theirs(getattr(torch.nn.functional, name))
+    assert np.isnan(theirs).any()
+    function = getattr(rv.ops, name)
+    found = peer.difference(
+        function(*map(peer.array, (x, *labels))).numpy(), theirs, peer.TOLERANCE["float64"]
+    )
+    assert found is not None and found[0] == "NaN"
+    for dtype in ("float32", "float64"):  # eager, and compiled with gradients
+        assert peer.check_call(name, function, getattr(torch.nn.functional, name), call, dtype) == []
+    assert peer.is_judged(name, "gradient", "NaN", call)
+    assert not peer.is_judged(name, "gradient", "value", call)
+    if not labels:
+        assert np.isnan(function(np.array(np.nan)).numpy())
+        of_nan = peer.Call((torch.tensor(float("nan"), requires_grad=True),), {})
+        assert not peer.is_judged(name, "", "NaN", of_nan)
 
 
 def gradients_of(model: Any, call: Any, weights: list[np.ndarray]) -> tuple[list[Any], dict[str, Any]]:
@@ -138,7 +165,7 @@ def test_module(info: Any, training: bool) -> None:
             ]
         for what, actual, wish in pairs:
             found = peer.difference(actual, wish, tolerance)
-            if found and not peer.judged(info.name, "gradient" if what == "gradient" else found[0]):
+            if found and not peer.is_judged(info.name, what, found[0], call):
                 wrong.append(f"{made.args} {made.kwargs}: {what} {found[1]}")
     assert not wrong, f"{len(wrong)} differences\n" + "\n".join(wrong[:10])
 

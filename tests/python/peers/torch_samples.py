@@ -41,7 +41,10 @@ DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "differences_from_pyto
 
 @dataclass(frozen=True)
 class Difference:
-    """A row of the table of judged differences: names of entries, and in which respect they may differ."""
+    """A row of the table of judged differences: names of entries, and in which respect they may differ.
+
+    The respect "NaN" are numbers of Ravine's, values or gradients, where torch has NaN.
+    """
 
     names: tuple[str, ...]
     respects: tuple[str, ...]
@@ -59,8 +62,9 @@ def judged_differences() -> list[Difference]:
 DIFFERENCES = judged_differences()
 
 
-def judged(name: str, respect: str) -> bool:
-    return any(name.removeprefix("nn.functional.") in d.names and respect in d.respects for d in DIFFERENCES)
+def judged(name: str, *respects: str) -> bool:
+    short = name.removeprefix("nn.functional.")
+    return any(short in d.names and not set(respects).isdisjoint(d.respects) for d in DIFFERENCES)
 
 
 class Untranslatable(Exception):
@@ -225,7 +229,7 @@ def counterpart(name: str) -> Callable[..., Any] | None:
 
 
 def difference(actual: Any, expected: Any, tolerance: float) -> tuple[str, str] | None:
-    """(respect, words) where two arrays differ."""
+    """(respect, words) where two arrays differ; the respect is "NaN" where that is torch's alone."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     if actual.shape != expected.shape:
         return "shape", f"shape {actual.shape}, torch {expected.shape}"
@@ -241,11 +245,20 @@ def difference(actual: Any, expected: Any, tolerance: float) -> tuple[str, str] 
     if same.all():
         return None
     place = tuple(int(i) for i in np.argwhere(~same)[0])
-    return "value", f"at {list(place)}: {actual[place]!r}, torch {expected[place]!r}"
+    respect = "NaN" if np.isnan(expected[~same]).all() else "value"
+    return respect, f"at {list(place)}: {actual[place]!r}, torch {expected[place]!r}"
 
 
 def operands_are_nan(call: Call) -> bool:
     return any(bool(torch.isnan(leaf).any()) for leaf in call.leaves)
+
+
+def is_judged(name: str, what: str, found: str, call: Call) -> bool:
+    """Whether the table allows a difference in the respect `found`, of a gradient or of something else."""
+    respects = ["gradient" if what == "gradient" else "value" if found == "NaN" else found]
+    if found == "NaN" and not operands_are_nan(call):
+        respects.append("NaN")
+    return judged(name, *respects)
 
 
 def check_call(
@@ -268,7 +281,7 @@ def check_call(
 
     def compare(kind: str, actual: Any, wanted: Any, factor: float) -> None:
         found = difference(actual, wanted, factor * tolerance)
-        if found and not judged(name, kind or found[0]):
+        if found and not is_judged(name, kind, found[0], call):
             wrong.append(f"{name}: {kind} {found[1]}")
 
     try:
