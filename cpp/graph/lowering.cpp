@@ -7,9 +7,6 @@
 
 namespace ravine {
 
-Lowering::Lowering(Program& program, const kernels::KernelTable& kernels)
-    : program_(program), kernels_(kernels) {}
-
 const kernels::FloatKernels& Lowering::floats(const Node& node) const {
   for (const Value& input : node.inputs)
     if (is_floating(input.dtype())) return kernels_.of(input.dtype());
@@ -52,7 +49,7 @@ View Lowering::temporary(DType dtype, const Shape& shape, Layout layout) {
   view.dtype = dtype;
   view.shape = shape;
   view.strides = layout == Layout::channels_last ? channels_last_strides(shape) : row_major_strides(shape);
-  view.storage = add_storage({.bytes = numel(shape) * static_cast<std::int64_t>(size_of(dtype))});
+  view.storage = schedule_.add_storage({.bytes = numel(shape) * static_cast<std::int64_t>(size_of(dtype))});
   return view;
 }
 
@@ -64,59 +61,19 @@ View Lowering::external(const Array& array) {
   view.strides = array.strides();
   const auto [known, is_new] = externals_.try_emplace(array.data(), -1);
   if (is_new)
-    known->second = add_storage({.kind = Storage::Kind::external,
-                                 .bytes = static_cast<std::int64_t>(array.bytes()),
-                                 .address = array.data()});
+    known->second = schedule_.add_storage({.kind = Storage::Kind::external,
+                                           .bytes = static_cast<std::int64_t>(array.bytes()),
+                                           .address = array.data()});
   view.storage = known->second;
   return view;
-}
-
-int Lowering::add_storage(const Storage& storage) {
-  program_.storages_.push_back(storage);
-  return static_cast<int>(program_.storages_.size()) - 1;
 }
 
 // ---- calls
 // -----------------------------------------------------------------------------------------------------
 
-int Lowering::add_call(const char* kernel, std::shared_ptr<void> args, const void* function, Invoke invoke) {
-  KernelCall call;
-  call.kernel = kernel;
-  call.args = std::move(args);
-  call.function = function;
-  call.invoke = invoke;
-  program_.calls_.push_back(std::move(call));
-  return static_cast<int>(program_.calls_.size()) - 1;
-}
-
-void Lowering::bind(int call, PointerField field, const View& view, bool write) {
-  Storage& storage = program_.storages_[static_cast<std::size_t>(view.storage)];
-  storage.first_call = storage.first_call < 0 ? call : std::min(storage.first_call, call);
-  storage.last_call = std::max(storage.last_call, call);
-  KernelCall& owner = program_.calls_[static_cast<std::size_t>(call)];
-  (write ? owner.writes : owner.reads).push_back(view.storage);
-  if (!write) storage.bytes_read += numel(view.shape) * static_cast<std::int64_t>(size_of(view.dtype));
-  bindings_.push_back({field, view.storage, view.offset * static_cast<std::int64_t>(size_of(view.dtype))});
-}
-
 std::int32_t Lowering::fault_code(std::string before, std::string after) {
-  program_.fault_messages_.push_back({std::move(before), std::move(after)});
-  return static_cast<std::int32_t>(program_.fault_messages_.size());
-}
-
-void Lowering::describe(int call, std::string text) {
-  program_.calls_[static_cast<std::size_t>(call)].description = std::move(text);
-}
-
-void Lowering::set_cost(int call, double flops, double bytes) {
-  // One core: 100 GFLOP/s, 40 GB/s, and what a call costs by itself.
-  program_.calls_[static_cast<std::size_t>(call)].cost = 60 + std::max(flops / 100, bytes / 40);
-}
-
-void Lowering::bind_workspace(int call, void*& field, std::size_t bytes) {
-  if (bytes == 0) return;
-  const View view = temporary(DType::uint8, Shape{static_cast<std::int64_t>(bytes)});
-  bind(call, PointerField(field), view, true);
+  schedule_.fault_messages.push_back({std::move(before), std::move(after)});
+  return static_cast<std::int32_t>(schedule_.fault_messages.size());
 }
 
 namespace {
@@ -142,8 +99,8 @@ void Lowering::prepare_epilogue(const Node& node) {
     epilogue_operand(node, i, layout);
 }
 
-View Lowering::bind_output(int call, const kernels::TileProgram*& field, const Node& node, std::int64_t rows,
-                           std::int64_t columns, Layout layout) {
+View Lowering::output(int call, const kernels::TileProgram*& epilogue, const Node& node, std::int64_t rows,
+                      std::int64_t columns, Layout layout) {
   if (!node.expression) return create(node.out(), layout);
   const TileExpression& expression = *node.expression;
   const Shape& shape = node.outputs[0].shape;
@@ -166,8 +123,8 @@ View Lowering::bind_output(int call, const kernels::TileProgram*& field, const N
   auto& program = own<kernels::TileProgram>();
   tile.build_matrix(program, rows, columns);
   tile.bind(program, call);
-  add_fused(call, expression.to_string());
-  field = &program;
+  schedule_.add_fused(call, expression.to_string());
+  epilogue = &program;
   return block;
 }
 

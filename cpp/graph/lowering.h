@@ -14,15 +14,15 @@
 // node, rows, columns));
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 #include "core/error.h"
-#include "graph/program.h"
+#include "graph/schedule/schedule.h"
 
 namespace ravine {
 
@@ -31,8 +31,10 @@ class Call;
 
 class Lowering {
  public:
-  Lowering(Program& program, const kernels::KernelTable& kernels);
+  Lowering(Schedule& schedule, const kernels::KernelTable& kernels)
+      : schedule_(schedule), kernels_(kernels) {}
 
+  Schedule& schedule() { return schedule_; }
   const kernels::KernelTable& kernels() const { return kernels_; }
   // The kernels of the dtype of the node's first floating input, else of its first output.
   const kernels::FloatKernels& floats(const Node& node) const;
@@ -52,7 +54,7 @@ class Lowering {
   // The output may take over the input's memory if nothing reads the input later; both are walked in the same
   // order.
   void reuse(const View& output, const View& input) {
-    reuse_hints_.emplace_back(output.storage, input.storage);
+    schedule_.in_place.emplace_back(output.storage, input.storage);
   }
   // Memory that lives for the calls which read or write it.
   View temporary(DType dtype, const Shape& shape, Layout layout = Layout::row_major);
@@ -66,39 +68,30 @@ class Lowering {
 
   // Faults: a code whose error reads `before`, the offending index, `after`.
   std::int32_t fault_code(std::string before, std::string after);
-  kernels::Fault* fault() const { return &program_.fault_; }
+  kernels::Fault* fault() const { return schedule_.fault.get(); }
   const kernels::RandomState* random() {
-    program_.draws_ = true;
-    return program_.random_.get();
+    schedule_.draws = true;
+    return schedule_.random.get();
   }
-  void keep(const Array& array) { program_.kept_.push_back(array); }
-  void target(std::shared_ptr<EffectTarget> target) { program_.targets_.push_back(std::move(target)); }
+  void keep(const Array& array) { schedule_.kept.push_back(array); }
+  void target(std::shared_ptr<EffectTarget> target) { schedule_.targets.push_back(std::move(target)); }
 
   // An object of a call's arguments, which lives as long as the program.
   template <class T>
   T& own() {
     auto object = std::make_shared<T>();
-    program_.owned_.push_back(object);
+    schedule_.owned.push_back(object);
     return *object;
   }
 
   // An array outside the program.
   View external(const Array& array);
 
+  // Memory for a node's output 0, to be bound to the result of a call's kernel (see Call::output).
+  View output(int call, const kernels::TileProgram*& epilogue, const Node& node, std::int64_t rows,
+              std::int64_t columns, Layout layout);
+
  private:
-  template <class Args>
-  friend class Call;
-  friend class ProgramCompiler;
-
-  friend struct TileCall;
-
-  using Invoke = void (*)(const void* function, const void* args, const Team& team);
-  // A pointer in some call's arguments that gets its value once memory is planned.
-  struct Binding {
-    PointerField field;
-    int storage;
-    std::int64_t byte_offset;
-  };
   struct ValueOrder {
     bool operator()(const Value& a, const Value& b) const {
       return a.node->id != b.node->id ? a.node->id < b.node->id : a.index < b.index;
@@ -107,29 +100,13 @@ class Lowering {
 
   // Operand i of a node's epilogue, from node.inputs, as its kernel addresses it.
   View epilogue_operand(const Node& node, std::size_t i, Layout layout);
-  int add_storage(const Storage& storage);
-  int add_call(const char* kernel, std::shared_ptr<void> args, const void* function, Invoke invoke);
-  void bind(int call, PointerField field, const View& view, bool write);
-  View bind_output(int call, const kernels::TileProgram*& field, const Node& node, std::int64_t rows,
-                   std::int64_t columns, Layout layout);
-  void bind_workspace(int call, void*& field, std::size_t bytes);
-  void describe(int call, std::string text);
-  void set_cost(int call, double flops, double bytes);
-  void add_fused(int call, const std::string& steps) {
-    std::string& fused = program_.calls_[static_cast<std::size_t>(call)].fused;
-    fused += (fused.empty() ? "" : ", ") + steps;
-  }
 
-  Program& program_;
+  Schedule& schedule_;
   const kernels::KernelTable& kernels_;
-  std::vector<Binding> bindings_;
   bool backwards_ = false;
   std::unordered_map<const std::byte*, int> externals_;  // storages of arrays outside the program
   std::map<Value, View, ValueOrder> views_;
-  std::map<Value, View, ValueOrder> dense_copies_[2];               // by Layout
-  std::vector<std::pair<kernels::TileOutput*, int>> tile_outputs_;  // of calls of their own; their storages
-  std::vector<std::pair<int, int>>
-      reuse_hints_;  // (output, input) storages that may be one if the input's life ends there
+  std::map<Value, View, ValueOrder> dense_copies_[2];  // by Layout
 };
 
 // A kernel call under construction. Pointers are set through read() and write(), which record who uses what
@@ -137,36 +114,43 @@ class Lowering {
 template <class Args>
 class Call {
  public:
+  Call(Lowering& lowering, int index, Args& args) : args(args), lowering_(lowering), index_(index) {}
+
   Args& args;
 
   template <class Pointee>
   void read(Pointee*& field, const View& view) {
-    lowering_.bind(index_, PointerField(field), view, false);
+    schedule().bind(index_, PointerField(field), view, /*write=*/false);
   }
   template <class Pointee>
   void write(Pointee*& field, const View& view) {
-    lowering_.bind(index_, PointerField(field), view, true);
+    schedule().bind(index_, PointerField(field), view, /*write=*/true);
   }
   // Memory for the node's output 0, to be bound to the kernel's result. Where elementwise consumers were
   // fused into the node, `field` is set to their program over [rows, columns], the memory order of output 0,
   // which the kernel runs on complete blocks of the result; the node's outputs are then the program's.
   View output(const kernels::TileProgram*& field, const Node& node, std::int64_t rows, std::int64_t columns,
               Layout layout = Layout::row_major) {
-    return lowering_.bind_output(index_, field, node, rows, columns, layout);
+    return lowering_.output(index_, field, node, rows, columns, layout);
   }
   // For describe(): "(64, 784) x (784, 128)". What is fused is added by itself.
-  void describe(std::string text) { lowering_.describe(index_, std::move(text)); }
-  // Floating-point operations and bytes moved: what the choice of one or all threads rests on.
-  void cost(double flops, double bytes) { lowering_.set_cost(index_, flops, bytes); }
+  void describe(std::string text) { schedule().call(index_).description = std::move(text); }
   // For describe(): what else the kernel does with its result.
-  void fuse(const std::string& what) { lowering_.add_fused(index_, what); }
+  void fuse(const std::string& what) { schedule().add_fused(index_, what); }
+  // Floating-point operations and bytes moved: what the choice of one or all threads rests on. One core: 100
+  // GFLOP/s, 40 GB/s, and what a call costs by itself.
+  void cost(double flops, double bytes) {
+    schedule().call(index_).cost = 60 + std::max(flops / 100, bytes / 40);
+  }
   // A workspace shared by the team.
-  void workspace(void*& field, std::size_t bytes) { lowering_.bind_workspace(index_, field, bytes); }
+  void workspace(void*& field, std::size_t bytes) {
+    if (bytes != 0) write(field, lowering_.temporary(DType::uint8, Shape{static_cast<std::int64_t>(bytes)}));
+  }
   int index() const { return index_; }
 
  private:
-  friend class Lowering;
-  Call(Lowering& lowering, int index, Args& args) : args(args), lowering_(lowering), index_(index) {}
+  Schedule& schedule() { return lowering_.schedule(); }
+
   Lowering& lowering_;
   int index_;
 };
@@ -175,12 +159,15 @@ template <class Args>
 Call<Args> Lowering::call(const char* kernel, kernels::Kernel<Args> function) {
   check<RuntimeError>(function != nullptr, "lowering: there is no kernel '", kernel, "' for these types");
   auto args = std::make_shared<Args>();
-  const int index = add_call(kernel, args, reinterpret_cast<const void*>(function),
-                             [](const void* called, const void* arguments, const Team& team) {
-                               reinterpret_cast<kernels::Kernel<Args>>(const_cast<void*>(called))(
-                                   *static_cast<const Args*>(arguments), team);
-                             });
-  return Call<Args>(*this, index, *args);
+  KernelCall& call = schedule_.calls.emplace_back();
+  call.kernel = kernel;
+  call.args = args;
+  call.function = reinterpret_cast<const void*>(function);
+  call.invoke = [](const void* called, const void* arguments, const Team& team) {
+    reinterpret_cast<kernels::Kernel<Args>>(const_cast<void*>(called))(*static_cast<const Args*>(arguments),
+                                                                       team);
+  };
+  return Call<Args>(*this, static_cast<int>(schedule_.calls.size()) - 1, *args);
 }
 
 }  // namespace ravine

@@ -2,21 +2,27 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <iomanip>
 #include <mutex>
+#include <set>
 #include <sstream>
+#include <utility>
 
 #include "core/error.h"
 #include "core/team.h"
 #include "core/thread_count.h"
 #include "graph/derived.h"
+#include "graph/passes/verify.h"
+#include "graph/schedule/ordered.h"
 
 namespace ravine {
 namespace {
 
 std::atomic<bool> poison_arenas{false};
+
+// Below this a second thread gains less than its barriers cost, and loses much when the other core is taken.
+constexpr double single_thread_cost = 20000;  // ns on one core
 
 std::string byte_count(std::int64_t bytes) {
   std::ostringstream text;
@@ -48,13 +54,42 @@ class LockAll {
 
 }  // namespace
 
+Program::Program(Interface interface, Schedule schedule, std::vector<std::shared_ptr<Derived>> derived,
+                 const kernels::KernelTable& kernels)
+    : interface_(std::move(interface)),
+      schedule_(std::move(schedule)),
+      derived_(std::move(derived)),
+      scratch_bytes_(kernels.scratch_bytes),
+      isa_(kernels.isa) {
+  expect_written(schedule_);
+  reuse_in_place(schedule_);
+  mark_non_temporal_outputs(schedule_);
+  arena_ = place_in_arena(schedule_);
+  place_barriers(schedule_);
+  patches_ = resolve(schedule_);
+  if (verifies()) expect_ordered(schedule_.calls, schedule_.storages);
+  written_ = written_states(schedule_);
+  list_shared_locks();
+  double cost = 0;
+  for (const KernelCall& call : schedule_.calls) cost += call.cost;
+  single_threaded_ = cost < single_thread_cost;
+}
+
+// Each once and in an order that is the same for all programs, so that no two wait for each other.
+void Program::list_shared_locks() {
+  std::set<Mutex*> locks;
+  for (const auto& target : schedule_.targets) locks.insert(&target->mutex());
+  if (schedule_.draws) locks.insert(&schedule_.random->mutex);
+  shared_locks_.assign(locks.begin(), locks.end());
+}
+
 void set_arena_poisoning(bool on) { poison_arenas.store(on, std::memory_order_relaxed); }
 
 void Program::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
-  check<ValueError>(inputs.size() == input_types_.size(), "program: got ", inputs.size(),
-                    " inputs, expected ", input_types_.size());
-  check<ValueError>(outputs.size() == output_types_.size(), "program: got ", outputs.size(),
-                    " outputs, expected ", output_types_.size());
+  check<ValueError>(inputs.size() == interface_.inputs.size(), "program: got ", inputs.size(),
+                    " inputs, expected ", interface_.inputs.size());
+  check<ValueError>(outputs.size() == interface_.outputs.size(), "program: got ", outputs.size(),
+                    " outputs, expected ", interface_.outputs.size());
   const int threads = single_threaded_ ? 1 : num_threads();
   const std::lock_guard lock(mutex_);
   const LockAll shared(shared_locks_);
@@ -64,30 +99,32 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
     patch.field.set(static_cast<const std::byte*>(base) + patch.byte_offset);
   }
   if (poison_arenas.load(std::memory_order_relaxed))
-    std::memset(arena_.get(), 0xFF, static_cast<std::size_t>(arena_bytes_));
-  fault_ = {};
+    std::memset(arena_.memory.get(), 0xFF, static_cast<std::size_t>(arena_.bytes));
+  *schedule_.fault = {};
   refused_ = false;
   const DerivedReaders readers(derived_);
-  for (const auto& target : targets_) target->before_run();
+  for (const auto& target : schedule_.targets) target->before_run();
   run_on_team(
       threads, scratch_bytes_,
       [](void* self, const Team& team) noexcept { static_cast<const Program*>(self)->run_calls(team); }, this,
       TeamSize::adaptive);
   for (const Array& state : written_) state.writes().written();
-  if (fault_.code != 0) {
-    const FaultMessage& message = fault_messages_[static_cast<std::size_t>(fault_.code - 1)];
-    fail<ValueError>(message.before, fault_.value, message.after);
+  if (schedule_.fault->code != 0) {
+    const FaultMessage& message =
+        schedule_.fault_messages[static_cast<std::size_t>(schedule_.fault->code - 1)];
+    fail<ValueError>(message.before, schedule_.fault->value, message.after);
   }
-  refused_ = std::any_of(guards_.begin(), guards_.end(), [](const Guard& guard) { return guard.refuses(); });
+  refused_ = std::any_of(schedule_.guards.begin(), schedule_.guards.end(),
+                         [](const Guard& guard) { return guard.refuses(); });
   if (refused_) return;
-  if (draws_) ++random_->step;
-  for (const auto& target : targets_) target->after_run();
+  if (schedule_.draws) ++schedule_.random->step;
+  for (const auto& target : schedule_.targets) target->after_run();
 }
 
 void Program::run_calls(const Team& team) const {
   bool with_effects = true;
-  for (std::size_t i = 0; i < calls_.size(); ++i) {
-    const KernelCall& call = calls_[i];
+  for (std::size_t i = 0; i < schedule_.calls.size(); ++i) {
+    const KernelCall& call = schedule_.calls[i];
     if (call.barrier_before) team.barrier();
     if (call.tests_guards) with_effects = with_effects && effects_may_begin(i);
     if (call.effect && !with_effects) break;  // nothing but effects follows
@@ -97,38 +134,32 @@ void Program::run_calls(const Team& team) const {
 
 // Every thread tests for itself; what it reads does not change any more in this run.
 bool Program::effects_may_begin(std::size_t call) const {
-  return fault_.code == 0 && std::none_of(guards_.begin(), guards_.end(), [&](const Guard& guard) {
-           return guard.call == call && guard.refuses();
-         });
-}
-
-bool Guard::refuses() const {
-  if (target != nullptr) return target->refuses();
-  if (dtype == DType::float32) return !std::isfinite(*static_cast<const float*>(value));
-  if (dtype == DType::float64) return !std::isfinite(*static_cast<const double*>(value));
-  return false;
+  return schedule_.fault->code == 0 &&
+         std::none_of(schedule_.guards.begin(), schedule_.guards.end(),
+                      [&](const Guard& guard) { return guard.call == call && guard.refuses(); });
 }
 
 std::string Program::describe() const {
   std::ostringstream text;
-  text << "program for " << isa_ << ": " << calls_.size() << " kernel calls, arena "
-       << byte_count(arena_bytes_) << (single_threaded_ ? ", one thread" : "") << "\n";
-  for (std::size_t i = 0; i < input_types_.size(); ++i)
-    text << "  input  " << i << "  " << to_string(input_types_[i]) << "  " << input_names_[i] << "\n";
-  for (std::size_t i = 0; i < output_types_.size(); ++i)
-    text << "  output " << i << "  " << to_string(output_types_[i]) << "\n";
+  text << "program for " << isa_ << ": " << schedule_.calls.size() << " kernel calls, arena "
+       << byte_count(arena_.bytes) << (single_threaded_ ? ", one thread" : "") << "\n";
+  for (std::size_t i = 0; i < interface_.inputs.size(); ++i)
+    text << "  input  " << i << "  " << to_string(interface_.inputs[i]) << "  " << interface_.input_names[i]
+         << "\n";
+  for (std::size_t i = 0; i < interface_.outputs.size(); ++i)
+    text << "  output " << i << "  " << to_string(interface_.outputs[i]) << "\n";
   for (const auto& value : derived_)
     text << "  kept   " << value->description() << "  -> "
          << byte_count(static_cast<std::int64_t>(value->value().bytes())) << "\n";
   std::size_t widest = 6;
-  for (const KernelCall& call : calls_) widest = std::max(widest, call.kernel.size());
-  for (std::size_t i = 0; i < calls_.size(); ++i) {
-    const KernelCall& call = calls_[i];
+  for (const KernelCall& call : schedule_.calls) widest = std::max(widest, call.kernel.size());
+  for (std::size_t i = 0; i < schedule_.calls.size(); ++i) {
+    const KernelCall& call = schedule_.calls[i];
     text << std::setw(4) << i << (call.barrier_before ? " | " : "   ") << std::left
          << std::setw(static_cast<int>(widest)) << call.kernel << std::right << "  " << call.description;
     if (!call.fused.empty()) text << "  + " << call.fused;
     std::int64_t written = 0;
-    for (const int storage : call.writes) written += storages_[static_cast<std::size_t>(storage)].bytes;
+    for (const int storage : call.writes) written += schedule_.storage(storage).bytes;
     text << "  -> " << byte_count(written) << "\n";
   }
   text << "  (| waits for all threads)\n";

@@ -131,13 +131,13 @@ void TileCall::emit(const char* kernel) {
     output.value = static_cast<std::int16_t>(expression.outputs[i]);
     set_tensor(output.tensor, outputs[i].dtype, iteration.strides[inputs.size() + i]);
     call.write(output.tensor.data, outputs[i]);
-    lowering.tile_outputs_.emplace_back(&output, outputs[i].storage);
+    lowering.schedule().tile_outputs.emplace_back(&output, outputs[i].storage);
     bytes += static_cast<double>(numel(outputs[i].shape)) * static_cast<double>(size_of(outputs[i].dtype));
   }
   const double elements = static_cast<double>(numel(outputs[0].shape));
   call.cost(elements * static_cast<double>(program.n_steps) * 4, bytes);
   call.describe(str(kernel, " ", outputs[0].shape));
-  lowering.add_fused(call.index(), expression.to_string());
+  call.fuse(expression.to_string());
 }
 
 void TileCall::build_matrix(kernels::TileProgram& program, std::int64_t rows, std::int64_t columns) const {
@@ -179,11 +179,12 @@ void TileCall::build_matrix(kernels::TileProgram& program, std::int64_t rows, st
 
 void TileCall::bind(kernels::TileProgram& program, int call) const {
   for (std::size_t i = 1; i < inputs.size(); ++i)
-    lowering.bind(call, PointerField(program.inputs[i].data), inputs[i], /*write=*/false);
+    lowering.schedule().bind(call, PointerField(program.inputs[i].data), inputs[i], /*write=*/false);
   int slot = 0;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (expression.outputs[i] == 0) continue;
-    lowering.bind(call, PointerField(program.outputs[slot++].tensor.data), outputs[i], /*write=*/true);
+    lowering.schedule().bind(call, PointerField(program.outputs[slot++].tensor.data), outputs[i],
+                             /*write=*/true);
   }
 }
 

@@ -72,7 +72,7 @@ Unit rewrite(const Graph& graph, std::span<const Value> outputs, const RewriteRu
   }
   Unit result;
   for (const Value& output : outputs) result.outputs.push_back(rewriting.now(output));
-  result.graph = std::move(rewriting.graph_);
+  result.graph = rewriting.take();
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dispatch/dispatch.h"
@@ -59,12 +60,12 @@ class Rewriting {
   // From here on these values stand for the outputs of a node of the old graph, visited or not.
   void replace(const Node& old, const Values& values);
   bool is_replaced(const Node& old) const { return replaced_[old.id]; }
+  // A copy of a node of the old graph, on values of the new, stands for it.
+  void copy(const Node& old, Values inputs);
+  // The new graph, once all is written.
+  std::unique_ptr<Graph> take() { return std::move(graph_); }
 
  private:
-  friend Unit rewrite(const Graph& graph, std::span<const Value> outputs,
-                      const std::function<std::optional<Values>(Rewriting&, const Node&, const Values&)>&);
-  void copy(const Node& old, Values inputs);
-
   std::unique_ptr<Graph> graph_;
   // One flat list, so that a pass over a graph of any size allocates nothing a node.
   std::vector<std::size_t> first_;  // by node id of the old graph

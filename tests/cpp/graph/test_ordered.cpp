@@ -1,8 +1,8 @@
 // The check of schedules finds a barrier that is missing and memory that is read after its life.
-#include "graph/ordered.h"
+#include "graph/schedule/ordered.h"
 
 #include "core/error.h"
-#include "graph/touched_memory.h"
+#include "graph/schedule/touched_memory.h"
 #include "graph_test.h"
 
 namespace ravine::testing {

@@ -1,4 +1,4 @@
-#include "graph/planner.h"
+#include "graph/schedule/planner.h"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <unordered_set>
 
-#include "graph/program.h"
+#include "graph/schedule/schedule.h"
 
 namespace ravine {
 

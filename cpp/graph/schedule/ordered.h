@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "graph/program.h"
+#include "graph/schedule/schedule.h"
 
 namespace ravine {
 

@@ -1,4 +1,4 @@
-#include "graph/ordered.h"
+#include "graph/schedule/ordered.h"
 
 #include <algorithm>
 #include <iterator>

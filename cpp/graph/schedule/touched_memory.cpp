@@ -1,4 +1,4 @@
-#include "graph/touched_memory.h"
+#include "graph/schedule/touched_memory.h"
 
 #include <algorithm>
 #include <iterator>
