@@ -171,7 +171,7 @@ class Orthogonalization {
       SumOfSquares<T> sum;
       T* const to = memory_.x + offset;
       const void* const gradient = static_cast<const T*>(segment_.gradient) + offset;
-      for_each_element<T, Ahead<T>>(step_, segment_, gradient, offset, count,
+      for_each_element<T, Ahead<T>>(step_, segment_, gradient, offset, count, GradientOfStep<T>(step_),
                                     [&](const Ahead<T>& rule, Vec<T>, Vec<T> g, auto state)
                                         RAVINE_INLINE_LAMBDA {
                                           const Vec<T> u = rule(g, state);

@@ -128,6 +128,25 @@ struct FollowingStep {
   }
 };
 
+// Most steps have neither: the loop over a part then asks no questions.
+struct GradientAsGiven {
+  template <class V>
+  RAVINE_INLINE V operator()(V g) const {
+    return g;
+  }
+};
+struct NothingFollows {
+  template <class V, class State>
+  RAVINE_INLINE V operator()(V p, State) const {
+    return p;
+  }
+};
+RAVINE_INLINE bool is_plain(const OptimizerStep& step, const ParameterSegment& segment) {
+  return step.gradient_scale == 1 && step.clip_value == __builtin_inf() &&
+         (step.slow_weight == 0 || segment.slots[slow_slot] == nullptr) &&
+         (step.average_weight == 0 || segment.slots[average_slot] == nullptr);
+}
+
 // The slots of a segment from an element on.
 template <class T>
 struct SlotsFrom {
@@ -140,12 +159,11 @@ struct SlotsFrom {
 };
 
 // body(rule, p, g, state) for the vectors of a part.
-template <class T, class Rule, class Body>
+template <class T, class Rule, class Gradient, class Body>
 RAVINE_INLINE void for_each_element(const OptimizerStep& step, const ParameterSegment& segment,
                                     const void* gradient_of_part, std::int64_t offset, std::int64_t count,
-                                    Body body) {
+                                    Gradient gradient_of, Body body) {
   const Rule rule(*static_cast<const typename Rule::Hyper*>(step.hyper), segment);
-  const GradientOfStep<T> gradient_of(step);
   const T* const parameter = static_cast<const T*>(segment.parameter) + offset;
   const T* const gradient = static_cast<const T*>(gradient_of_part);
   const SlotsFrom<T> from(segment, offset);
@@ -159,11 +177,14 @@ template <class T, class Rule>
 RAVINE_INLINE void update_part(const OptimizerStep& step, const ParameterSegment& segment,
                                const void* gradient_of_part, std::int64_t offset, std::int64_t count) {
   T* const parameter = static_cast<T*>(segment.parameter) + offset;
-  const FollowingStep<T> follow(step, segment);
-  for_each_element<T, Rule>(step, segment, gradient_of_part, offset, count,
-                            [&](const Rule& rule, Vec<T> p, Vec<T> g, auto state) RAVINE_INLINE_LAMBDA {
-                              store(parameter + state.i, follow(rule(p, g, state), state), state.n);
-                            });
+  const auto update = [&](auto gradient_of, auto follow) RAVINE_INLINE_LAMBDA {
+    for_each_element<T, Rule>(step, segment, gradient_of_part, offset, count, gradient_of,
+                              [&](const Rule& rule, Vec<T> p, Vec<T> g, auto state) RAVINE_INLINE_LAMBDA {
+                                store(parameter + state.i, follow(rule(p, g, state), state), state.n);
+                              });
+  };
+  if (is_plain(step, segment)) update(GradientAsGiven(), NothingFollows());
+  else update(GradientOfStep<T>(step), FollowingStep<T>(step, segment));
 }
 
 // Sums of squares of a part, each lane in double.
@@ -204,7 +225,7 @@ RAVINE_INLINE void measure_part(const OptimizerStep& step, const ParameterSegmen
                                 const void* gradient_of_part, std::int64_t offset, std::int64_t count,
                                 double* sums) {
   SumOfSquares<T> squares[2];
-  for_each_element<T, Rule>(step, segment, gradient_of_part, offset, count,
+  for_each_element<T, Rule>(step, segment, gradient_of_part, offset, count, GradientOfStep<T>(step),
                             [&](const Rule& rule, Vec<T> p, Vec<T> g, auto state)
                                 RAVINE_INLINE_LAMBDA { rule.measure(p, g, state, squares); });
   sums[0] = squares[0].total();
