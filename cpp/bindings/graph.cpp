@@ -102,6 +102,7 @@ void bind_graph(py::module_& module) {
       .def_property_readonly("graph", [](const PyValue& self) { return self.graph; })
       .def("numpy", &numpy_of, "The value, where it is known: constants, and everything in an eager graph.");
 
+  py::class_<Origin>(module, "Origin", "A module and a part of a step.");
   py::class_<Graph, std::shared_ptr<Graph>>(module, "Graph", "A recording of operations.")
       .def(py::init(&new_graph), py::arg("eager") = false, py::arg("check_nan") = false,
            py::arg("random") = nullptr)
@@ -137,6 +138,17 @@ void bind_graph(py::module_& module) {
           "guard_gradients",
           [](Graph& self, const std::shared_ptr<optim::Clipping>& clipping) { self.guard(clipping); },
           py::arg("clipping"), "The same for runs in which the clipping skips the gradients.")
+      .def_readwrite("origin", &Graph::origin,
+                     "The module and the part of a step that recorded nodes belong to.")
+      .def(
+          "enter", [](Graph& self, const std::string& path) { self.enter(path); }, py::arg("path"),
+          "Nodes recorded from now on belong to the module of this path.")
+      .def(
+          "begin_update",
+          [](Graph& self) {
+            self.origin = {0, Phase::update};
+          },
+          "Nodes recorded from now on belong to the update of parameters.")
       .def_readonly("effects_refused", &Graph::effects_refused)
       .def_property_readonly(
           "differentiating",

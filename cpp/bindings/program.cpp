@@ -23,30 +23,61 @@ std::string input_name(const Program& program, std::size_t index) {
   return name.empty() ? str("input ", index) : str("input ", index, " ('", name, "')");
 }
 
-py::list run(Program& program, const std::vector<py::array>& inputs) {
-  const auto& input_types = program.input_types();
-  check<ValueError>(inputs.size() == input_types.size(), "program: got ", inputs.size(), " inputs, expected ",
-                    input_types.size());
-  std::vector<py::array> kept;
-  std::vector<const void*> input_pointers;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    check<ValueError>(shape_of(inputs[i]) == input_types[i].shape, input_name(program, i), ": got shape ",
-                      shape_of(inputs[i]), ", the program was compiled for ", input_types[i].shape);
-    kept.push_back(as_contiguous(inputs[i], input_types[i].dtype, input_name(program, i)));
-    input_pointers.push_back(kept.back().data());
-  }
+// The memory of a run: inputs as the program reads them, new arrays for its outputs.
+struct Memory {
+  std::vector<py::array> inputs;
   py::list results;
+  std::vector<const void*> input_pointers;
   std::vector<void*> output_pointers;
-  for (const TensorType& type : program.output_types()) {
-    py::array result = new_array(type.dtype, type.shape);
-    output_pointers.push_back(result.mutable_data());
-    results.append(std::move(result));
+
+  Memory(const Program& program, const std::vector<py::array>& given) {
+    const auto& types = program.input_types();
+    check<ValueError>(given.size() == types.size(), "program: got ", given.size(), " inputs, expected ",
+                      types.size());
+    for (std::size_t i = 0; i < given.size(); ++i) {
+      check<ValueError>(shape_of(given[i]) == types[i].shape, input_name(program, i), ": got shape ",
+                        shape_of(given[i]), ", the program was compiled for ", types[i].shape);
+      inputs.push_back(as_contiguous(given[i], types[i].dtype, input_name(program, i)));
+      input_pointers.push_back(inputs.back().data());
+    }
+    for (const TensorType& type : program.output_types()) {
+      py::array result = new_array(type.dtype, type.shape);
+      output_pointers.push_back(result.mutable_data());
+      results.append(std::move(result));
+    }
   }
+};
+
+py::list run(Program& program, const std::vector<py::array>& inputs) {
+  Memory memory(program, inputs);
   {
     const GilRelease released;
-    program.run(input_pointers, output_pointers);
+    program.run(memory.input_pointers, memory.output_pointers);
   }
-  return results;
+  return memory.results;
+}
+
+py::dict profile(Program& program, const std::vector<py::array>& inputs, int runs, int threads) {
+  Memory memory(program, inputs);
+  Program::Profile profile;
+  {
+    const GilRelease released;
+    profile = program.profile(memory.input_pointers, memory.output_pointers, runs, threads);
+  }
+  py::list calls;
+  for (const KernelCall& call : program.calls()) {
+    using namespace py::literals;
+    calls.append(py::dict("kernel"_a = call.kernel, "description"_a = call.description,
+                          "fused"_a = call.fused, "module"_a = program.scope_of(call),
+                          "phase"_a = name_of(call.origin.phase), "flops"_a = call.flops,
+                          "bytes"_a = call.bytes));
+  }
+  py::dict result;
+  result["calls"] = calls;
+  result["seconds"] = profile.seconds;
+  result["whole"] = profile.whole;
+  result["threads"] = profile.threads;
+  return result;
 }
 
 }  // namespace
@@ -56,6 +87,8 @@ void bind_program(py::module_& module) {
       .def(py::init(&new_program), py::arg("graph"), py::arg("outputs"), py::arg("random") = nullptr,
            py::arg("keep_derived") = false)
       .def("run", &run, py::arg("inputs"))
+      .def("profile", &profile, py::arg("inputs"), py::arg("runs"), py::arg("threads") = 0,
+           "The seconds of each call, in turns with whole runs; states are as before then.")
       .def("describe", &Program::describe, "The compiled program as a table.")
       .def_property_readonly("refused", &Program::refused,
                              "Whether a guard left the effects out of the newest run.")

@@ -122,6 +122,7 @@ Values vector_jacobian_product(std::span<const Value> outputs, std::span<const V
     }
     if (!any) continue;
     node.graph->differentiating = &node;
+    node.graph->origin = {node.origin.scope, Phase::backward};
     const Values passed = input_cotangents(node, own);
     for (std::size_t i = 0; i < passed.size(); ++i) {
       const Value& input = node.inputs[i];
@@ -138,6 +139,22 @@ Values vector_jacobian_product(std::span<const Value> outputs, std::span<const V
   return result;
 }
 
+namespace {
+
+class RestoredOrigin {
+ public:
+  explicit RestoredOrigin(Graph& graph) : graph_(graph), before_(graph.origin) {}
+  ~RestoredOrigin() { graph_.origin = before_; }
+  RestoredOrigin(const RestoredOrigin&) = delete;
+  RestoredOrigin& operator=(const RestoredOrigin&) = delete;
+
+ private:
+  Graph& graph_;
+  const Origin before_;
+};
+
+}  // namespace
+
 Values gradients(Value output, std::span<const Value> wrt) {
   check<ValueError>(output.shape().empty() && is_floating(output.dtype()),
                     "gradients: the output must be a floating scalar of shape (), got ",
@@ -149,6 +166,7 @@ Values gradients(Value output, std::span<const Value> wrt) {
   // value that others of the list are computed from would lose their part. Such lists are differentiated one
   // by one.
   Graph& graph = output.graph();
+  const RestoredOrigin restored(graph);
   const Value one = graph.scalar(1, output.dtype());
   const bool leaves_only = std::all_of(wrt.begin(), wrt.end(), [](const Value& value) {
     return value.node->op->kind == OpKind::state || value.node->op->kind == OpKind::input;

@@ -14,6 +14,10 @@ std::string TileExpression::to_string() const {
   return text;
 }
 
+const char* name_of(Phase phase) {
+  return phase == Phase::forward ? "forward" : phase == Phase::backward ? "backward" : "update";
+}
+
 // ---- finding operations
 // ---------------------------------------------------------------------------------------
 
@@ -71,8 +75,15 @@ Node& Graph::add(const Op& op) {
   node->op = &op;
   node->graph = this;
   node->id = static_cast<std::uint32_t>(nodes_.size());
+  node->origin = origin;
   nodes_.push_back(std::move(node));
   return *nodes_.back();
+}
+
+void Graph::enter(const std::string& path) {
+  const auto known = std::find(scopes_->begin(), scopes_->end(), path);
+  origin.scope = static_cast<std::uint32_t>(known - scopes_->begin());
+  if (known == scopes_->end()) scopes_->push_back(path);
 }
 
 void Graph::record(Node& node, std::uint32_t stream) {
@@ -150,6 +161,7 @@ Values Graph::apply(const Op& op, Values inputs, Attrs attrs) {
   node->op = &op;
   node->graph = this;
   node->id = static_cast<std::uint32_t>(nodes_.size());
+  node->origin = origin;
   for (const Value& input : inputs)
     check<ValueError>(input && &input.graph() == this, op.name, ": an input belongs to another recording");
   node->inputs = std::move(inputs);
@@ -174,6 +186,7 @@ Values Graph::apply(std::string_view name, Values inputs, Attrs attrs) {
 
 void Graph::assign(const Array& array, Value value) {
   Node& node = add(assign_op);
+  node.origin.phase = Phase::update;
   node.inputs = {value};
   node.array = array;
   try {
@@ -188,6 +201,7 @@ void Graph::assign(const Array& array, Value value) {
 
 Values Graph::effect(const Op& op, Values inputs, std::shared_ptr<EffectTarget> target, Attrs attrs) {
   Node& node = add(op);
+  node.origin.phase = Phase::update;
   node.inputs = std::move(inputs);
   node.attrs = std::move(attrs);
   node.target = std::move(target);

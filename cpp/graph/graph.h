@@ -149,6 +149,17 @@ struct EffectTarget {
   mutable Mutex mutex_;
 };
 
+// What a node belongs to, for people: the module that recorded it, and the part of a step.
+enum class Phase : std::uint8_t { forward, backward, update };
+const char* name_of(Phase phase);
+struct Origin {
+  std::uint32_t scope = 0;  // a number of Scopes
+  Phase phase = Phase::forward;
+};
+
+// The paths of modules, by number; 0 is outside of any. A graph and what passes make of it share them.
+using Scopes = std::vector<std::string>;
+
 struct Node {
   const Op* op = nullptr;
   Graph* graph = nullptr;
@@ -156,6 +167,7 @@ struct Node {
   Values inputs;
   Attrs attrs;
   std::vector<TensorType> outputs;
+  Origin origin;
 
   std::string name;                      // inputs and states: the user's name
   Array array;                           // states and assignments: the memory; constants: the value
@@ -227,6 +239,12 @@ class Graph {
   std::span<Node* const> effects() const { return effects_; }
   std::span<Node* const> inputs() const { return inputs_; }
 
+  // The nodes that are recorded from now on belong to the module of this path.
+  void enter(const std::string& path);
+  Origin origin;  // of the nodes that are recorded from now on
+  const std::shared_ptr<Scopes>& scopes() const { return scopes_; }
+  void share_scopes(const Graph& other) { scopes_ = other.scopes_; }
+
   // Called for every recorded node but inputs; an eager graph computes its values here.
   std::function<void(Node&)> on_record;
   std::uint32_t next_stream = 0;          // random numbers: one stream per random node
@@ -246,6 +264,7 @@ class Graph {
   std::vector<Node*> effects_;
   std::vector<Node*> inputs_;
   std::unordered_map<const std::byte*, Node*> states_;  // by the memory of their arrays
+  std::shared_ptr<Scopes> scopes_ = std::make_shared<Scopes>(1);
 };
 
 Values outputs_of(const Node& node);

@@ -16,6 +16,7 @@ class UnitLowering {
   UnitLowering(const Unit& unit, const kernels::KernelTable& kernels, std::shared_ptr<RandomState> random)
       : unit_(unit), lowering_(schedule_, kernels) {
     schedule_.random = std::move(random);
+    schedule_.scopes = unit.graph->scopes();
   }
 
   Schedule run() {
@@ -29,6 +30,7 @@ class UnitLowering {
   void lower_nodes() {
     int next_input = 0;
     for (const auto& node : unit_.graph->nodes()) {
+      lowering_.set_origin(node->origin);
       switch (node->op->kind) {
         case OpKind::input:
           lower_input(*node, next_input++);
@@ -118,6 +120,7 @@ class UnitLowering {
     keep_values_of_effects();
     const std::size_t first_effect = schedule_.calls.size();
     for (const Node* effect : unit_.graph->effects()) {
+      lowering_.set_origin(effect->origin);
       if (effect->op == &guard_op) {
         add_guard(*effect, guarded);
         continue;

@@ -14,7 +14,6 @@
 // node, rows, columns));
 #pragma once
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,6 +34,9 @@ class Lowering {
       : schedule_(schedule), kernels_(kernels) {}
 
   Schedule& schedule() { return schedule_; }
+  // What the calls from now on belong to.
+  void set_origin(const Origin& origin) { origin_ = origin; }
+
   const kernels::KernelTable& kernels() const { return kernels_; }
   // The kernels of the dtype of the node's first floating input, else of its first output.
   const kernels::FloatKernels& floats(const Node& node) const;
@@ -103,6 +105,7 @@ class Lowering {
 
   Schedule& schedule_;
   const kernels::KernelTable& kernels_;
+  Origin origin_;
   bool backwards_ = false;
   std::unordered_map<const std::byte*, int> externals_;  // storages of arrays outside the program
   std::map<Value, View, ValueOrder> views_;
@@ -137,10 +140,10 @@ class Call {
   void describe(std::string text) { schedule().call(index_).description = std::move(text); }
   // For describe(): what else the kernel does with its result.
   void fuse(const std::string& what) { schedule().add_fused(index_, what); }
-  // Floating-point operations and bytes moved: what the choice of one or all threads rests on. One core: 100
-  // GFLOP/s, 40 GB/s, and what a call costs by itself.
+  // Floating-point operations and bytes moved.
   void cost(double flops, double bytes) {
-    schedule().call(index_).cost = 60 + std::max(flops / 100, bytes / 40);
+    schedule().call(index_).flops = flops;
+    schedule().call(index_).bytes = bytes;
   }
   // A workspace shared by the team.
   void workspace(void*& field, std::size_t bytes) {
@@ -162,6 +165,7 @@ Call<Args> Lowering::call(const char* kernel, kernels::Kernel<Args> function) {
   KernelCall& call = schedule_.calls.emplace_back();
   call.kernel = kernel;
   call.args = args;
+  call.origin = origin_;
   call.function = reinterpret_cast<const void*>(function);
   call.invoke = [](const void* called, const void* arguments, const Team& team) {
     reinterpret_cast<kernels::Kernel<Args>>(const_cast<void*>(called))(*static_cast<const Args*>(arguments),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <iomanip>
 #include <mutex>
@@ -24,6 +25,9 @@ std::atomic<bool> poison_arenas{false};
 // Below this a second thread gains less than its barriers cost, and loses much when the other core is taken.
 constexpr double single_thread_cost = 20000;  // ns on one core
 
+// In ns on one core, roughly: 100 GFLOP/s, 40 GB/s, and what a call costs by itself.
+double cost_of(const KernelCall& call) { return 60 + std::max(call.flops / 100, call.bytes / 40); }
+
 std::string byte_count(std::int64_t bytes) {
   std::ostringstream text;
   text << std::fixed << std::setprecision(1);
@@ -36,6 +40,26 @@ std::string byte_count(std::int64_t bytes) {
   }
   return text.str();
 }
+
+// Puts the numbers of arrays back in the end.
+class StatesAsBefore {
+ public:
+  explicit StatesAsBefore(std::span<const Array> states) : states_(states) {
+    for (const Array& state : states) bytes_.emplace_back(state.data(), state.data() + state.bytes());
+  }
+  ~StatesAsBefore() {
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+      std::memcpy(states_[i].data(), bytes_[i].data(), bytes_[i].size());
+      states_[i].writes().written();
+    }
+  }
+  StatesAsBefore(const StatesAsBefore&) = delete;
+  StatesAsBefore& operator=(const StatesAsBefore&) = delete;
+
+ private:
+  std::span<const Array> states_;
+  std::vector<std::vector<std::byte>> bytes_;
+};
 
 class LockAll {
  public:
@@ -71,7 +95,7 @@ Program::Program(Interface interface, Schedule schedule, std::vector<std::shared
   written_ = written_states(schedule_);
   list_shared_locks();
   double cost = 0;
-  for (const KernelCall& call : schedule_.calls) cost += call.cost;
+  for (const KernelCall& call : schedule_.calls) cost += cost_of(call);
   single_threaded_ = cost < single_thread_cost;
 }
 
@@ -85,14 +109,13 @@ void Program::list_shared_locks() {
 
 void set_arena_poisoning(bool on) { poison_arenas.store(on, std::memory_order_relaxed); }
 
-void Program::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
-  check<ValueError>(inputs.size() == interface_.inputs.size(), "program: got ", inputs.size(),
-                    " inputs, expected ", interface_.inputs.size());
-  check<ValueError>(outputs.size() == interface_.outputs.size(), "program: got ", outputs.size(),
-                    " outputs, expected ", interface_.outputs.size());
-  const int threads = single_threaded_ ? 1 : num_threads();
-  const std::lock_guard lock(mutex_);
-  const LockAll shared(shared_locks_);
+const std::string& Program::scope_of(const KernelCall& call) const {
+  return (*schedule_.scopes)[call.origin.scope];
+}
+
+int Program::threads() const { return single_threaded_ ? 1 : num_threads(); }
+
+void Program::begin(std::span<const void* const> inputs, std::span<void* const> outputs) {
   for (const PointerPatch& patch : patches_) {
     const auto index = static_cast<std::size_t>(patch.index);
     const void* base = patch.is_output ? outputs[index] : inputs[index];
@@ -102,18 +125,32 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
     std::memset(arena_.memory.get(), 0xFF, static_cast<std::size_t>(arena_.bytes));
   *schedule_.fault = {};
   refused_ = false;
-  const DerivedReaders readers(derived_);
   for (const auto& target : schedule_.targets) target->before_run();
+}
+
+void Program::expect_no_fault() const {
+  const kernels::Fault& fault = *schedule_.fault;
+  if (fault.code == 0) return;
+  const FaultMessage& message = schedule_.fault_messages[static_cast<std::size_t>(fault.code - 1)];
+  fail<ValueError>(message.before, fault.value, message.after);
+}
+
+void Program::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
+  check<ValueError>(inputs.size() == interface_.inputs.size(), "program: got ", inputs.size(),
+                    " inputs, expected ", interface_.inputs.size());
+  check<ValueError>(outputs.size() == interface_.outputs.size(), "program: got ", outputs.size(),
+                    " outputs, expected ", interface_.outputs.size());
+  const int wanted = threads();
+  const std::lock_guard lock(mutex_);
+  const LockAll shared(shared_locks_);
+  const DerivedReaders readers(derived_);
+  begin(inputs, outputs);
   run_on_team(
-      threads, scratch_bytes_,
+      wanted, scratch_bytes_,
       [](void* self, const Team& team) noexcept { static_cast<const Program*>(self)->run_calls(team); }, this,
       TeamSize::adaptive);
   for (const Array& state : written_) state.writes().written();
-  if (schedule_.fault->code != 0) {
-    const FaultMessage& message =
-        schedule_.fault_messages[static_cast<std::size_t>(schedule_.fault->code - 1)];
-    fail<ValueError>(message.before, schedule_.fault->value, message.after);
-  }
+  expect_no_fault();
   refused_ = std::any_of(schedule_.guards.begin(), schedule_.guards.end(),
                          [](const Guard& guard) { return guard.refuses(); });
   if (refused_) return;
@@ -130,6 +167,62 @@ void Program::run_calls(const Team& team) const {
     if (call.effect && !with_effects) break;  // nothing but effects follows
     call.invoke(call.function, call.args.get(), team);
   }
+}
+
+void Program::run_timed_calls(const Team& team, std::span<double> seconds) const {
+  using Clock = std::chrono::steady_clock;
+  bool with_effects = true;
+  for (std::size_t i = 0; i < schedule_.calls.size(); ++i) {
+    const KernelCall& call = schedule_.calls[i];
+    team.barrier();
+    const Clock::time_point begin = Clock::now();
+    if (call.tests_guards) with_effects = with_effects && effects_may_begin(i);
+    if (call.effect && !with_effects) break;
+    call.invoke(call.function, call.args.get(), team);
+    team.barrier();
+    if (team.rank == 0) seconds[i] = std::chrono::duration<double>(Clock::now() - begin).count();
+  }
+}
+
+Program::Profile Program::profile(std::span<const void* const> inputs, std::span<void* const> outputs,
+                                  int runs, int threads) {
+  check<ValueError>(runs >= 1, "profile: runs must be at least 1, got ", runs);
+  check<ValueError>(inputs.size() == interface_.inputs.size() && outputs.size() == interface_.outputs.size(),
+                    "profile: got ", inputs.size(), " inputs and ", outputs.size(), " outputs, expected ",
+                    interface_.inputs.size(), " and ", interface_.outputs.size());
+  Profile profile;
+  profile.threads = threads > 0 ? threads : this->threads();
+  profile.seconds.assign(static_cast<std::size_t>(runs), std::vector<double>(schedule_.calls.size(), 0.0));
+  const std::lock_guard lock(mutex_);
+  const LockAll shared(shared_locks_);
+  const DerivedReaders readers(derived_);
+  const StatesAsBefore restored(written_);
+  struct Work {
+    const Program& program;
+    std::span<double> seconds;  // empty: as usual
+  };
+  const auto run_once = [&](std::span<double> seconds) {
+    begin(inputs, outputs);
+    Work work{*this, seconds};
+    const auto start = std::chrono::steady_clock::now();
+    run_on_team(
+        profile.threads, scratch_bytes_,
+        [](void* what, const Team& team) noexcept {
+          const Work& given = *static_cast<const Work*>(what);
+          if (given.seconds.empty()) given.program.run_calls(team);
+          else given.program.run_timed_calls(team, given.seconds);
+        },
+        &work, TeamSize::adaptive);
+    const auto stop = std::chrono::steady_clock::now();
+    expect_no_fault();
+    return std::chrono::duration<double>(stop - start).count();
+  };
+  run_once({});  // memory is touched for the first time
+  for (std::vector<double>& seconds : profile.seconds) {
+    profile.whole.push_back(run_once({}));
+    run_once(seconds);
+  }
+  return profile;
 }
 
 // Every thread tests for itself; what it reads does not change any more in this run.
@@ -160,7 +253,9 @@ std::string Program::describe() const {
     if (!call.fused.empty()) text << "  + " << call.fused;
     std::int64_t written = 0;
     for (const int storage : call.writes) written += schedule_.storage(storage).bytes;
-    text << "  -> " << byte_count(written) << "\n";
+    text << "  -> " << byte_count(written);
+    if (const std::string& scope = scope_of(call); !scope.empty()) text << "  in " << scope;
+    text << "\n";
   }
   text << "  (| waits for all threads)\n";
   return text.str();

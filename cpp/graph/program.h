@@ -37,6 +37,17 @@ class Program {
   // drawn.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs);
 
+  // Runs so many times, in turns as usual and with a barrier and a look at the clock around each call. States
+  // and random numbers are then as they were before, and no target has been told of a run.
+  struct Profile {
+    std::vector<double> whole;                 // seconds of each run as usual
+    std::vector<std::vector<double>> seconds;  // [run][call]
+    int threads = 1;
+  };
+  // On at most `threads` threads; 0: as many as a run has.
+  Profile profile(std::span<const void* const> inputs, std::span<void* const> outputs, int runs,
+                  int threads = 0);
+
   // Whether a guard left effects out of the newest run.
   bool refused() const { return refused_; }
 
@@ -44,6 +55,8 @@ class Program {
   const std::vector<std::string>& input_names() const { return interface_.input_names; }
   const std::vector<TensorType>& output_types() const { return interface_.outputs; }
   std::span<const KernelCall> calls() const { return schedule_.calls; }
+  // The path of the module that a call belongs to, or of the first of several.
+  const std::string& scope_of(const KernelCall& call) const;
   std::int64_t arena_bytes() const { return arena_.bytes; }
   std::string isa() const { return isa_; }
   bool single_threaded() const { return single_threaded_; }
@@ -52,7 +65,11 @@ class Program {
   std::string describe() const;
 
  private:
+  int threads() const;
+  void begin(std::span<const void* const> inputs, std::span<void* const> outputs);
   void run_calls(const Team& team) const;
+  void run_timed_calls(const Team& team, std::span<double> seconds) const;
+  void expect_no_fault() const;
   bool effects_may_begin(std::size_t call) const;
   void list_shared_locks();
 

@@ -60,12 +60,14 @@ Replacement update_in_products(const Match& match) {
         !optim::updates_by_parts(optimizer, i) || !is_worth_an_update(product) ||
         reads_state(product.inputs[0]) || reads_state(product.inputs[1]))
       continue;
+    match.to().origin.scope = product.origin.scope;  // the layer's, not the optimizer's
     gradients[i] = match.to().effect(optim::matmul_update_op,
                                      {match.now(product.inputs[0]), match.now(product.inputs[1])},
                                      step.target, {{"parameter", static_cast<std::int64_t>(i)}})[0];
     found = true;
   }
   if (!found) return std::nullopt;
+  match.to().origin = step.origin;
   return match.to().effect(*step.op, std::move(gradients), step.target, step.attrs);
 }
 

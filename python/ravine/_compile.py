@@ -184,6 +184,11 @@ class Compiled:
             self._stream.get()
         return self._rebuild(self.program.run(arrays))
 
+    def profile(self, arrays: Sequence[np.ndarray], runs: int) -> dict[str, Any]:
+        if self._stream is not None:
+            self._stream.get()
+        return self.program.profile(arrays, runs)
+
 
 class Recording(NamedTuple):
     """What a function did with tensors in place of arrays."""

@@ -16,6 +16,7 @@ __all__ = [
     "Graph",
     "Lock",
     "Optimizer",
+    "Origin",
     "Program",
     "RandomState",
     "Value",
@@ -179,6 +180,11 @@ class Value:
     @property
     def shape(self) -> tuple[int, ...]: ...
 
+class Origin:
+    """
+    A module and a part of a step.
+    """
+
 class Graph:
     """
     A recording of operations.
@@ -190,7 +196,15 @@ class Graph:
         self, op: str, inputs: collections.abc.Sequence[Value], attrs: dict[str, Any] = {}
     ) -> list[Value]: ...
     def assign(self, array: Array, value: Value) -> None: ...
+    def begin_update(self) -> None:
+        """
+        Nodes recorded from now on belong to the update of parameters.
+        """
     def constant(self, array: np.ndarray) -> Value: ...
+    def enter(self, path: str) -> None:
+        """
+        Nodes recorded from now on belong to the module of this path.
+        """
     def gradient_norm(self, optimizer: Optimizer, gradients: collections.abc.Sequence[Value]) -> None: ...
     def gradients(self, output: Value, wrt: collections.abc.Sequence[Value]) -> list[Value]: ...
     def guard(self, loss: Value) -> None:
@@ -224,6 +238,13 @@ class Graph:
         """
     @property
     def n_nodes(self) -> int: ...
+    @property
+    def origin(self) -> Origin:
+        """
+        The module and the part of a step that recorded nodes belong to.
+        """
+    @origin.setter
+    def origin(self, value: Origin) -> None: ...
 
 class Program:
     """
@@ -239,6 +260,10 @@ class Program:
     def describe(self) -> str:
         """
         The compiled program as a table.
+        """
+    def profile(self, inputs: collections.abc.Sequence[np.ndarray], runs: int, threads: int = 0) -> dict:
+        """
+        The seconds of each call, in turns with whole runs; states are as before then.
         """
     def run(self, inputs: collections.abc.Sequence[np.ndarray]) -> list[np.ndarray]: ...
     @property

@@ -38,6 +38,7 @@ class Trace:
         "modules",
         "names",
         "observer",
+        "paths",
         "spans",
         "used",
     )
@@ -58,8 +59,30 @@ class Trace:
         self.draws = False  # whether an operation draws random numbers
         self.observer: Callable[[Any, Any], None] | None = None  # told of every module's output (summary)
         self.modules: list[Any] = []  # whose forward is under way, from the outermost
+        self.paths: dict[int, list[str]] = {}  # of the outermost module's parts, by id
         self.spans: list[tuple[int, int, str]] = []  # with check_nan: first node, end, and place of modules
         self._pending: dict[int, tuple[_core.Array, _core.Value]] = {}
+
+    @contextmanager
+    def within(self, module: Any) -> Iterator[None]:
+        """For a while, what is recorded belongs to this module, which those under way have called."""
+        origin = self.graph.origin
+        if not self.modules:
+            self.paths = {}
+            for path, part in module.named_modules(remove_duplicate=False):
+                self.paths.setdefault(id(part), []).append(path)
+        self.modules.append(module)
+        # A part that is registered several times has the path that its caller leads to.
+        paths = self.paths.get(id(module), ())
+        callers = [path for outer in self.modules[-2:-1] for path in self.paths.get(id(outer), ())]
+        path = next((p for p in paths if any(p.startswith(f"{c}.") for c in callers)), next(iter(paths), ""))
+        if path:
+            self.graph.enter(path)
+        try:
+            yield
+        finally:
+            self.modules.pop()
+            self.graph.origin = origin
 
     def state(self, array: _core.Array) -> _core.Value:
         """The value of a parameter or buffer in this recording: as assigned last, else as stored."""
@@ -105,6 +128,18 @@ def current() -> Trace | None:
 def current_or_eager() -> Trace:
     """The trace this thread records into; outside of any, a fresh eager one."""
     return _thread.trace or Trace(eager=True, check_nan=_thread.check_nan, random=_process_stream.get())
+
+
+@contextmanager
+def part_of_step(name: str) -> Iterator[None]:
+    """For a while, what this thread records outside of modules belongs to a part of this name."""
+    graph = current_or_eager().graph
+    origin = graph.origin
+    graph.enter(name)
+    try:
+        yield
+    finally:
+        graph.origin = origin
 
 
 def eager_mode() -> bool:

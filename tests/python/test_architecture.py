@@ -22,6 +22,7 @@ PYTHON_LAYERS = (
         "_finite",
         "_numbers",
         "_places",
+        "_profile",
         "_random",
         "_trace",
         "_tensor",

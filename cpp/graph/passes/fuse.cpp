@@ -318,6 +318,7 @@ class Fuser {
   Unit emit() {
     Unit result{std::make_unique<Graph>(unit_.graph->ops()), {}};
     to_ = result.graph.get();
+    to_->share_scopes(*unit_.graph);
     for (const Node* input : unit_.graph->inputs()) map_[input->out()] = to_->copy(*input, {}).out();
     for (const GroupId id : order()) emit_group(groups_[id]);
     for (const Value& output : unit_.outputs) result.outputs.push_back(map_.at(output));
@@ -420,6 +421,7 @@ class Fuser {
       for (const Value& input : anchor->inputs) inputs.push_back(new_value(input));
     for (const Value& operand : operands) inputs.push_back(new_value(operand));
     Node& fused = to_->copy(anchor != nullptr ? *anchor : empty_fused_node(), std::move(inputs));
+    fused.origin = members.front()->origin;
     fused.outputs.clear();
     for (const Node* member : members) {
       if (!used_outside(member, group.members)) continue;

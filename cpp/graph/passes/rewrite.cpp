@@ -38,6 +38,7 @@ Users::Users(const Unit& unit)
 Rewriting::Rewriting(const Graph& from)
     : graph_(std::make_unique<Graph>(from.ops())), replaced_(from.nodes().size(), false) {
   graph_->next_stream = from.next_stream;
+  graph_->share_scopes(from);
   first_.reserve(from.nodes().size());
   std::size_t outputs = 0;
   for (const auto& node : from.nodes()) {
@@ -66,6 +67,7 @@ Unit rewrite(const Graph& graph, std::span<const Value> outputs, const RewriteRu
     Values inputs;
     inputs.reserve(node->inputs.size());
     for (const Value& input : node->inputs) inputs.push_back(rewriting.now(input));
+    rewriting.to().origin = node->origin;
     if (const std::optional<Values> values = rule(rewriting, *node, inputs))
       rewriting.replace(*node, *values);
     else if (!rewriting.is_replaced(*node)) rewriting.copy(*node, std::move(inputs));

@@ -51,9 +51,10 @@ struct KernelCall {
   const void* function = nullptr;
   std::shared_ptr<void> args;
   bool barrier_before = false;
-  bool effect = false;             // changes a state: left out if a fault is set or a guard refuses
-  bool tests_guards = false;       // the first effect, and the first ones behind guards
-  double cost = 0;                 // nanoseconds on one core, roughly
+  bool effect = false;          // changes a state: left out if a fault is set or a guard refuses
+  bool tests_guards = false;    // the first effect, and the first ones behind guards
+  double flops = 0, bytes = 0;  // floating-point operations, bytes moved
+  Origin origin;
   std::vector<int> reads, writes;  // storages
 };
 
@@ -94,6 +95,7 @@ struct FaultMessage {
 
 struct Schedule {
   std::vector<KernelCall> calls;
+  std::shared_ptr<const Scopes> scopes;  // of their origins
   std::vector<Storage> storages;
   std::vector<Binding> bindings;
   std::deque<Guard> guards;  // at addresses that stay: bindings write into them
