@@ -37,7 +37,6 @@ struct PyValue {
 };
 
 // ---- NumPy
-// -----------------------------------------------------------------------------------------------------
 
 py::dtype numpy_dtype(DType dtype);
 // TypeError naming `what` for dtypes that Ravine does not have (object, complex, strings, float16 ...).

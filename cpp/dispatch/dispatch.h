@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/table.h"
+#include "kernels/api/table.h"
 
 namespace ravine {
 

@@ -1,4 +1,4 @@
-#include "kernels/tile.h"
+#include "kernels/api/tile.h"
 
 namespace ravine::kernels {
 

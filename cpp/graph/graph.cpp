@@ -19,7 +19,6 @@ const char* name_of(Phase phase) {
 }
 
 // ---- finding operations
-// ---------------------------------------------------------------------------------------
 
 OpTable::OpTable(std::span<const Op* const> ops, std::span<const Pass> passes)
     : ops_(ops.begin(), ops.end()), passes_(passes) {
@@ -40,7 +39,6 @@ const Op& OpTable::at(std::string_view name) const {
 }
 
 // ---- the operations of the graph itself
-// ------------------------------------------------------------------------
 
 namespace {
 
@@ -68,7 +66,6 @@ const Op guard_op{.name = "guard", .kind = OpKind::effect, .infer = infer_guard}
 const Op fused_op{.name = "fused", .kind = OpKind::compute, .infer = infer_nothing};
 
 // ---- recording
-// -------------------------------------------------------------------------------------------------
 
 Node& Graph::add(const Op& op) {
   auto node = std::make_unique<Node>();

@@ -13,7 +13,7 @@
 #include "core/array.h"
 #include "core/fork.h"
 #include "graph/attrs.h"
-#include "kernels/tile.h"
+#include "kernels/api/tile.h"
 
 namespace ravine {
 
@@ -50,7 +50,6 @@ struct Value {
 using Values = std::vector<Value>;
 
 // ---- operations
-// -----------------------------------------------------------------------------------------------
 
 enum class OpKind : std::uint8_t {
   compute,
@@ -111,7 +110,6 @@ struct Op {
 };
 
 // ---- fused expressions
-// ----------------------------------------------------------------------------------------
 
 // A chain of tile operations held by one node. Operand numbers: 0 .. n_inputs-1 are inputs, then one number
 // per step.
@@ -131,7 +129,6 @@ struct TileExpression {
 };
 
 // ---- nodes
-// ----------------------------------------------------------------------------------------------------
 
 // What an effect acts on, e.g. an optimizer; told of every run of a program that holds it.
 struct EffectTarget {

@@ -14,7 +14,6 @@ const kernels::FloatKernels& Lowering::floats(const Node& node) const {
 }
 
 // ---- memory
-// ----------------------------------------------------------------------------------------------------
 
 const View& Lowering::view(Value value) const {
   const auto place = views_.find(value);
@@ -69,7 +68,6 @@ View Lowering::external(const Array& array) {
 }
 
 // ---- calls
-// -----------------------------------------------------------------------------------------------------
 
 std::int32_t Lowering::fault_code(std::string before, std::string after) {
   schedule_.fault_messages.push_back({std::move(before), std::move(after)});

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/fork.h"
-#include "kernels/tile.h"
+#include "kernels/api/tile.h"
 
 namespace ravine {
 

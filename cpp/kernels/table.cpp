@@ -1,8 +1,8 @@
-#include "kernels/table.h"
+#include "kernels/api/table.h"
 
-#include "kernels/elementwise.h"
-#include "kernels/scratch.h"
-#include "kernels/winograd.h"
+#include "kernels/base/scratch.h"
+#include "kernels/conv/winograd/winograd.h"
+#include "kernels/tile/elementwise.h"
 #include "simd/vec.h"
 
 namespace ravine::kernels::RAVINE_ISA {

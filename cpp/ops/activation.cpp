@@ -10,7 +10,6 @@ namespace ravine {
 namespace {
 
 // ---- piecewise linear
-// ------------------------------------------------------------------------------------------
 
 Value scale_by_positive(Value x, Value dy, double slope) {
   return dy.graph().apply1("scale_by_positive", {x, dy}, {{"slope", slope}});
@@ -49,7 +48,6 @@ Values scale_by_positive_gradient(const Node& node, std::span<const Value> cotan
 }
 
 // ---- elu
-// -------------------------------------------------------------------------------------------------------
 
 // alpha (e^(input_scale x) - 1) for x <= 0. The gradient reads x, as alpha + y would lose its digits where y
 // is near -alpha.
@@ -82,7 +80,6 @@ Values elu_grad_gradient(const Node& node, std::span<const Value> cotangents) {
 }
 
 // ---- smooth
-// ----------------------------------------------------------------------------------------------------
 
 // The step `name` on (x or y, dy).
 Value step(const char* name, Value x, Value dy) { return dy.graph().apply1(name, {x, dy}); }

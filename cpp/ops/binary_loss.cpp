@@ -5,7 +5,6 @@ namespace ravine {
 namespace {
 
 // ---- binary_cross_entropy(x, t) = -(t ln x + (1 - t) ln(1 - x)), logarithms of at least -100
-// ----------------------------------------------------------------------------------------------------------
 
 constexpr double least_logarithm = -100;
 // torch's divisor where x (1 - x) is 0: the gradient stays finite.
@@ -37,7 +36,6 @@ Values binary_cross_entropy_gradient(const Node& node, std::span<const Value> co
 }
 
 // ---- logistic_loss(x, a, b) = a ln(1 + e^-x) + b ln(1 + e^x)
-// ----------------------------------------------------------------------------------------------------------
 
 void infer_logits(Node& node) {
   check_no_attributes(node);

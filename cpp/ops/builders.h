@@ -29,13 +29,11 @@ Value operator/(double number, Value x);
 namespace ops {
 
 // ---- numbers
-// ---------------------------------------------------------------------------------------------------
 Value scalar_like(Value x, double number);       // shape (), the dtype of x
 Value filled_like(Value x, double number);       // the type of x
 Value arange(Graph& graph, std::int64_t count);  // int64 constant 0, 1, ...
 
 // ---- elementwise
-// -----------------------------------------------------------------------------------------------
 // clang-format off
 #define RAVINE_UNARY_BUILDERS(X)                                                                              \
   X(identity) X(neg) X(abs) X(sign) X(square) X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal)  \
@@ -59,9 +57,7 @@ Value cast(Value x, DType dtype);  // x itself where it has the dtype
 Value where(Value condition, Value a, Value b);
 Value uniform(Graph& graph, const Shape& shape, DType dtype);
 
-// ---- reductions
-// ------------------------------------------------------------------------------------------------ Empty axes
-// mean all of them. sum counts bools and integers in int64.
+// ---- reductions: empty axes mean all of them; sum counts bools and integers in int64.
 Value sum(Value x, const Axes& axes = {}, bool keepdims = false);
 Value mean(Value x, const Axes& axes = {}, bool keepdims = false);
 Value max(Value x, const Axes& axes = {}, bool keepdims = false);
@@ -71,7 +67,6 @@ Value argmax(Value x, int axis, bool keepdims = false);
 Value argmin(Value x, int axis, bool keepdims = false);
 
 // ---- shape
-// -----------------------------------------------------------------------------------------------------
 Value reshape(Value x, const Shape& shape);
 Value transpose(Value x, const Axes& permutation);
 Value swap_last_axes(Value x);
@@ -86,7 +81,6 @@ Value concat(std::span<const Value> parts, int axis);
 Value expand_axes(Value reduced, const Shape& input, const Axes& axes);
 
 // ---- index
-// -----------------------------------------------------------------------------------------------------
 Value gather_rows(Value table, Value indices, int axis, std::int64_t skip_index = -1);
 Value gather(Value x, Value indices, int axis);
 Value scatter_add_rows(Value source, Value indices, int axis, std::int64_t extent,
@@ -95,11 +89,9 @@ Value scatter_add(Value source, Value indices, int axis, std::int64_t extent);
 Value one_hot(Value indices, std::int64_t classes, DType dtype);
 
 // ---- matrices
-// --------------------------------------------------------------------------------------------------
 Value matmul(Value a, Value b);
 
 // ---- images [N, C, H, W]
-// --------------------------------------------------------------------------------------------------
 struct ConvOptions {
   Dims stride{1, 1}, padding{0, 0}, dilation{1, 1};
   std::int64_t groups = 1;
@@ -116,7 +108,6 @@ Value avg_pool2d(Value images, const Dims& kernel_size, const PoolOptions& optio
 Value adaptive_avg_pool2d(Value images, const Dims& output_size);
 
 // ---- normalisation, classes
-// --------------------------------------------------------------------------------------------------
 struct BatchNorm {
   Value y, mean, variance;  // the batch's statistics; the variance is the biased one
 };

@@ -14,7 +14,6 @@ namespace ravine {
 namespace {
 
 // ---- shapes
-// ----------------------------------------------------------------------------------------------------
 
 // Checks that images and filters fit and returns the output's shape.
 Shape infer_windows(Node& node, const Shape& images, const Shape& filters) {
@@ -90,7 +89,6 @@ void infer_grad_filter(Node& node) {
 }
 
 // ---- gradients
-// -------------------------------------------------------------------------------------------------
 
 Attrs window_attrs(const Node& node) {
   return {{"stride", node.attrs.dims("stride")},
@@ -129,7 +127,6 @@ Values gradient_grad_filter(const Node& node, std::span<const Value> cotangents)
 }
 
 // ---- lowering
-// --------------------------------------------------------------------------------------------------
 
 kernels::ConvShape conv_shape(const Node& node, const Shape& images, const Shape& filters,
                               const Shape& outputs) {
@@ -256,7 +253,6 @@ void lower_grad_filter(Lowering& lowering, const Node& node) {
 int channel_axis(const Node&) { return 1; }
 
 // ---- filters that seldom change: transformed once
-// ------------------------------------------------------------------
 
 kernels::ConvAlgorithm algorithm_attr(const Node& node) {
   return static_cast<kernels::ConvAlgorithm>(node.attrs.integer("algorithm"));

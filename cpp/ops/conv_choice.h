@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/dtype.h"
-#include "kernels/conv.h"
+#include "kernels/api/conv.h"
 
 namespace ravine {
 

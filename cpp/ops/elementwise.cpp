@@ -14,7 +14,6 @@ constexpr auto arithmetic = TileTypes::arithmetic;
 constexpr GradientRule flat = nullptr;
 
 // ---- clip
-// ------------------------------------------------------------------------------------------------------
 
 // The range in which bounds are kept, so that they convert to the tensor's dtype without overflow.
 std::pair<double, double> range_of(DType dtype) {
@@ -62,7 +61,6 @@ constexpr Op clip_op_of(const char* name) {
 }
 
 // ---- cast, stop_gradient
-// ---------------------------------------------------------------------------------------
 
 void infer_cast(Node& node) {
   expect_inputs(node, 1);
@@ -89,7 +87,6 @@ bool view_stop_gradient(const Node&, const StridedView& input, StridedView& resu
 }
 
 // ---- two inputs
-// ------------------------------------------------------------------------------------------------
 
 Values pow_gradient(const Node& node, std::span<const Value> cotangents) {
   const Value a = node.inputs[0], b = node.inputs[1], y = node.out(), dy = cotangents[0];
@@ -129,7 +126,6 @@ Values multiply_add_gradient(const Node& node, std::span<const Value> cotangents
 }  // namespace
 
 // ---- one input
-// -------------------------------------------------------------------------------------------------
 
 constinit const Op identity_op = unary_op<arithmetic>(
     "identity", TileOp::identity, unary_gradient<[](Value, Value, Value dy) { return dy; }>);
@@ -183,7 +179,6 @@ constinit const Op stop_gradient_op{
     .name = "stop_gradient", .kind = OpKind::view, .infer = infer_stop_gradient, .view = view_stop_gradient};
 
 // ---- two inputs and more
-// ---------------------------------------------------------------------------------------
 
 constinit const Op add_op =
     binary_op<arithmetic>("add", TileOp::add, binary_gradient<[](Value, Value, Value, Value dy) {

@@ -36,7 +36,7 @@ void infer_groups(Node& node) {
     check<ValueError>(shape[axis] > 0, node.op->name, ": the normalised axes are empty (shape ", shape, ")");
 }
 
-// ---- group_norm(x[, gamma, beta]){groups, eps} -> y, mean, biased variance ----
+// ---- group_norm(x[, gamma, beta]){groups, eps} -> y, mean, biased variance
 
 void infer_group_norm(Node& node) {
   expect_inputs(node, 1, 3);
@@ -136,7 +136,7 @@ void lower_group_norm(Lowering& lowering, const Node& node) {
   call.cost(8 * numbers, 2 * numbers * static_cast<double>(size_of(x.dtype)));
 }
 
-// ---- group_norm_grad(x, dy, mean, variance[, gamma]){groups, eps} -> dx[, dgamma, dbeta] ----
+// ---- group_norm_grad(x, dy, mean, variance[, gamma]){groups, eps} -> dx[, dgamma, dbeta]
 
 void infer_group_norm_grad(Node& node) {
   expect_inputs(node, 4, 5);

@@ -8,7 +8,6 @@ namespace ravine {
 namespace {
 
 // ---- shapes
-// ----------------------------------------------------------------------------------------------------
 
 int axis_of(const Node& node) { return static_cast<int>(node.attrs.integer("axis")); }
 
@@ -114,7 +113,6 @@ void infer_one_hot(Node& node) {
 }
 
 // ---- gradients
-// -------------------------------------------------------------------------------------------------
 
 Values gather_rows_gradient(const Node& node, std::span<const Value> cotangents) {
   const int axis = axis_of(node);
@@ -147,7 +145,6 @@ Values scatter_add_gradient(const Node& node, std::span<const Value> cotangents)
 }
 
 // ---- lowering
-// --------------------------------------------------------------------------------------------------
 
 std::int32_t fault_code(Lowering& lowering, const Node& node, std::int64_t extent) {
   return lowering.fault_code(str(node.op->name, ": index "), str(" is outside [0, ", extent, ")"));

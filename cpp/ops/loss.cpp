@@ -18,7 +18,6 @@ namespace {
 
 // ---- cross_entropy(logits[R, C], target[, class_weights[C]]) -> losses[R], row_weights[R], maxima[R],
 // log_sums[R]
-// ---------
 
 // Inputs in their order: logits, target, class weights where weighted.
 struct CrossEntropy {
@@ -187,7 +186,6 @@ void lower_cross_entropy(Lowering& lowering, const Node& node) {
 }
 
 // ---- cross_entropy_grad(logits, target[, class_weights], maxima[R], log_sums[R], dlosses[R]) -> dlogits
-// -------------------
 
 void infer_cross_entropy_grad(Node& node) {
   expect_inputs(node, 5, 6);

@@ -13,7 +13,6 @@ namespace ravine {
 namespace {
 
 // ---- columns: everything but the channels is a row
-// --------------------------------------------------------------
 
 Axes row_axes(const Shape& shape) {
   Axes axes{0};
@@ -169,7 +168,6 @@ void lower_column_grad_sums(Lowering& lowering, const Node& node) {
 }
 
 // ---- batch_norm(x[, gamma, beta]) -> y, mean, biased variance
-// ----------------------------------------------------
 
 void infer_batch_norm(Node& node) {
   expect_inputs(node, 1, 3);
@@ -237,7 +235,6 @@ Values gradient_batch_norm(const Node& node, std::span<const Value> cotangents) 
 }
 
 // ---- batch_norm_grad(x, dy, mean, variance[, gamma]) -> dx[, dgamma, dbeta]
-// ---------------------------------------
 // batch_norm_relu_grad(x, dy, mean, variance[, gamma, beta]): the same of relu(batch_norm(x))
 
 void infer_batch_norm_grad(Node& node) {
@@ -315,7 +312,6 @@ Values expand_batch_norm_grad(const Node& node) {
 }
 
 // ---- layer_norm(x[, gamma[, beta]]) -> y, mean, rstd
-// -------------------------------------------------------------
 
 // The last normalized_dims axes are a row.
 struct RowSplit {
@@ -412,7 +408,6 @@ void lower_layer_norm(Lowering& lowering, const Node& node) {
 }
 
 // ---- layer_norm_grad(x, dy, mean, rstd[, gamma]) -> dx[, dgamma, dbeta]
-// -------------------------------------------
 
 void infer_layer_norm_grad(Node& node) {
   expect_inputs(node, 4, 5);

@@ -12,7 +12,6 @@ namespace ravine {
 namespace {
 
 // ---- shapes
-// ----------------------------------------------------------------------------------------------------
 
 void check_images(const Node& node, const Shape& images) {
   check<ValueError>(images.rank() == 4, node.op->name, ": expected images [N, C, H, W], got shape ", images);
@@ -170,7 +169,6 @@ void infer_adaptive_grad(Node& node) {
 }
 
 // ---- gradients
-// -------------------------------------------------------------------------------------------------
 
 Attrs with_input_shape(const Node& node) {
   Attrs attrs = node.attrs;
@@ -224,7 +222,6 @@ Values gradient_adaptive_grad(const Node& node, std::span<const Value> cotangent
 }
 
 // ---- lowering
-// --------------------------------------------------------------------------------------------------
 
 kernels::PoolShape pool_shape(const Node& node, const Shape& images, const Shape& outputs) {
   kernels::PoolShape shape{.batch = images[0],

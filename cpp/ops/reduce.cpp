@@ -13,7 +13,6 @@ namespace {
 using kernels::Reduction;
 
 // ---- shapes
-// ----------------------------------------------------------------------------------------------------
 
 Shape reduced_shape(const Shape& shape, const Axes& axes, bool keepdims) {
   Shape result;
@@ -93,7 +92,6 @@ Axes axes_of(const Node& node) {
 }
 
 // ---- gradients
-// -------------------------------------------------------------------------------------------------
 
 // A tensor of the output's type, with the reduced axes as extents of 1.
 Value with_axes(const Node& node, Value reduced) {
@@ -148,7 +146,6 @@ Values decompose_prod(const Node& node) {
 }
 
 // ---- logsumexp
-// -------------------------------------------------------------------------------------------------
 
 // exp(x - maximum) of finite maxima, exp(x) where the maximum is infinite.
 struct Exponentials {
@@ -189,7 +186,6 @@ Values logsumexp_gradient(const Node& node, std::span<const Value> cotangents) {
 }
 
 // ---- lowering
-// --------------------------------------------------------------------------------------------------
 
 struct Axis {
   std::int64_t extent = 1, stride = 0;

@@ -10,7 +10,6 @@ namespace ravine {
 namespace {
 
 // ---- reshape
-// ---------------------------------------------------------------------------------------------------
 
 void infer_reshape(Node& node) {
   expect_inputs(node, 1);
@@ -73,7 +72,6 @@ bool view_reshape(const Node& node, const StridedView& input, StridedView& resul
 }
 
 // ---- transpose, broadcast_to
-// -----------------------------------------------------------------------------------
 
 void infer_transpose(Node& node) {
   expect_inputs(node, 1);
@@ -136,7 +134,6 @@ bool view_broadcast_to(const Node& node, const StridedView& input, StridedView& 
 }
 
 // ---- slice and pad, each the other's gradient
-// ------------------------------------------------------------------
 
 void expect_rank(const Node& node, const char* name, const Dims& given) {
   check<ValueError>(given.rank() == node.input_shape(0).rank(), node.op->name, ": ", name, "=", given,
@@ -251,7 +248,6 @@ void lower_pad(Lowering& lowering, const Node& node) {
 }
 
 // ---- flip
-// ------------------------------------------------------------------------------------------------------
 
 void infer_flip(Node& node) {
   expect_inputs(node, 1);
@@ -277,7 +273,6 @@ void lower_flip(Lowering& lowering, const Node& node) {
 }
 
 // ---- concat
-// ----------------------------------------------------------------------------------------------------
 
 std::string all_shapes(const Node& node) {
   std::string text;

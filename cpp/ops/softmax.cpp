@@ -53,7 +53,6 @@ Values decompose_log_softmax_grad(const Node& node) {
 }
 
 // ---- lowering: the axis becomes the last one in memory
-// -----------------------------------------------------------
 
 Axes axis_last(const Node& node) {
   Axes order;

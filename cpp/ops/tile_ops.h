@@ -3,7 +3,7 @@
 // elu and elu_grad {alpha, input_scale}.
 #pragma once
 
-#include "kernels/tile.h"
+#include "kernels/api/tile.h"
 #include "ops/builders.h"
 #include "ops/checks.h"
 #include "ops/list.h"

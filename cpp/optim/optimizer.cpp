@@ -14,7 +14,6 @@
 namespace ravine::optim {
 
 // ---- the optimizer
-// ---------------------------------------------------------------------------------------------
 
 Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper,
                      std::span<const std::string> slots)
@@ -145,7 +144,6 @@ void Optimizer::set_clipping(std::shared_ptr<Clipping> clipping, std::int64_t fi
 }
 
 // ---- the effect
-// ------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include <type_traits>
 
 #include "core/array.h"
-#include "kernels/table.h"
+#include "kernels/api/table.h"
 
 namespace ravine::optim {
 

@@ -9,7 +9,6 @@ using kernels::OptimizerRule;
 namespace {
 
 // ---- Adagrad
-// ---------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter adagrad_hyper[] = {
     {"lr", 1e-2, 0, infinity},
@@ -29,7 +28,6 @@ KernelHyper prepare_adagrad(const HyperValues& hyper, Progress& progress) {
 }
 
 // ---- Adadelta
-// --------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter adadelta_hyper[] = {
     {"lr", 1, 0, infinity}, {"rho", 0.9, 0, 1}, eps(1e-6), weight_decay, maximize,
@@ -43,7 +41,6 @@ KernelHyper prepare_adadelta(const HyperValues& hyper, Progress& progress) {
 }
 
 // ---- RMSprop
-// ---------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter rmsprop_hyper[] = {
     {"lr", 1e-2, 0, infinity},    {"alpha", 0.99, 0, 1},       eps(1e-8), weight_decay,

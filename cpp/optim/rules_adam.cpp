@@ -13,7 +13,6 @@ namespace {
 constexpr Slot two_moments[] = {{"exp_avg"}, {"exp_avg_sq"}};
 
 // ---- Adam, AdamW
-// -----------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter adam_hyper[] = {
     lr, beta1, beta2, eps(1e-8), weight_decay, decoupled, {"amsgrad", 0, 0, 0, true}, maximize,
@@ -27,7 +26,6 @@ KernelHyper prepare_adam(const HyperValues& hyper, Progress& progress) {
 }
 
 // ---- Adamax
-// ----------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter adamax_hyper[] = {
     {"lr", 2e-3, 0, infinity}, beta1, beta2, eps(1e-8), weight_decay, maximize,
@@ -35,7 +33,6 @@ constexpr Hyperparameter adamax_hyper[] = {
 constexpr Slot adamax_slots[] = {{"exp_avg"}, {"exp_inf"}};
 
 // ---- NAdam
-// -----------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter nadam_hyper[] = {
     {"lr", 2e-3, 0, infinity},
@@ -64,7 +61,6 @@ KernelHyper prepare_nadam(const HyperValues& hyper, Progress& progress) {
 }
 
 // ---- RAdam
-// -----------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter radam_hyper[] = {
     lr, beta1, beta2, eps(1e-8), weight_decay, decoupled, maximize,
@@ -82,7 +78,6 @@ KernelHyper prepare_radam(const HyperValues& hyper, Progress& progress) {
 }
 
 // ---- AdaBelief
-// -------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter adabelief_hyper[] = {
     lr, beta1, beta2, eps(1e-16), {"eps_root", 1e-16, 0, infinity}, weight_decay, decoupled, maximize,
@@ -90,7 +85,6 @@ constexpr Hyperparameter adabelief_hyper[] = {
 constexpr Slot adabelief_slots[] = {{"exp_avg"}, {"exp_avg_var"}};
 
 // ---- Yogi
-// ------------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter yogi_hyper[] = {
     {"lr", 1e-2, 0, infinity},
@@ -110,7 +104,6 @@ KernelHyper prepare_yogi(const HyperValues& hyper, Progress& progress) {
 }
 
 // ---- Adan
-// ------------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter adan_hyper[] = {
     lr,        {"beta1", 0.98, 0, 1},           {"beta2", 0.92, 0, 1}, {"beta3", 0.99, 0, 1},
@@ -126,7 +119,6 @@ KernelHyper prepare_adan(const HyperValues& hyper, Progress& progress) {
 }
 
 // ---- LAMB
-// ------------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter lamb_hyper[] = {
     lr, beta1, beta2, eps(1e-6), weight_decay, maximize,

@@ -30,7 +30,6 @@ std::optional<Shape> without(const Shape& parameter, int axis) {
 }
 
 // ---- Adafactor
-// -------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter adafactor_hyper[] = {
     {"lr", 1e-2, 0, infinity},
@@ -79,7 +78,6 @@ constexpr MatrixStep adafactor_matrices{
     [](const MatrixShape& shape) { return 20 * static_cast<double>(shape.size()); }};
 
 // ---- Muon
-// ------------------------------------------------------------------------------------------------------
 
 constexpr Hyperparameter muon_hyper[] = {
     lr,

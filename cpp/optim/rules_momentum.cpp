@@ -11,7 +11,6 @@ using namespace common;
 using kernels::OptimizerRule;
 
 // ---- SGD
-// -------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -38,7 +37,6 @@ KernelHyper prepare_sgd(const HyperValues& hyper, Progress& progress) {
 const Rule sgd_rule{"sgd", OptimizerRule::sgd, sgd_hyper, sgd_slots, {}, check_sgd, prepare_sgd, 8};
 
 // ---- ASGD
-// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -67,7 +65,6 @@ KernelHyper prepare_asgd(const HyperValues& hyper, Progress& progress) {
 const Rule asgd_rule{"asgd", OptimizerRule::asgd, asgd_hyper, asgd_slots, {}, nullptr, prepare_asgd, 8};
 
 // ---- Rprop
-// -----------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -100,7 +97,6 @@ const Rule rprop_rule{"rprop", OptimizerRule::rprop, rprop_hyper,   rprop_slots,
                       {},      check_rprop,          prepare_rprop, 12};
 
 // ---- Lion
-// ------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -115,7 +111,6 @@ const Rule lion_rule{"lion",  OptimizerRule::lion,         lion_hyper, lion_slot
                      nullptr, prepare<kernels::LionHyper>, 10};
 
 // ---- LARS
-// ------------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -159,6 +159,6 @@ constexpr Rule moments[] = {{"moments in a convolution", &conv2d_op, gather_mome
 }  // namespace
 
 std::span<const Rule> prepacked_filters() { return filters; }
-std::span<const Rule> moments_in_convolutions() { return moments; }
+std::span<const Rule> fused_batch_statistics() { return moments; }
 
 }  // namespace ravine::rules

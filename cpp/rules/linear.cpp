@@ -137,7 +137,7 @@ constexpr Rule sums[] = {{"row sums in a product", &matmul_op, sum_in_matmul},
 }  // namespace
 
 std::span<const Rule> transposed_products() { return transposes; }
-std::span<const Rule> updates_in_products() { return updates; }
-std::span<const Rule> row_sums_in_products() { return sums; }
+std::span<const Rule> fused_updates() { return updates; }
+std::span<const Rule> fused_bias_gradients() { return sums; }
 
 }  // namespace ravine::rules

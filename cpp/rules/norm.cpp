@@ -31,6 +31,6 @@ constexpr Rule rectified[] = {
 
 }  // namespace
 
-std::span<const Rule> rectified_norms() { return rectified; }
+std::span<const Rule> norm_relu_gradients() { return rectified; }
 
 }  // namespace ravine::rules

@@ -9,8 +9,7 @@ namespace ravine {
 namespace {
 
 Unit run_canonicalize(Unit unit, PassContext& context) {
-  static const RuleSet set{rules::transposed_products(), rules::gradients_of_rectified_pools(),
-                           rules::algebra()};
+  static const RuleSet set{rules::transposed_products(), rules::pool_relu_gradients(), rules::algebra()};
   return canonicalize(unit, set, context.kernels);
 }
 
@@ -44,18 +43,18 @@ Unit run_rules(Unit unit, PassContext& context) {
 
 constexpr Pass pipeline[] = {
     {"canonicalize", run_canonicalize},
-    {"rectify_norm_gradients", run_rules<rules::rectified_norms>},
+    {"mask_norm_gradients", run_rules<rules::norm_relu_gradients>},
     {"expand", run_expand},
     {"canonicalize_parts", run_canonicalize},
     {"prepack_filters", run_prepack},
     {"keep_derived", run_keep_derived},
     {"pool_in_convolutions", run_rules<rules::pools_in_convolutions>},
     {"normalize_in_pools", run_rules<rules::norms_in_pools>},
-    {"tell_maxima_by_offsets", run_rules<rules::maxima_by_offsets>},
-    {"update_in_products", run_rules<rules::updates_in_products>},
-    {"sum_rows_in_products", run_rules<rules::row_sums_in_products>},
+    {"compress_argmax", run_rules<rules::compressed_argmax>},
+    {"fuse_updates", run_rules<rules::fused_updates>},
+    {"fuse_bias_gradients", run_rules<rules::fused_bias_gradients>},
     {"fuse", [](Unit unit, PassContext&) { return fuse(unit); }},
-    {"gather_moments_in_convolutions", run_rules<rules::moments_in_convolutions>},
+    {"gather_fused_batch_statistics", run_rules<rules::fused_batch_statistics>},
     {"sweep", [](Unit unit, PassContext&) { return copy_live(*unit.graph, unit.outputs); }},
 };
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/pool.h"
+#include "kernels/api/pool.h"
 #include "ops/conv.h"
 #include "ops/list.h"
 #include "rules/rules.h"
@@ -152,9 +152,9 @@ constexpr Rule offsets[] = {{"maxima by offsets", &max_pool2d_op, give_offsets},
 
 }  // namespace
 
-std::span<const Rule> gradients_of_rectified_pools() { return gradients; }
+std::span<const Rule> pool_relu_gradients() { return gradients; }
 std::span<const Rule> pools_in_convolutions() { return convolutions; }
 std::span<const Rule> norms_in_pools() { return norms; }
-std::span<const Rule> maxima_by_offsets() { return offsets; }
+std::span<const Rule> compressed_argmax() { return offsets; }
 
 }  // namespace ravine::rules

@@ -14,25 +14,25 @@ std::span<const Rule> algebra();
 // (A B)^T = B^T A^T.
 std::span<const Rule> transposed_products();
 // Optimizers update a parameter piece by piece, as the product computes its gradient.
-std::span<const Rule> updates_in_products();
+std::span<const Rule> fused_updates();
 // Products sum the rows that they read, for the gradient of a bias.
-std::span<const Rule> row_sums_in_products();
+std::span<const Rule> fused_bias_gradients();
 
 // Filters that seldom change are kept as kernels read them, with a BatchNorm's scale in them.
 std::span<const Rule> prepacked_filters();
 // Convolutions gather the moments of what they compute.
-std::span<const Rule> moments_in_convolutions();
+std::span<const Rule> fused_batch_statistics();
 
 // The gradient of BatchNorm behind ReLU.
-std::span<const Rule> rectified_norms();
+std::span<const Rule> norm_relu_gradients();
 
 // The gradient of max-pooling behind ReLU is scaled before it is spread.
-std::span<const Rule> gradients_of_rectified_pools();
+std::span<const Rule> pool_relu_gradients();
 // Convolutions pool what they compute.
 std::span<const Rule> pools_in_convolutions();
 // Max-pooling normalises and rectifies what it reads.
 std::span<const Rule> norms_in_pools();
-// Max-pooling keeps the places of maxima as offsets of a byte.
-std::span<const Rule> maxima_by_offsets();
+// Max-pooling keeps argmax as an offset of a byte.
+std::span<const Rule> compressed_argmax();
 
 }  // namespace ravine::rules

@@ -57,7 +57,7 @@ RAVINE_INLINE Vec<T> polynomial(Vec<T> x, Terms... c) {
   return pairs_of_terms<T>(x, x * x, c...);
 }
 
-// ---- exact operations ---------------------------------------------------------------------------
+// ---- exact operations
 
 template <class T>
 RAVINE_INLINE Vec<T> absolute(Vec<T> x) {
@@ -135,7 +135,7 @@ RAVINE_INLINE Vec<double> product_error(Vec<double> a, Vec<double> b, Vec<double
 #endif
 }
 
-// ---- exponential --------------------------------------------------------------------------------
+// ---- exponential
 
 // ln 2 in two parts, the first of which has few bits, so that its products with small integers are exact.
 template <class T>
@@ -222,7 +222,7 @@ RAVINE_INLINE Vec<T> expm1(Vec<T> x) {
   return x == T(0) ? x : half_result + half_result;
 }
 
-// ---- logarithm ----------------------------------------------------------------------------------
+// ---- logarithm
 
 // P with log(1 + f) = 2s + s z P(z), s = f / (2 + f), z = s^2, for 1 + f in [sqrt(1/2), sqrt(2)] (the form of
 // fdlibm).
@@ -289,7 +289,7 @@ RAVINE_INLINE Vec<T> log1p(Vec<T> x) {
   return x == T(0) ? x : with_log_limits<T>(u, value);
 }
 
-// ---- power --------------------------------------------------------------------------------------
+// ---- power
 
 // |x|^y for |x| > 0, by exp(y log |x|) with more digits than the result has.
 RAVINE_INLINE Vec<double> positive_power(Vec<double> x, Vec<double> y) {
@@ -362,7 +362,7 @@ RAVINE_INLINE Vec<T> integer_power(Vec<T> base, Vec<T> exponent) {
   return result;
 }
 
-// ---- functions of the exponential ---------------------------------------------------------------
+// ---- functions of the exponential
 
 // z P(z) with tanh(x) = x + x z P(z), z = x^2, for |x| <= tanh_near.
 template <class T>
@@ -414,7 +414,7 @@ RAVINE_INLINE Vec<T> softplus(Vec<T> x) {
   return (x < T(0) ? Vec<T>{} : x) + log1p<T>(exp<T>(minus_absolute<T>(x)));
 }
 
-// ---- error function -----------------------------------------------------------------------------
+// ---- error function
 
 template <class T>
 RAVINE_INLINE Vec<T> erf(Vec<T> x) {
@@ -445,7 +445,7 @@ RAVINE_INLINE Vec<T> erf(Vec<T> x) {
   return size < T(1) ? x * small + x : (x == x ? large : x);
 }
 
-// ---- tail of the normal distribution --------------------------------------------------------------
+// ---- tail of the normal distribution
 
 // Beyond this size even e^(-x^2 / 2) is 0.
 template <class T>
@@ -484,7 +484,7 @@ RAVINE_INLINE NormalTail<T> normal_tail(Vec<T> x) {
   return {density, density * ratio};
 }
 
-// ---- sine and cosine ----------------------------------------------------------------------------
+// ---- sine and cosine
 
 // Beyond this the reduction below loses digits; the C library serves (such arguments are rare).
 inline constexpr double trigonometric_limit = 8e5;
@@ -550,7 +550,7 @@ RAVINE_INLINE Vec<T> cos(Vec<T> x) {
   return result;
 }
 
-// ---- arctangent ---------------------------------------------------------------------------------
+// ---- arctangent
 
 // atan(t) of t = |x| is pi/4 + atan((t - 1) / (t + 1)) on (1/2, 2], where t - 1 is exact, and pi/2 - atan(1 /
 // t) beyond: one division, and r in [-1/2, 1/2].

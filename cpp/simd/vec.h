@@ -146,7 +146,7 @@ RAVINE_INLINE void store(T* to, Vec<T> value, std::int64_t n) {
   std::memcpy(to, &value, static_cast<std::size_t>(n) * sizeof(T));
 }
 
-// ---- selection ----------------------------------------------------------------------------------
+// ---- selection
 
 template <class T>
 RAVINE_INLINE Vec<T> select(Mask<T> mask, std::type_identity_t<Vec<T>> yes, std::type_identity_t<Vec<T>> no) {
@@ -172,7 +172,7 @@ RAVINE_INLINE Vec<T> lane_numbers() {
   return numbers;
 }
 
-// ---- integers that wrap around --------------------------------------------------------------------
+// ---- integers that wrap around
 
 // Integers, one or a vector, as unsigned ones, whose arithmetic cannot overflow; others as they are.
 template <class V>
@@ -200,7 +200,7 @@ RAVINE_INLINE V wrapped_product(V a, V b) {
   return (V)(wrapping(a) * wrapping(b));
 }
 
-// ---- conversion ---------------------------------------------------------------------------------
+// ---- conversion
 
 #if defined(__AVX2__)
 // As many bytes as a vector has lanes of T, as unsigned integers of T's size. (GCC 12 takes them one by one.)
@@ -271,7 +271,7 @@ RAVINE_INLINE Vec<float> narrow(Vec<double> low, Vec<double> high) {
   return join<Vec<float>>(convert<float>(low), convert<float>(high));
 }
 
-// ---- reductions over lanes, in a fixed order: halves against halves -----------------------------
+// ---- reductions over lanes, in a fixed order: halves against halves
 
 template <class T, int n = lanes<T>, class Combine>
 RAVINE_INLINE T reduce_lanes(VecN<T, n> value, Combine combine) {

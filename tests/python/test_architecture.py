@@ -12,6 +12,18 @@ import pytest
 # From the bottom up: a folder may include itself and what stands before it.
 CPP_LAYERS = ("core", "simd", "kernels", "dispatch", "graph", "ops", "optim", "rules", "model", "bindings")
 
+# The folders of cpp/kernels, likewise; what stands in one tuple does not include each other. Layers above include api.
+KERNEL_FOLDERS = (
+    ("base",),
+    ("api",),
+    ("tile",),
+    ("gemm", "norm", "rows", "pool"),
+    ("optim", "conv/direct"),
+    ("conv/winograd", "conv/depthwise", "conv/shallow"),
+    ("conv",),
+    ("",),
+)
+
 # Python modules from the bottom up. What stands in one tuple is on one level: these may import each other, as
 # long as no circle closes (the test after the next).
 PYTHON_LAYERS = (
@@ -82,8 +94,45 @@ def test_cpp_layers_use_only_lower_ones(repository: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def wrong_kernel_includes(path: str, text: str) -> list[str]:
+    """The includes of a file (its path relative to cpp/) that lead to a kernel folder it must not know."""
+    levels = {folder: level for level, folders in enumerate(KERNEL_FOLDERS) for folder in folders}
+    folder = path.removeprefix("kernels/").rpartition("/")[0] if path.startswith("kernels/") else None
+    wrong = []
+    for name in re.findall(r'^\s*#\s*include\s*"kernels/([^"]+)"', text, re.MULTILINE):
+        target = name.rpartition("/")[0]
+        if folder is None:
+            allowed = target == "api"
+        else:
+            allowed = target == folder or levels[target] < levels[folder]
+        if not allowed:
+            wrong.append(f"{path} includes kernels/{name}")
+    return wrong
+
+
+def test_kernel_folders_use_only_lower_ones_and_show_their_api_alone(repository: Path) -> None:
+    root = repository / "cpp"
+    wrong = [
+        line
+        for file in cpp_files(repository)
+        for line in wrong_kernel_includes(file.relative_to(root).as_posix(), file.read_text())
+    ]
+    assert not wrong, "\n".join(wrong)
+    for folder in (root / "kernels").rglob("*"):
+        if folder.is_dir() and folder.parent.name != "conv":
+            assert (folder / "README.md").is_file(), folder
+
+
+def test_the_kernel_include_scan_sees_wrong_ones() -> None:
+    assert wrong_kernel_includes("kernels/gemm/gemm.cpp", '#include "kernels/conv/direct/phase.h"\n')
+    assert wrong_kernel_includes("kernels/gemm/gemm.cpp", '#include "kernels/norm/statistics.h"\n')
+    assert wrong_kernel_includes("ops/linalg.cpp", '#include "kernels/gemm/pack.h"\n')
+    assert not wrong_kernel_includes("kernels/gemm/gemm.cpp", '#include "kernels/gemm/pack.h"\n')
+    assert not wrong_kernel_includes("ops/linalg.cpp", '#include "kernels/api/gemm.h"\n')
+
+
 def test_the_include_scan_sees_an_upward_include() -> None:
-    assert upward_includes("kernels/gemm.cpp", '#include "graph/graph.h"\n')
+    assert upward_includes("kernels/gemm/gemm.cpp", '#include "graph/graph.h"\n')
     assert upward_includes("core/shape.h", '  #  include "simd/vec.h"\n')
     assert not upward_includes("graph/graph.cpp", '#include "core/shape.h"\n#include <vector>\n')
 

@@ -81,16 +81,20 @@ def use(batch):
     step(x, np.zeros((batch, 10240), np.float32))
     model(x)
     total += (step.programs()[-1].arena_bytes + model._programs.programs()[-1].arena_bytes) / 2**20
+def arenas():
+    return sum(p.arena_bytes for p in step.programs() + model._programs.programs()) / 2**20
 for batch in range(60, 66):
     use(batch)
-before = mebibytes("VmRSS")
+before, arenas_before = mebibytes("VmRSS"), arenas()
 for batch in range(66, 100):
     use(batch)
-print(json.dumps(dict(growth=mebibytes("VmRSS") - before, total=total, kept=len(step.programs()))))
+growth, of_arenas = mebibytes("VmRSS") - before, arenas() - arenas_before
+print(json.dumps(dict(growth=growth, of_arenas=of_arenas, total=total, kept=len(step.programs()))))
 """,
     )
     assert result["total"] > 500  # MiB, had every program stayed
-    assert result["growth"] < 60
+    # Larger batches have larger arenas; and each arena is of whole huge pages, in which a new one leaves gaps.
+    assert result["growth"] < result["of_arenas"] + 40
     assert result["kept"] <= 3
 
 

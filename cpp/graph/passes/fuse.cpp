@@ -83,7 +83,6 @@ class Fuser {
 
  private:
   // ---- the condensed graph
-  // -------------------------------------------------------------------------------------
 
   GroupId group_of(const Node* node) const { return group_of_[node->id]; }
 
@@ -157,7 +156,6 @@ class Fuser {
   }
 
   // ---- what a group needs
-  // --------------------------------------------------------------------------------------
 
   // Values that tile members of a group read from elsewhere, in order of first use. What the group computes
   // again counts as its member; `again` receives those nodes, each after its own operands.
@@ -219,7 +217,6 @@ class Fuser {
   }
 
   // ---- forming groups
-  // ------------------------------------------------------------------------------------------
 
   void join_producers(const Node& node) {
     for (const Value& input : node.inputs) {
@@ -263,7 +260,6 @@ class Fuser {
   }
 
   // ---- computing again
-  // -----------------------------------------------------------------------------------------
 
   // Worth while only if every reader can do it, so that the value is not stored at all.
   void recompute_if_cheap(const Node& node) {
@@ -313,7 +309,6 @@ class Fuser {
   }
 
   // ---- writing the fused graph
-  // ---------------------------------------------------------------------------------
 
   Unit emit() {
     Unit result{std::make_unique<Graph>(unit_.graph->ops()), {}};

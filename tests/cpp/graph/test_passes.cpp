@@ -33,11 +33,11 @@ std::string operations(const Unit& unit) {
 TEST(Passes, StandInOneListWithNamesOfTheirOwn) {
   std::vector<std::string> names;
   for (const Pass& pass : op_table().passes()) names.emplace_back(pass.name);
-  EXPECT_EQ(names, (std::vector<std::string>{
-                       "canonicalize", "rectify_norm_gradients", "expand", "canonicalize_parts",
-                       "prepack_filters", "keep_derived", "pool_in_convolutions", "normalize_in_pools",
-                       "tell_maxima_by_offsets", "update_in_products", "sum_rows_in_products", "fuse",
-                       "gather_moments_in_convolutions", "sweep"}));
+  EXPECT_EQ(names,
+            (std::vector<std::string>{
+                "canonicalize", "mask_norm_gradients", "expand", "canonicalize_parts", "prepack_filters",
+                "keep_derived", "pool_in_convolutions", "normalize_in_pools", "compress_argmax",
+                "fuse_updates", "fuse_bias_gradients", "fuse", "gather_fused_batch_statistics", "sweep"}));
 }
 
 TEST(Canonicalize, MergesEqualNodesAlsoThoseThatRulesMake) {
@@ -72,7 +72,7 @@ TEST(Rules, ReturnAGraphWithoutTheirRootsAsItIs) {
   const Value x = graph.input({DType::float32, {2, 3}});
   Unit unit = unit_of(graph, {ops::relu(x)});
   const Graph* before = unit.graph.get();
-  const RuleSet pools{rules::pools_in_convolutions(), rules::norms_in_pools(), rules::maxima_by_offsets()};
+  const RuleSet pools{rules::pools_in_convolutions(), rules::norms_in_pools(), rules::compressed_argmax()};
   unit = apply_rules(std::move(unit), pools, active_kernels());
   EXPECT_EQ(unit.graph.get(), before);
 }

@@ -9,7 +9,7 @@ namespace {
 constexpr std::int64_t sizes[] = {0, 1, 3, 7, 16, 17, 65, 257, 1023, 1024, 1025, 5000};
 constexpr double slope = 0.125, alpha = 1.5, low = -0.6, high = 0.7;
 
-// ---- references ---------------------------------------------------------------------------------
+// ---- references
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 double normal_cdf(double x) { return 0.5 * std::erfc(-x * std::sqrt(0.5)); }
@@ -99,7 +99,7 @@ const std::map<TileOp, Binary> comparisons = {
     {TileOp::greater_equal, [](double a, double b) { return double(a >= b); }},
 };
 
-// ---- helpers ------------------------------------------------------------------------------------
+// ---- helpers
 
 // What the types' tests draw from: positive where the operation asks for it.
 std::pair<double, double> domain(TileOp op) {
@@ -206,7 +206,7 @@ double first_parameter(TileOp op) {
   }
 }
 
-// ---- tests --------------------------------------------------------------------------------------
+// ---- tests
 
 TEST(Elementwise, UnaryFloatOperations) {
   on_every_isa([](const KernelTable& table) {

@@ -1,5 +1,5 @@
 // Gathering and scattering against plain loops.
-#include "kernels/gather.h"
+#include "kernels/api/gather.h"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 // GroupNorm against sums in long double.
 #include "bias_relu.h"
-#include "kernels/norm.h"
+#include "kernels/api/norm.h"
 
 namespace ravine::testing {
 namespace {

@@ -1,5 +1,5 @@
 // Column statistics and LayerNorm against sums in long double.
-#include "kernels/norm.h"
+#include "kernels/api/norm.h"
 
 #include "kernel_test.h"
 

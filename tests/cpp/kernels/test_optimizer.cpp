@@ -1,5 +1,5 @@
 // Optimizer steps against torch.optim's documented formulas, written here element by element in double.
-#include "kernels/optimizer.h"
+#include "kernels/api/optimizer.h"
 
 #include <algorithm>
 
@@ -191,7 +191,7 @@ TEST(Optimizer, SameBitsOnEveryTeam) {
   check_adam<double>(adam, team_sizes);
 }
 
-// ---- every rule of the list ---------------------------------------------------------------------
+// ---- every rule of the list
 
 // Numbers that let every part of the formula act.
 template <class Hyper>
@@ -318,7 +318,7 @@ TEST(OptimizerRules, SameBitsOnEveryTeam) {
   check_every_team<double>();
 }
 
-// ---- around the rules ---------------------------------------------------------------------------
+// ---- around the rules
 
 TEST(GradientNorm, SumsOfSquaresOfWholeParameters) {
   const auto check = [&]<class T>(T) {

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "kernel_test.h"
-#include "kernels/optimizer.h"
+#include "kernels/api/optimizer.h"
 
 namespace ravine::testing {
 namespace {

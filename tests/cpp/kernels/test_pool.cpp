@@ -1,5 +1,5 @@
 // Pooling against plain loops over windows in double, written as torch documents them.
-#include "kernels/pool.h"
+#include "kernels/api/pool.h"
 
 #include <algorithm>
 

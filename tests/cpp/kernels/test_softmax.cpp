@@ -101,7 +101,7 @@ TEST(Softmax, ExtremeLogits) {
   });
 }
 
-// ---- cross-entropy ------------------------------------------------------------------------------
+// ---- cross-entropy
 
 struct Options {
   bool targets = false, weights = false, int32_labels = false;
@@ -281,7 +281,7 @@ TEST(CrossEntropy, ClassesRuledOutByTheirLogit) {
   });
 }
 
-// ---- limits -------------------------------------------------------------------------------------
+// ---- limits
 
 // Rows of whole quarters between -3 and 3, at any offset exact, with one dominating logit in every other row.
 template <class T>

@@ -22,7 +22,7 @@ namespace {
 using kernels::RandomState;
 using kernels::TileTensor;
 
-// ---- Philox 4x32-10, as the paper writes it -----------------------------------------------------
+// ---- Philox 4x32-10, as the paper writes it
 
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::uint32_t key0, std::uint32_t key1) {
   for (int round = 0; round < 10; ++round) {
@@ -52,8 +52,7 @@ double uniform_of(const RandomState& random, std::uint32_t stream, std::uint64_t
   return static_cast<double>(both >> 11) * 0x1p-53;
 }
 
-// ---- an interpreter of the operations that the programs below use, exact for float32, int32 and bool ---
-// ---
+// ---- an interpreter of the operations that the programs below use, exact for float32, int32 and bool
 
 double element_of(const TileTensor& tensor, std::int64_t offset) {
   switch (tensor.dtype) {
@@ -147,7 +146,7 @@ std::vector<double> read(const TileProgram& program, int o) {
   return result;
 }
 
-// ---- random programs ----------------------------------------------------------------------------
+// ---- random programs
 
 struct Choices {
   std::mt19937_64 engine;
@@ -388,7 +387,7 @@ TEST(TilePrograms, OutputMayCopyAnInputThatAnotherOutputOverwrites) {
   });
 }
 
-// ---- epilogues ----------------------------------------------------------------------------------
+// ---- epilogues
 
 // A block of the epilogue's space, as a producing kernel hands it over.
 void call_epilogue(const KernelTable& table, const TileProgram& program, const float* block,
@@ -453,7 +452,7 @@ TEST(TilePrograms, EpilogueOfBlocks) {
   });
 }
 
-// ---- random numbers -----------------------------------------------------------------------------
+// ---- random numbers
 
 TEST(TilePrograms, UniformIsPhilox) {
   EXPECT_EQ(random_word({0, 0}, 0, 0), 0x6627e8d5u);  // the paper's known answer for a zero counter and key

@@ -39,7 +39,6 @@ void run_step(const std::shared_ptr<Optimizer>& optimizer, const std::vector<Arr
 }
 
 // ---- numbers
-// ---------------------------------------------------------------------------------------------------
 
 TEST(OptimizerSettings, EveryRuleHasValidDefaults) {
   for (const optim::Rule* listed : optim::all_rules()) {
@@ -110,7 +109,6 @@ TEST(OptimizerSettings, KeepsOnlyTheSlotsThatItsNumbersNeed) {
 }
 
 // ---- steps
-// -----------------------------------------------------------------------------------------------------
 
 TEST(OptimizerStep, CompiledProgramFollowsNumbersThatChange) {
   const Array parameter = filled({1, 2, 3}, {3});
@@ -252,7 +250,6 @@ TEST(OptimizerStep, EmptyParameters) {
 }
 
 // ---- clipping
-// --------------------------------------------------------------------------------------------------
 
 // Programs hold addresses in the clipping that they were compiled for. One that was replaced meanwhile, and
 // is gone, is not read (AddressSanitizer would say so): the run is refused, and nothing changes.

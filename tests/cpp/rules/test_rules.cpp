@@ -105,7 +105,7 @@ TEST_F(Rules, ATransposedProductIsAProduct) {
 }
 
 TEST_F(Rules, AProductSumsTheRowsThatItReads) {
-  const RuleSet set{rules::row_sums_in_products()};
+  const RuleSet set{rules::fused_bias_gradients()};
   const Value x = input("x", {8, 3}), dy = input("dy", {8, 4});
   const Value weight = ops::matmul(ops::swap_last_axes(dy), x), bias = ops::sum(dy, {0});
   EXPECT_EQ(applied(set, {weight, bias}),
@@ -117,7 +117,7 @@ TEST_F(Rules, AProductSumsTheRowsThatItReads) {
 }
 
 TEST_F(Rules, ASumThatIsReadBeforeTheProductStays) {
-  const RuleSet set{rules::row_sums_in_products()};
+  const RuleSet set{rules::fused_bias_gradients()};
   const Value x = input("x", {8, 3}), dy = input("dy", {8, 4});
   const Value bias = ops::sum(dy, {0});
   const Value early = ops::relu(bias);
@@ -136,7 +136,7 @@ TEST_F(Rules, AnUpdateIsDoneByTheProductAlone) {
   const Value x = input("x", {8, 512}), dy = input("dy", {8, 256});
   const Value weight = ops::matmul(ops::swap_last_axes(dy), x), bias = ops::sum(dy, {0});
   optim::optimizer_step(graph_, layer.optimizer, {weight, bias});
-  const RuleSet update{rules::updates_in_products()};
+  const RuleSet update{rules::fused_updates()};
   EXPECT_EQ(applied(update, {}),
             "matmul_update(transpose(dy), x); "
             "optimizer_step(matmul_update(transpose(dy), x), sum(dy))");
@@ -150,7 +150,7 @@ TEST_F(Rules, AnUpdateSumsRowsForLaterEffectsAlone) {
   const Value x = input("x", {8, 512}), dy = input("dy", {8, 256});
   const Value weight = ops::matmul(ops::swap_last_axes(dy), x), bias = ops::sum(dy, {0});
   optim::optimizer_step(graph_, layer.optimizer, {weight, bias});
-  const RuleSet update{rules::updates_in_products()}, sums{rules::row_sums_in_products()};
+  const RuleSet update{rules::fused_updates()}, sums{rules::fused_bias_gradients()};
   const auto both = [&](const Values& outputs) {
     Unit unit = apply_rules(copy_live(graph_, outputs), update, active_kernels());
     unit = apply_rules(std::move(unit), sums, active_kernels());
@@ -164,7 +164,7 @@ TEST_F(Rules, AnUpdateSumsRowsForLaterEffectsAlone) {
 }
 
 TEST_F(Rules, SmallAndUnevenUpdatesStayWithTheOptimizer) {
-  const RuleSet update{rules::updates_in_products()};
+  const RuleSet update{rules::fused_updates()};
   const Array small(DType::float32, {8, 16});
   const auto optimizer = std::make_shared<optim::Optimizer>("sgd", std::vector<Array>{small},
                                                             optim::Optimizer::Settings{{"lr", 0.1}});
@@ -175,7 +175,7 @@ TEST_F(Rules, SmallAndUnevenUpdatesStayWithTheOptimizer) {
 
 TEST_F(Rules, AProductOfAStateDoesNotWaitForUpdates) {
   const Linear layer;
-  const RuleSet update{rules::updates_in_products()};
+  const RuleSet update{rules::fused_updates()};
   const Value dy = input("dy", {8, 256});
   const Value weight = ops::matmul(ops::swap_last_axes(dy), state("s", {8, 512}));
   optim::optimizer_step(graph_, layer.optimizer, {weight, ops::sum(dy, {0})});
@@ -185,7 +185,7 @@ TEST_F(Rules, AProductOfAStateDoesNotWaitForUpdates) {
 // ---- norms
 
 TEST_F(Rules, TheGradientOfARectifiedNormReadsNoRectifiedImages) {
-  const RuleSet set{rules::rectified_norms()};
+  const RuleSet set{rules::norm_relu_gradients()};
   const Value x = input("x", {8, 3}), g = input("g", {3}), b = input("b", {3}), dy = input("dy", {8, 3});
   const ops::BatchNorm norm = ops::batch_norm(x, g, b);
   const Value rectified = ops::relu(norm.y);
@@ -239,7 +239,7 @@ TEST_F(Rules, AFilterIsPrepackedWhereItsAlgorithmWantsThat) {
 }
 
 TEST_F(Rules, AConvolutionGathersTheMomentsOfWhatItComputes) {
-  const RuleSet set{rules::moments_in_convolutions()};
+  const RuleSet set{rules::fused_batch_statistics()};
   const Value x = input("x", {8, 64, 32, 32}), w = input("w", {64, 64, 3, 3});
   const Value y = ops::conv2d(x, w, same_size());
   const Values moments = graph_.apply("column_moments", {y});
@@ -280,7 +280,7 @@ TEST_F(Rules, APoolNormalisesAndRectifiesWhatItReads) {
 }
 
 TEST_F(Rules, MaximaAreToldByOffsetsToGradientsAlone) {
-  const RuleSet set{rules::maxima_by_offsets()};
+  const RuleSet set{rules::compressed_argmax()};
   const Value x = input("x", {4, 3, 8, 8});
   const Value y = ops::max_pool2d(x, {2, 2});
   const Value dx = gradients(ops::sum(y), Values{x})[0];
@@ -296,7 +296,7 @@ TEST_F(Rules, MaximaAreToldByOffsetsToGradientsAlone) {
 }
 
 TEST_F(Rules, AGradientIsScaledBeforeAPoolSpreadsIt) {
-  const RuleSet set{rules::gradients_of_rectified_pools()};
+  const RuleSet set{rules::pool_relu_gradients()};
   const Value x = input("x", {4, 3, 8, 8});
   const Value y = ops::max_pool2d(ops::relu(x), {2, 2});
   const std::string found = applied(set, {gradients(ops::sum(y), Values{x})[0]});
