@@ -169,13 +169,17 @@ struct Node {
   std::string name;                      // inputs and states: the user's name
   Array array;                           // states and assignments: the memory; constants: the value
   std::shared_ptr<EffectTarget> target;  // effects of the optimizer
-  // Fused elementwise nodes; and epilogues, whose operand 0 is the operation's own result 0 and whose further
-  // operands are the node's last inputs. With an epilogue, output i of the node is epilogue output i; the
-  // operation's own other outputs follow.
+  // Of a fused elementwise node, on its inputs. Of another node: its epilogue, on the operation's own result
+  // 0 and the operands. Outputs are then first the epilogue's, then the operation's own without result 0.
   std::shared_ptr<const TileExpression> expression;
+  Values operands;
   std::vector<Array> eager_values;  // eager graphs and constants: one per output
 
   Value out(int index = 0) const { return Value{const_cast<Node*>(this), index}; }
+  // Output `index`, at least 1, of the operation itself, whatever its epilogue makes of result 0.
+  Value own_out(int index) const {
+    return out(expression ? static_cast<int>(expression->outputs.size()) + index - 1 : index);
+  }
   const TensorType& input_type(int i) const { return inputs[static_cast<std::size_t>(i)].type(); }
   const Shape& input_shape(int i) const { return input_type(i).shape; }
   DType input_dtype(int i) const { return input_type(i).dtype; }

@@ -74,18 +74,9 @@ std::int32_t Lowering::fault_code(std::string before, std::string after) {
   return static_cast<std::int32_t>(schedule_.fault_messages.size());
 }
 
-namespace {
-
-// Operand 0 of an epilogue is the kernel's own result; the others are the node's last inputs.
-std::size_t first_epilogue_operand(const Node& node) {
-  return node.inputs.size() - static_cast<std::size_t>(node.expression->n_inputs - 1);
-}
-
-}  // namespace
-
-View Lowering::epilogue_operand(const Node& node, std::size_t i, Layout layout) {
-  const bool whole = node.inputs[i].shape() == node.outputs[0].shape;
-  return dense(node.inputs[i], whole ? layout : Layout::row_major);
+View Lowering::epilogue_operand(const Node& node, const Value& operand, Layout layout) {
+  const bool whole = operand.shape() == node.outputs[0].shape;
+  return dense(operand, whole ? layout : Layout::row_major);
 }
 
 void Lowering::prepare_epilogue(const Node& node) {
@@ -93,8 +84,7 @@ void Lowering::prepare_epilogue(const Node& node) {
   const Layout layout = node.op->epilogue_axis(node) == node.outputs[0].shape.rank() - 1
                             ? Layout::row_major
                             : Layout::channels_last;
-  for (std::size_t i = first_epilogue_operand(node); i < node.inputs.size(); ++i)
-    epilogue_operand(node, i, layout);
+  for (const Value& operand : node.operands) epilogue_operand(node, operand, layout);
 }
 
 View Lowering::output(int call, const kernels::TileProgram*& epilogue, const Node& node, std::int64_t rows,
@@ -105,8 +95,7 @@ View Lowering::output(int call, const kernels::TileProgram*& epilogue, const Nod
   const DType raw_dtype = node.input_dtype(0);
   TileCall tile{*this, expression};
   tile.inputs.emplace_back();  // operand 0: the kernel's own result
-  for (std::size_t i = first_epilogue_operand(node); i < node.inputs.size(); ++i)
-    tile.inputs.push_back(epilogue_operand(node, i, layout));
+  for (const Value& operand : node.operands) tile.inputs.push_back(epilogue_operand(node, operand, layout));
   // The raw result lies where it is wanted, else where an output overwrites it in place.
   View block;
   for (std::size_t i = 0; i < expression.outputs.size(); ++i) {

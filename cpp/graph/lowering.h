@@ -100,8 +100,8 @@ class Lowering {
     }
   };
 
-  // Operand i of a node's epilogue, from node.inputs, as its kernel addresses it.
-  View epilogue_operand(const Node& node, std::size_t i, Layout layout);
+  // An operand of a node's epilogue as its kernel addresses it.
+  View epilogue_operand(const Node& node, const Value& operand, Layout layout);
 
   Schedule& schedule_;
   const kernels::KernelTable& kernels_;

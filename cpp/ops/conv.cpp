@@ -194,7 +194,7 @@ void lower_conv2d(Lowering& lowering, const Node& node) {
     statistics.pieces = node.attrs.integer("pieces");
     args.statistics = &statistics;
     call.read(statistics.values, lowering.view(node.out(index)));
-    call.write(statistics.partials, lowering.create(node.out(static_cast<int>(node.outputs.size()) - 1)));
+    call.write(statistics.partials, lowering.create(node.own_out(1)));
     call.fuse("moments");
   }
   describe(
@@ -422,14 +422,11 @@ std::int64_t moment_pieces(const Node& conv, const kernels::KernelTable& kernels
   return kernels.of(dtype).conv_forward_pieces(args);
 }
 
-Values convolution_with_moments(Graph& graph, const Node& conv, const Values& inputs, int index,
-                                std::int64_t pieces) {
-  Node& node = graph.copy(conv, inputs);
-  node.op = &conv2d_moments_op;
-  node.attrs.set("moments_of", static_cast<std::int64_t>(index));
-  node.attrs.set("pieces", pieces);
-  node.outputs.push_back({DType::float64, Shape{kernels::partials_of(pieces, conv.outputs[0].shape[1])}});
-  return outputs_of(node);
+void add_moments(Node& conv, int index, std::int64_t pieces) {
+  conv.op = &conv2d_moments_op;
+  conv.attrs.set("moments_of", static_cast<std::int64_t>(index));
+  conv.attrs.set("pieces", pieces);
+  conv.outputs.push_back({DType::float64, Shape{kernels::partials_of(pieces, conv.outputs[0].shape[1])}});
 }
 
 int output_with_moments(const Node& node) {

@@ -28,10 +28,9 @@ std::optional<Value> pooled_convolution(const Node& conv, const Values& inputs, 
 
 // In how many pieces a conv2d can gather the moments of its outputs' channels while it computes them; 0: not.
 std::int64_t moment_pieces(const Node& conv, const kernels::KernelTable& kernels);
-// A copy of a conv2d, which may have an epilogue, that gathers those of output `index`: its outputs, and the
-// partial moments (kernels::ColumnStatistics) as the last.
-Values convolution_with_moments(Graph& graph, const Node& conv, const Values& inputs, int index,
-                                std::int64_t pieces);
+// Lets a conv2d, which may have an epilogue, gather those of output `index`; the partial moments
+// (kernels::ColumnStatistics) are its last output.
+void add_moments(Node& conv, int index, std::int64_t pieces);
 // The output whose moments a convolution gathers, or -1.
 int output_with_moments(const Node& node);
 

@@ -89,11 +89,6 @@ Values gradient_group_norm(const Node& node, std::span<const Value> cotangents) 
   return node.graph->apply("group_norm_grad", std::move(inputs), node.attrs);
 }
 
-// Inputs of the operation itself: an epilogue's operands follow them.
-int own_inputs(const Node& node) {
-  return node.n_inputs() - (node.expression ? node.expression->n_inputs - 1 : 0);
-}
-
 template <class Args>
 void set_extents(Args& args, const Node& node) {
   const Shape& shape = node.input_shape(0);
@@ -106,15 +101,14 @@ void set_extents(Args& args, const Node& node) {
 }
 
 void lower_group_norm(Lowering& lowering, const Node& node) {
-  const bool affine = own_inputs(node) == 3;
+  const bool affine = node.n_inputs() == 3;
   const View x = lowering.dense(node.inputs[0], Layout::channels_last);
   View gamma, beta;
   if (affine) {
     gamma = lowering.dense(node.inputs[1]);
     beta = lowering.dense(node.inputs[2]);
   }
-  const int results = static_cast<int>(node.outputs.size());
-  const View mean = lowering.create(node.out(results - 2)), variance = lowering.create(node.out(results - 1));
+  const View mean = lowering.create(node.own_out(1)), variance = lowering.create(node.own_out(2));
   const auto& kernels = lowering.floats(node);
   auto call = lowering.call("group_norm", kernels.group_norm);
   auto& args = call.args;
@@ -173,16 +167,15 @@ Values decompose_group_norm_grad(const Node& node) {
 }
 
 void lower_group_norm_grad(Lowering& lowering, const Node& node) {
-  const bool affine = own_inputs(node) == 5;
+  const bool affine = node.n_inputs() == 5;
   const View x = lowering.dense(node.inputs[0], Layout::channels_last);
   const View dy = lowering.dense(node.inputs[1], Layout::channels_last);
   const View mean = lowering.dense(node.inputs[2]), variance = lowering.dense(node.inputs[3]);
   View gamma, grad_gamma, grad_beta;
   if (affine) {
-    const int results = static_cast<int>(node.outputs.size());
     gamma = lowering.dense(node.inputs[4]);
-    grad_gamma = lowering.create(node.out(results - 2));
-    grad_beta = lowering.create(node.out(results - 1));
+    grad_gamma = lowering.create(node.own_out(1));
+    grad_beta = lowering.create(node.own_out(2));
   }
   const auto& kernels = lowering.floats(node);
   auto call = lowering.call("group_norm_grad", kernels.group_norm_grad);

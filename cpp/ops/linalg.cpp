@@ -146,8 +146,7 @@ void lower_matmul(Lowering& lowering, const Node& node) {
     set_batch(args, full, a, b, c_rows);
   }
   const bool sums_rows = node.op == &matmul_row_sums_op;
-  if (sums_rows)
-    call.write(args.row_sums, lowering.create(node.out(static_cast<int>(node.outputs.size()) - 1)));
+  if (sums_rows) call.write(args.row_sums, lowering.create(node.own_out(1)));
   call.workspace(args.workspace, lowering.floats(node).gemm_workspace(args));
   call.describe(str(a.shape, " x ", b.shape, sums_rows ? ", row sums" : ""));
   const double m = static_cast<double>(batch * rows), n = static_cast<double>(columns),

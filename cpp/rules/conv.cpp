@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "ops/batch_norm.h"
 #include "ops/builders.h"
 #include "ops/list.h"
-#include "ops/norm.h"
 #include "rules/rules.h"
 
 namespace ravine::rules {
@@ -132,8 +132,9 @@ Replacement gather_moments(const Match& match) {
     if (images.shape() != conv.outputs[0].shape || images.dtype() != conv.input_dtype(0)) continue;
     const std::int64_t pieces = moment_pieces(conv, match.kernels);
     if (pieces == 0) return std::nullopt;
-    Values values = convolution_with_moments(match.to(), conv, match.inputs, images.index, pieces);
-    values.pop_back();
+    Node& gathering = match.rewriting.copy(conv, match.inputs);
+    Values values = outputs_of(gathering);
+    add_moments(gathering, images.index, pieces);
     return values;
   }
   return std::nullopt;
@@ -143,7 +144,7 @@ Replacement combine_gathered(const Match& match) {
   const Value& images = match.inputs[0];
   if (output_with_moments(*images.node) != images.index) return std::nullopt;
   const Node& conv = *images.node;
-  const Value partials = conv.out(static_cast<int>(conv.outputs.size()) - 1);
+  const Value partials = conv.own_out(1);
   return match.to().apply(combine_moments_op, {partials},
                           {{"pieces", conv.attrs.integer("pieces")}, {"dtype", images.dtype()}});
 }

@@ -1,4 +1,4 @@
-#include "ops/norm.h"
+#include "ops/batch_norm.h"
 #include "ops/list.h"
 #include "rules/rules.h"
 

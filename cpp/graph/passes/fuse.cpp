@@ -411,11 +411,13 @@ class Fuser {
     for (const Node* member : members)
       if (member != anchor) add_step(member);
 
-    Values inputs;
+    Values inputs, new_operands;
     if (anchor != nullptr)
       for (const Value& input : anchor->inputs) inputs.push_back(new_value(input));
-    for (const Value& operand : operands) inputs.push_back(new_value(operand));
+    for (const Value& operand : operands)
+      (anchor != nullptr ? new_operands : inputs).push_back(new_value(operand));
     Node& fused = to_->copy(anchor != nullptr ? *anchor : empty_fused_node(), std::move(inputs));
+    fused.operands = std::move(new_operands);
     fused.origin = members.front()->origin;
     fused.outputs.clear();
     for (const Node* member : members) {

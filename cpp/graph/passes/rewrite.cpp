@@ -17,6 +17,7 @@ std::vector<const Node*> live_nodes(const Graph& graph, std::span<const Value> o
     const Node* node = graph.nodes()[i].get();
     nodes.push_back(node);
     for (const Value& input : node->inputs) mark(input);
+    for (const Value& operand : node->operands) mark(operand);
   }
   std::reverse(nodes.begin(), nodes.end());
   return nodes;
@@ -25,13 +26,17 @@ std::vector<const Node*> live_nodes(const Graph& graph, std::span<const Value> o
 Users::Users(const Unit& unit)
     : first_(unit.graph->nodes().size() + 1, 0), wanted_(unit.graph->nodes().size(), false) {
   const std::vector<const Node*> nodes = live_nodes(*unit.graph, unit.outputs);
-  for (const Node* node : nodes)
+  for (const Node* node : nodes) {
     for (const Value& input : node->inputs) ++first_[input.node->id + 1];
+    for (const Value& operand : node->operands) ++first_[operand.node->id + 1];
+  }
   for (std::size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];
   users_.resize(first_.back());
   std::vector<std::size_t> next(first_.begin(), first_.end() - 1);
-  for (const Node* node : nodes)
+  for (const Node* node : nodes) {
     for (const Value& input : node->inputs) users_[next[input.node->id]++] = node;
+    for (const Value& operand : node->operands) users_[next[operand.node->id]++] = node;
+  }
   for (const Value& output : unit.outputs) wanted_[output.node->id] = true;
 }
 
@@ -53,10 +58,12 @@ void Rewriting::replace(const Node& old, const Values& values) {
   replaced_[old.id] = true;
 }
 
-void Rewriting::copy(const Node& old, Values inputs) {
-  const Node& copied = graph_->copy(old, std::move(inputs));
+Node& Rewriting::copy(const Node& old, Values inputs) {
+  Node& copied = graph_->copy(old, std::move(inputs));
+  for (Value& operand : copied.operands) operand = now(operand);
   for (int i = 0; i < static_cast<int>(old.outputs.size()); ++i)
     values_[first_[old.id] + static_cast<std::size_t>(i)] = copied.out(i);
+  return copied;
 }
 
 Unit rewrite(const Graph& graph, std::span<const Value> outputs, const RewriteRule& rule) {
@@ -93,6 +100,8 @@ std::string to_string(const Unit& unit) {
     text += str("%", node->id, " = ", node->op->name, "(");
     for (std::size_t i = 0; i < node->inputs.size(); ++i)
       text += str(i == 0 ? "" : ", ", name_of_value(node->inputs[i]));
+    for (std::size_t i = 0; i < node->operands.size(); ++i)
+      text += str(i == 0 ? "; " : ", ", name_of_value(node->operands[i]));
     text += ")";
     if (!node->name.empty()) text += str(" '", node->name, "'");
     if (!node->attrs.entries().empty()) text += str(" {", node->attrs.to_string(), "}");

@@ -30,7 +30,7 @@ class Users {
  public:
   explicit Users(const Unit& unit);
 
-  // A node once for each of its inputs that is one of this node's outputs, in recording order.
+  // A node once for each of its inputs and operands that is one of this node's outputs, in recording order.
   std::span<const Node* const> of(const Node& node) const {
     return std::span(users_).subspan(first_[node.id], first_[node.id + 1] - first_[node.id]);
   }
@@ -61,7 +61,7 @@ class Rewriting {
   void replace(const Node& old, const Values& values);
   bool is_replaced(const Node& old) const { return replaced_[old.id]; }
   // A copy of a node of the old graph, on values of the new, stands for it.
-  void copy(const Node& old, Values inputs);
+  Node& copy(const Node& old, Values inputs);
   // The new graph, once all is written.
   std::unique_ptr<Graph> take() { return std::move(graph_); }
 

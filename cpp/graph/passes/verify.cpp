@@ -20,6 +20,7 @@ class Verifier {
       const Node& node = *unit_.graph->nodes()[i];
       if (node.id != i || node.graph != unit_.graph.get()) broken(node, "stands in the wrong graph or place");
       for (const Value& input : node.inputs) expect_known(input, "an input", &node);
+      for (const Value& operand : node.operands) expect_known(operand, "an operand", &node);
       expect_types(node);
     }
   }
@@ -52,15 +53,10 @@ class Verifier {
       infer_again(own);
       return expect_outputs(node, own.outputs);
     }
-    // Operand 0 of an epilogue is the operation's own result; the others are the node's last inputs.
-    const auto n_operands = static_cast<std::size_t>(node.expression->n_inputs - 1);
-    if (n_operands > node.inputs.size()) broken(node, "has fewer inputs than its epilogue reads");
     own.expression = nullptr;
-    own.inputs.resize(node.inputs.size() - n_operands);
     infer_again(own);
     std::vector<TensorType> operands{own.outputs[0]};
-    for (std::size_t i = own.inputs.size(); i < node.inputs.size(); ++i)
-      operands.push_back(node.inputs[i].type());
+    for (const Value& operand : node.operands) operands.push_back(operand.type());
     expect_fused(node, std::move(operands), {own.outputs.begin() + 1, own.outputs.end()});
   }
 
