@@ -93,7 +93,7 @@ print(json.dumps(dict(growth=growth, of_arenas=of_arenas, total=total, kept=len(
 """,
     )
     assert result["total"] > 500  # MiB, had every program stayed
-    # Larger batches have larger arenas; and each arena is of whole huge pages, in which a new one leaves gaps.
+    # Larger batches have larger arenas, each of whole huge pages.
     assert result["growth"] < result["of_arenas"] + 40
     assert result["kept"] <= 3
 
