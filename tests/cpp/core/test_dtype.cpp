@@ -67,7 +67,7 @@ TEST(DType, KernelsOfFloatingDtypesAreNotThoseOfAnother) {
   EXPECT_EQ(&active_kernels().of(DType::float64), &active_kernels().float64);
 }
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#if defined(RAVINE_X86_64) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
 // The compiler's own word for all that -march=x86-64-v3 and -v4 let it emit.
 TEST(Dispatch, ChoosesAnInstructionSetByAllItsFeatures) {
   const std::vector<std::string> supported = supported_isas();

@@ -393,7 +393,7 @@ TEST(TilePrograms, OutputMayCopyAnInputThatAnotherOutputOverwrites) {
 void call_epilogue(const KernelTable& table, const TileProgram& program, const float* block,
                    std::int64_t stride, std::int64_t row, std::int64_t rows, std::int64_t column,
                    std::int64_t columns) {
-#if defined(__x86_64__)
+#ifdef RAVINE_X86_64
   if (table.vector_bytes == 64)
     return kernels::x86_64_v4::run_epilogue(program, block, stride, row, rows, column, columns);
   if (table.vector_bytes == 32)
