@@ -57,13 +57,10 @@ class Profile:
         threads: how many threads took part.
     """
 
-    def __init__(
-        self, calls: Sequence[ProfiledCall], step_seconds: float, threads: int, runs: np.ndarray
-    ) -> None:
+    def __init__(self, calls: Sequence[ProfiledCall], step_seconds: float, threads: int) -> None:
         self.calls = list(calls)
         self.step_seconds = step_seconds
         self.threads = threads
-        self._runs = runs  # seconds by run and call
 
     def _totals(self, keys: Sequence[str]) -> dict[str, Total]:
         found: dict[str, Total] = {}
@@ -216,7 +213,6 @@ def profile_of(compiled: Compiled, inputs: Inputs, owner: str, runs: int) -> Pro
     if not isinstance(runs, int) or isinstance(runs, bool) or runs < 1:
         raise ValueError(f"{owner}.profile: runs must be an integer of at least 1, got {runs!r}")
     measured = compiled.profile(inputs.arrays, runs)
-    seconds = np.array(measured["seconds"])
     flops, bandwidth = limits(measured["threads"])
     calls = [
         ProfiledCall(
@@ -229,6 +225,6 @@ def profile_of(compiled: Compiled, inputs: Inputs, owner: str, runs: int) -> Pro
             bytes=call["bytes"],
             limit=max(call["flops"] / flops, call["bytes"] / bandwidth),
         )
-        for call, median in zip(measured["calls"], np.median(seconds, axis=0), strict=True)
+        for call, median in zip(measured["calls"], np.median(measured["seconds"], axis=0), strict=True)
     ]
-    return Profile(calls, float(np.median(measured["whole"])), measured["threads"], seconds)
+    return Profile(calls, float(np.median(measured["whole"])), measured["threads"])

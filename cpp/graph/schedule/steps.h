@@ -17,7 +17,7 @@ void expect_written(const Schedule& schedule);
 // Results take over the memory of inputs that nothing reads later.
 void reuse_in_place(Schedule& schedule);
 
-// Elementwise results of which the program reads nothing, or as good as nothing, go past the caches.
+// Marks elementwise results of which the program reads at most a 64th for non-temporal stores.
 void mark_non_temporal_outputs(Schedule& schedule);
 
 // Places the storages of the arena.

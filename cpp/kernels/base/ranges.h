@@ -19,7 +19,7 @@ struct Range {
 
 RAVINE_INLINE constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
 
-// Part `part` of `parts` of an extent, in whole units but for its end.
+// Part `part` of `parts` of an extent, in whole units except at its end.
 RAVINE_INLINE Range share_of(std::int64_t extent, std::int64_t unit, int part, int parts) {
   Team place;
   place.rank = part;
