@@ -149,7 +149,6 @@ class Call {
   void workspace(void*& field, std::size_t bytes) {
     if (bytes != 0) write(field, lowering_.temporary(DType::uint8, Shape{static_cast<std::int64_t>(bytes)}));
   }
-  int index() const { return index_; }
 
  private:
   Schedule& schedule() { return lowering_.schedule(); }

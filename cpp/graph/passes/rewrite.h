@@ -36,8 +36,6 @@ class Users {
   }
   // Whether an output of the unit is one of this node's.
   bool wanted(const Node& node) const { return wanted_[node.id]; }
-  // How often anyone reads it.
-  std::size_t count(const Node& node) const { return of(node).size() + (wanted(node) ? 1 : 0); }
   // Whether the one reader of the node is another node.
   bool has_one(const Node& node) const { return of(node).size() == 1 && !wanted(node); }
 
