@@ -42,6 +42,7 @@ PYTHON_LAYERS = (
         "_threads",
         "_compile",
         "_plot",
+        "_probe",
     ),
     ("ops", "init"),
     ("nn",),

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
+from .. import init, ops
 from .._parameter import Parameter
 from .._tensor import dtype_name
 from ..ops._pairs import Pair, pair
+from ._initial import InitialisedModule
 from ._linear import check_positive, init_weight_and_bias
-from ._module import Module
 
 
-class Conv2d(Module):
+class Conv2d(InitialisedModule):
     """Convolution (cross-correlation) of images, `y[n, o] = b[o] + Σ_i w[o, i] ⋆ x[n, i]`.
 
     Shapes: [N, in_channels, H, W] to [N, out_channels, oh, ow] with
@@ -32,8 +32,8 @@ class Conv2d(Module):
         bias: whether there is a bias.
         padding_mode: only "zeros".
         dtype: of the parameters, float32 or float64.
-
-    Weight and bias are initialised uniformly in ±1/√fan_in.
+        weight_init, bias_init: a name ("he_normal"), a number or a function, see `init.get`; both are
+            uniform in ±1/√fan_in by default. The latter is not used without a bias.
 
     Example:
         >>> import numpy as np
@@ -55,6 +55,8 @@ class Conv2d(Module):
         padding_mode: str = "zeros",
         *,
         dtype: Any = "float32",
+        weight_init: init.Initializer | None = None,
+        bias_init: init.Initializer | None = None,
     ) -> None:
         super().__init__()
         check_positive(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
@@ -78,10 +80,11 @@ class Conv2d(Module):
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = Parameter(np.zeros(shape, name), channels_last=True)
         self.register_parameter("bias", Parameter(np.zeros(out_channels, name)) if bias else None)
+        self._keep_initialisers(weight_init=weight_init, bias_init=bias_init)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        init_weight_and_bias(self.weight, self.bias)
+        init_weight_and_bias(self)
 
     def forward(self, input: Any) -> Any:
         return ops.conv2d(

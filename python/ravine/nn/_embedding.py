@@ -10,15 +10,15 @@ from .. import init, ops
 from .._numbers import number
 from .._parameter import Parameter
 from .._tensor import dtype_name
+from ._initial import InitialisedModule
 from ._linear import check_positive
-from ._module import Module
 
 
-class Embedding(Module):
+class Embedding(InitialisedModule):
     """A trainable vector for each of a number of things, looked up by index.
 
-    Shapes: integers [...] to [..., embedding_dim]; weight [num_embeddings, embedding_dim], initialised
-    normally with mean 0 and variance 1.
+    Shapes: integers [...] to [..., embedding_dim]; weight [num_embeddings, embedding_dim], by default
+    initialised normally with mean 0 and variance 1.
 
     Args:
         num_embeddings: number of vectors.
@@ -28,6 +28,7 @@ class Embedding(Module):
         norm_type: p of the norm that `max_norm` limits.
         scale_grad_by_freq: divide each vector's gradient by how often its index occurs in the batch.
         dtype: float32 or float64.
+        weight_init: a name ("xavier_uniform"), a number or a function, see `init.get`.
 
     Raises TypeError for indices that are no integers, ValueError for indices out of range.
 
@@ -48,6 +49,7 @@ class Embedding(Module):
         scale_grad_by_freq: bool = False,
         *,
         dtype: Any = "float32",
+        weight_init: init.Initializer | None = None,
     ) -> None:
         super().__init__()
         check_positive(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
@@ -63,6 +65,7 @@ class Embedding(Module):
         if not norm_type > 0:
             raise ValueError(f"Embedding: norm_type must be above 0, got {norm_type}")
         self.weight = Parameter(np.zeros((num_embeddings, embedding_dim), dtype_name(dtype)))
+        self._keep_initialisers(weight_init=weight_init)
         self.reset_parameters()
 
     @classmethod
@@ -99,7 +102,7 @@ class Embedding(Module):
         return layer
 
     def reset_parameters(self) -> None:
-        init.normal_(self.weight)
+        self._initialise("weight", init.normal_)
         if self.padding_idx is not None:
             self.weight.data[self.padding_idx] = 0
 

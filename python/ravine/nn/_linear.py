@@ -11,6 +11,7 @@ import numpy as np
 from .. import init, ops
 from .._parameter import Parameter
 from .._tensor import dtype_name
+from ._initial import InitialisedModule
 from ._module import Module
 
 
@@ -22,12 +23,11 @@ def check_positive(module: Module, **sizes: int) -> None:
             raise ValueError(f"{type(module).__name__}: {name} must be at least 1, got {size}")
 
 
-def init_weight_and_bias(weight: Parameter, bias: Parameter | None) -> None:
+def init_weight_and_bias(layer: InitialisedModule) -> None:
     """torch's default for linear layers and convolutions: both uniform in ±1/√fan_in."""
-    init.kaiming_uniform_(weight, a=math.sqrt(5))
-    if bias is not None:
-        bound = 1 / math.sqrt(math.prod(weight.shape[1:]))
-        init.uniform_(bias, -bound, bound)
+    bound = 1 / math.sqrt(math.prod(layer.weight.shape[1:]))
+    layer._initialise("weight", lambda weight: init.kaiming_uniform_(weight, a=math.sqrt(5)))
+    layer._initialise("bias", lambda bias: init.uniform_(bias, -bound, bound))
 
 
 class Identity(Module):
@@ -46,7 +46,7 @@ class Identity(Module):
         return input
 
 
-class Linear(Module):
+class Linear(InitialisedModule):
     """Affine map of the last dimension, `y = x Wᵀ + b`.
 
     Shapes: [..., in_features] to [..., out_features]; weight [out_features, in_features], bias
@@ -57,8 +57,10 @@ class Linear(Module):
         out_features: size of the output's last dimension.
         bias: whether there is a bias.
         dtype: of the parameters, float32 or float64.
+        weight_init, bias_init: a name ("he_normal"), a number or a function, see `init.get`; both are
+            uniform in ±1/√in_features by default. The latter is not used without a bias.
 
-    Both are initialised uniformly in ±1/√in_features. Raises ValueError naming the shapes for other inputs.
+    Raises ValueError naming the shapes for other inputs.
 
     Example:
         >>> import numpy as np
@@ -68,7 +70,14 @@ class Linear(Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = "float32"
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: Any = "float32",
+        weight_init: init.Initializer | None = None,
+        bias_init: init.Initializer | None = None,
     ) -> None:
         super().__init__()
         check_positive(self, in_features=in_features, out_features=out_features)
@@ -76,10 +85,11 @@ class Linear(Module):
         name = dtype_name(dtype)
         self.weight = Parameter(np.zeros((out_features, in_features), name))
         self.register_parameter("bias", Parameter(np.zeros(out_features, name)) if bias else None)
+        self._keep_initialisers(weight_init=weight_init, bias_init=bias_init)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        init_weight_and_bias(self.weight, self.bias)
+        init_weight_and_bias(self)
 
     def forward(self, input: Any) -> Any:
         return ops.linear(input, self.weight, self.bias)

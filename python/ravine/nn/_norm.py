@@ -10,11 +10,11 @@ import numpy as np
 from .. import init, ops
 from .._parameter import Parameter
 from .._tensor import as_tensor, dtype_name
+from ._initial import InitialisedModule
 from ._linear import check_positive
-from ._module import Module
 
 
-class _ChannelNorm(Module):
+class _ChannelNorm(InitialisedModule):
     """What BatchNorm and InstanceNorm share: arguments, parameters and running statistics."""
 
     ranks: tuple[int, ...] = ()
@@ -30,6 +30,8 @@ class _ChannelNorm(Module):
         *,
         bias: bool = True,
         dtype: Any = "float32",
+        weight_init: init.Initializer | None = None,
+        bias_init: init.Initializer | None = None,
     ) -> None:
         super().__init__()
         check_positive(self, num_features=num_features)
@@ -44,6 +46,8 @@ class _ChannelNorm(Module):
         self.register_buffer("running_mean", np.zeros(num_features, name) if tracked else None)
         self.register_buffer("running_var", np.ones(num_features, name) if tracked else None)
         self.register_buffer("num_batches_tracked", np.asarray(0, "int64") if tracked else None)
+        self._keep_initialisers(weight_init=weight_init, bias_init=bias_init)
+        self.reset_parameters()
 
     def reset_running_stats(self) -> None:
         """Sets the running mean to 0, the running variance to 1 and the count of batches to 0."""
@@ -54,10 +58,8 @@ class _ChannelNorm(Module):
 
     def reset_parameters(self) -> None:
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._initialise("weight", init.ones_)
+        self._initialise("bias", init.zeros_)
 
     def _check(self, x: Any) -> None:
         if x.ndim not in self.ranks or x.shape[1] != self.num_features:
@@ -104,6 +106,7 @@ class BatchNorm1d(_BatchNorm):
         track_running_stats: whether running statistics are kept; without them the batch's are always used.
         bias: whether there is a bias beside the weight.
         dtype: float32 or float64.
+        weight_init, bias_init: a name, a number or a function, see `init.get`; ones and zeros by default.
 
     Raises ValueError in training when a channel has a single value.
 
@@ -147,6 +150,7 @@ class InstanceNorm2d(_ChannelNorm):
         track_running_stats: keep running statistics and use them in evaluation; not by default.
         bias: whether there is a bias beside the weight.
         dtype: float32 or float64.
+        weight_init, bias_init: a name, a number or a function, see `init.get`; ones and zeros by default.
 
     Source: Ulyanov et al. 2016, https://arxiv.org/abs/1607.08022.
 
@@ -169,8 +173,20 @@ class InstanceNorm2d(_ChannelNorm):
         *,
         bias: bool = True,
         dtype: Any = "float32",
+        weight_init: init.Initializer | None = None,
+        bias_init: init.Initializer | None = None,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias, dtype=dtype)
+        super().__init__(
+            num_features,
+            eps,
+            momentum,
+            affine,
+            track_running_stats,
+            bias=bias,
+            dtype=dtype,
+            weight_init=weight_init,
+            bias_init=bias_init,
+        )
 
     def forward(self, input: Any) -> Any:
         x = as_tensor(input)
@@ -194,7 +210,7 @@ class InstanceNorm2d(_ChannelNorm):
         return ops.squeeze(y, 0) if one_image else y
 
 
-class LayerNorm(Module):
+class LayerNorm(InitialisedModule):
     """Normalisation of each sample over its last dimensions.
 
     `y = (x - mean) / sqrt(var + eps) · weight + bias`.
@@ -207,6 +223,7 @@ class LayerNorm(Module):
         elementwise_affine: whether there are weight and bias, of normalized_shape.
         bias: whether there is a bias beside the weight.
         dtype: float32 or float64.
+        weight_init, bias_init: a name, a number or a function, see `init.get`; ones and zeros by default.
 
     Source: Ba et al. 2016, https://arxiv.org/abs/1607.06450.
 
@@ -224,6 +241,8 @@ class LayerNorm(Module):
         bias: bool = True,
         *,
         dtype: Any = "float32",
+        weight_init: init.Initializer | None = None,
+        bias_init: init.Initializer | None = None,
     ) -> None:
         super().__init__()
         shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
@@ -235,12 +254,12 @@ class LayerNorm(Module):
         self.register_parameter("weight", Parameter(np.ones(shape, name)) if elementwise_affine else None)
         has_bias = elementwise_affine and bias
         self.register_parameter("bias", Parameter(np.zeros(shape, name)) if has_bias else None)
+        self._keep_initialisers(weight_init=weight_init, bias_init=bias_init)
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._initialise("weight", init.ones_)
+        self._initialise("bias", init.zeros_)
 
     def forward(self, input: Any) -> Any:
         return ops.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -250,7 +269,7 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps}, {affine}"
 
 
-class GroupNorm(Module):
+class GroupNorm(InitialisedModule):
     """Normalisation of each sample over groups of channels and all positions.
 
     Shapes: [N, C, ...], the same out.
@@ -262,6 +281,7 @@ class GroupNorm(Module):
         affine: whether there are weight and bias, [C].
         bias: whether there is a bias beside the weight.
         dtype: float32 or float64.
+        weight_init, bias_init: a name, a number or a function, see `init.get`; ones and zeros by default.
 
     Source: Wu and He 2018, https://arxiv.org/abs/1803.08494.
 
@@ -281,6 +301,8 @@ class GroupNorm(Module):
         *,
         bias: bool = True,
         dtype: Any = "float32",
+        weight_init: init.Initializer | None = None,
+        bias_init: init.Initializer | None = None,
     ) -> None:
         super().__init__()
         check_positive(self, num_groups=num_groups, num_channels=num_channels)
@@ -292,12 +314,12 @@ class GroupNorm(Module):
         name = dtype_name(dtype)
         self.register_parameter("weight", Parameter(np.ones(num_channels, name)) if affine else None)
         self.register_parameter("bias", Parameter(np.zeros(num_channels, name)) if affine and bias else None)
+        self._keep_initialisers(weight_init=weight_init, bias_init=bias_init)
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        self._initialise("weight", init.ones_)
+        self._initialise("bias", init.zeros_)
 
     def forward(self, input: Any) -> Any:
         x = as_tensor(input)

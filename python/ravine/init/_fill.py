@@ -1,7 +1,7 @@
-"""Initialisation of parameters, in place. Every function returns its argument.
+"""Initialisers of a given distribution or structure, in place. Every function returns its argument.
 
 `tensor` is a Parameter, a Buffer or a writable NumPy array. Random numbers come from the process's generator
-(`rv.seed`). Fans of a weight [out, in, ...]: fan_in = in · receptive field, fan_out = out · receptive field.
+(`rv.seed`).
 """
 
 from __future__ import annotations
@@ -130,6 +130,29 @@ def eye_(tensor: S) -> S:
     return tensor
 
 
+def identity_(tensor: S, gain: float = 1.0) -> S:
+    """`gain` times the map that changes nothing: `eye_` for a matrix, `dirac_` for a convolution's weight.
+
+    For the recurrent matrix of rectifier nets and for deep plain nets that are to start as the identity.
+
+    Source: Le, Jaitly and Hinton 2015, https://arxiv.org/abs/1504.00941.
+
+    Raises ValueError for other than 2 to 5 dimensions.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> rv.init.identity_(np.zeros((2, 2)), 0.5)
+        array([[0.5, 0. ],
+               [0. , 0.5]])
+    """
+    _check_finite("identity_", gain=gain)
+    if not 2 <= tensor.ndim <= 5:
+        raise ValueError(f"identity_: a weight of 2 to 5 dimensions is needed, got shape {tensor.shape}")
+    fill = eye_ if tensor.ndim == 2 else dirac_
+    _view(fill(tensor))[...] *= gain
+    return tensor
+
+
 def dirac_(tensor: S, groups: int = 1) -> S:
     """Filters that pass each input channel through unchanged, within each group.
 
@@ -156,108 +179,6 @@ def dirac_(tensor: S, groups: int = 1) -> S:
         for channel in range(min(per_group, tensor.shape[1])):
             view[(group * per_group + channel, channel, *center)] = 1
     return tensor
-
-
-def _fans(tensor: State | np.ndarray, name: str) -> tuple[int, int]:
-    shape = tensor.shape
-    if len(shape) < 2:
-        raise ValueError(f"{name}: fans need a weight of at least 2 dimensions, got shape {shape}")
-    field = math.prod(shape[2:])
-    return shape[1] * field, shape[0] * field
-
-
-def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Factor by which a nonlinearity asks for larger weights.
-
-    Args:
-        nonlinearity: "linear", "sigmoid" (or a layer's name): 1; "tanh": 5/3; "relu": √2; "leaky_relu":
-            √(2 / (1 + slope²)); "selu": 3/4.
-        param: the slope of leaky_relu, 0.01 by default.
-
-    Example:
-        >>> import ravine as rv
-        >>> rv.init.calculate_gain("relu")
-        1.4142135623730951
-    """
-    if nonlinearity in ("linear", "conv1d", "conv2d", "conv3d", "sigmoid"):
-        return 1.0
-    if nonlinearity == "tanh":
-        return 5.0 / 3
-    if nonlinearity == "relu":
-        return math.sqrt(2.0)
-    if nonlinearity == "leaky_relu":
-        slope = 0.01 if param is None else float(param)
-        return math.sqrt(2.0 / (1 + slope**2))
-    if nonlinearity == "selu":
-        return 3.0 / 4
-    raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}")
-
-
-def xavier_uniform_(tensor: S, gain: float = 1.0) -> S:
-    """Uniform in ±gain · √(6 / (fan_in + fan_out)).
-
-    Source: Glorot and Bengio 2010, https://proceedings.mlr.press/v9/glorot10a.html.
-
-    Example:
-        >>> import numpy as np, ravine as rv
-        >>> bool((abs(rv.init.xavier_uniform_(np.zeros((3, 3)))) <= 1).all())
-        True
-    """
-    bound = gain * math.sqrt(6.0 / max(1, sum(_fans(tensor, "xavier_uniform_"))))
-    return uniform_(tensor, -bound, bound)
-
-
-def xavier_normal_(tensor: S, gain: float = 1.0) -> S:
-    """Normal with standard deviation gain · √(2 / (fan_in + fan_out)).
-
-    Source: Glorot and Bengio 2010, https://proceedings.mlr.press/v9/glorot10a.html.
-
-    Example:
-        >>> import numpy as np, ravine as rv
-        >>> rv.init.xavier_normal_(np.zeros((3, 3))).shape
-        (3, 3)
-    """
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / max(1, sum(_fans(tensor, "xavier_normal_")))))
-
-
-def _kaiming_std(tensor: State | np.ndarray, a: float, mode: str, nonlinearity: str, name: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
-    fan = _fans(tensor, name)[mode == "fan_out"]
-    return calculate_gain(nonlinearity, a) / math.sqrt(max(fan, 1))
-
-
-def kaiming_uniform_(tensor: S, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> S:
-    """Uniform in ±gain · √(3 / fan).
-
-    Args:
-        tensor: a weight [out, in, ...].
-        a: slope of leaky_relu.
-        mode: "fan_in" keeps the variance forward, "fan_out" backward.
-        nonlinearity: names the gain, see `calculate_gain`.
-
-    Source: He et al. 2015, https://arxiv.org/abs/1502.01852.
-
-    Example:
-        >>> import numpy as np, ravine as rv
-        >>> bool((abs(rv.init.kaiming_uniform_(np.zeros((3, 6)))) <= 1).all())
-        True
-    """
-    bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity, "kaiming_uniform_")
-    return uniform_(tensor, -bound, bound)
-
-
-def kaiming_normal_(tensor: S, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> S:
-    """Normal with standard deviation gain / √fan. Arguments as for `kaiming_uniform_`.
-
-    Source: He et al. 2015, https://arxiv.org/abs/1502.01852.
-
-    Example:
-        >>> import numpy as np, ravine as rv
-        >>> rv.init.kaiming_normal_(np.zeros((3, 6)), nonlinearity="relu").shape
-        (3, 6)
-    """
-    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity, "kaiming_normal_"))
 
 
 def orthogonal_(tensor: S, gain: float = 1.0) -> S:
