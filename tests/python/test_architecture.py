@@ -36,6 +36,7 @@ PYTHON_LAYERS = (
         "_places",
         "_profile",
         "_random",
+        "_state",
         "_trace",
         "_tensor",
         "_parameter",

@@ -1,18 +1,25 @@
-"""Data sets, file readers, splits and mini-batches: NumPy arrays, examples along the first axis."""
+"""Data sets, file readers, splits and sources of mini-batches: arrays with examples along the first axis."""
 
 from . import idx, npz
 from ._batches import Batches
 from ._digits import digits
 from ._fashion_mnist import FASHION_MNIST_CLASSES, fashion_mnist
-from ._split import TrainTest, train_test_split
+from ._prefetch import Prefetch
+from ._source import Map, Source, Stream
+from ._split import TrainTest, split_indices, train_test_split
 
 __all__ = [
     "FASHION_MNIST_CLASSES",
     "Batches",
+    "Map",
+    "Prefetch",
+    "Source",
+    "Stream",
     "TrainTest",
     "digits",
     "fashion_mnist",
     "idx",
     "npz",
+    "split_indices",
     "train_test_split",
 ]

@@ -2,47 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from .. import _core, _trace
+from .. import _core
+from .._state import check_keys, count, read_count
+from ._nesting import as_arrays, common_length, shapes_of, take
+from ._sampler import WEIGHTS_ALONE, Sampler, epoch_seed, make_sampler
+from ._source import Source
 
 __all__ = ["Batches"]
 
-_MASK = (1 << 64) - 1
 
-
-def epoch_seed(seed: int, epoch: int) -> int:
-    """One seed for each (seed, epoch), without the collisions of seed + epoch.
-
-    Source: G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators" (SplitMix64), 2014.
-    """
-    z = (seed + (epoch + 1) * 0x9E3779B97F4A7C15) & _MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return z ^ (z >> 31)
-
-
-class Batches:
+class Batches(Source):
     """Mini-batches of arrays that share their first axis; each pass over them is one epoch.
 
     The order of an epoch is a function of (seed, epoch), so a run that resumes at `epoch = k` sees what the
     uninterrupted run saw.
 
     Args:
-        arrays: at least one array [n, ...]; a batch is a tuple with a piece of each.
+        arrays: at least one array [n, ...], or arrays in nested tuples and dicts; a batch is a tuple with a
+            piece of each. `Batches(x, y)` and `Batches(x, y, weight)` are what training takes. Examples are
+            taken by index, so a memory map (`numpy.load(path, mmap_mode="r")`) is never copied as a whole.
         batch_size: examples in a batch.
         shuffle: a new order in every epoch; False keeps the arrays' order.
         seed: of the orders; None draws one from the process generator (`rv.seed`).
         drop_last: leave out the last batch if it is short.
+        sampler: another way to draw an epoch's examples, always shuffled. "weighted": n draws with
+            replacement, with probabilities in proportion to `weights`. "balanced": n examples with as many of
+            each class, in every batch up to one: rare ones return, others pause. "stratified": every example
+            once, with the classes' shares in every batch up to one. The last two need integer labels [n] as
+            second array.
+        weights: for "weighted", [n].
+        rows: the examples that take part, indices [m], in this order; all by default. For "weighted" and
+            labels, the n entries are those of all examples.
 
     Attributes:
         epoch: the number of the next pass, from 0; it may be set.
         min_last: a last batch of fewer examples joins the batch before it, 1 by default; it may be set.
 
     Raises:
-        ValueError: no arrays, different lengths, a batch size below 1.
+        ValueError: no arrays, different lengths, a batch size below 1, a sampler without what it needs.
 
     Example:
         >>> import numpy as np, ravine as rv
@@ -53,15 +55,19 @@ class Batches:
 
     def __init__(
         self,
-        *arrays: np.ndarray,
+        *arrays: Any,
         batch_size: int = 32,
         shuffle: bool = False,
         seed: int | None = 0,
         drop_last: bool = False,
+        sampler: str | None = None,
+        weights: Any = None,
+        rows: Any = None,
     ) -> None:
-        self.arrays = tuple(_trace.plain_array(array, "Batches") for array in arrays)
-        shapes = [array.shape for array in self.arrays]
-        if not shapes or () in shapes or len({shape[0] for shape in shapes}) != 1:
+        self.arrays = tuple([as_arrays(array, "Batches") for array in arrays])
+        length = common_length(self.arrays)
+        if length is None:
+            shapes = [shapes_of(array) for array in self.arrays]
             raise ValueError(f"Batches: expected arrays with as many examples each, got shapes {shapes}")
         if batch_size < 1:
             raise ValueError(f"Batches: batch_size={batch_size}, expected at least 1")
@@ -69,31 +75,74 @@ class Batches:
         self.shuffle = shuffle
         self.seed = _core.draw_seed() if seed is None else seed
         self.drop_last = drop_last
-        self.epoch = 0
         self.min_last = 1
+        self._rows = None if rows is None else _checked_rows(rows, length)
+        self.n = length if self._rows is None else len(self._rows)
+        self._sampler = self._make_sampler(sampler, weights, length)
 
-    @property
-    def n(self) -> int:
-        """Examples in an epoch, before `drop_last`."""
-        return len(self.arrays[0])
+    n: int
+    """Examples in an epoch, before `drop_last`."""
+
+    def _make_sampler(self, kind: str | None, weights: Any, length: int) -> Sampler | None:
+        if kind is None:
+            if weights is not None:
+                raise ValueError(WEIGHTS_ALONE)
+            return None
+        if self.n == 0:
+            raise ValueError(f"Batches: sampler={kind!r} of no examples")
+        target = self.arrays[1] if len(self.arrays) > 1 else None
+        if self._rows is not None:
+            target = take(target, self._rows) if isinstance(target, np.ndarray) else target
+            weights = np.asarray(weights)[self._rows] if np.shape(weights) == (length,) else weights
+        return make_sampler(kind, self.n, target, weights)
 
     def __len__(self) -> int:
         full, rest = divmod(self.n, self.batch_size)
         joins = self.drop_last or (full > 0 and rest < self.min_last)
         return full if joins else full + (rest > 0)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
-        epoch, self.epoch = self.epoch, self.epoch + 1
-        order = _core.permutation(self.n, epoch_seed(self.seed, epoch)) if self.shuffle else None
-        return self._pieces(order)
-
-    def _pieces(self, order: np.ndarray | None) -> Iterator[tuple[np.ndarray, ...]]:
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, ...]]:
+        order = self._order(epoch_seed(self.seed, epoch))
         last = len(self) - 1
         end = (last + 1) * self.batch_size if self.drop_last else self.n
-        for i in range(last + 1):
-            start = i * self.batch_size
-            rows = slice(start, end if i == last else start + self.batch_size)
-            if order is None:
-                yield tuple(array[rows] for array in self.arrays)
-            else:
-                yield tuple(array.take(order[rows], axis=0) for array in self.arrays)
+        for i in range(start, last + 1):
+            begin = i * self.batch_size
+            rows = slice(begin, end if i == last else begin + self.batch_size)
+            chosen = rows if order is None else order[rows]
+            yield tuple([take(array, chosen) for array in self.arrays])
+
+    def _order(self, seed: int) -> np.ndarray | None:
+        """The examples of an epoch by index; None for all as they are."""
+        if self._sampler is not None:
+            order = self._sampler.order(seed)
+        elif self.shuffle:
+            order = _core.permutation(self.n, seed)
+        else:
+            return self._rows
+        return order if self._rows is None else self._rows[order]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Where the source stands, with "n" and "batch_size", without which that means nothing."""
+        return super().state_dict() | {"n": count(self.n), "batch_size": count(self.batch_size)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        own = {key: value for key, value in state_dict.items() if key not in ("n", "batch_size")}
+        check_keys("Batches", state_dict, {*own, "n", "batch_size"})
+        for key, value in (("n", self.n), ("batch_size", self.batch_size)):
+            saved = read_count("Batches", state_dict, key)
+            if saved != value:
+                raise ValueError(
+                    f"load_state_dict of Batches: the state is of a run with {key}={saved}, this has {value}"
+                )
+        super().load_state_dict(own)
+
+
+def _checked_rows(rows: Any, n: int) -> np.ndarray:
+    rows = np.asarray(rows)
+    if rows.dtype == np.bool_:
+        raise ValueError("Batches: rows must be indices, got a mask; numpy.flatnonzero(mask) gives them")
+    if rows.size == 0:
+        rows = rows.astype(np.int64)
+    if rows.ndim != 1 or rows.dtype.kind not in "iu" or (rows.size and not -1 < rows.min() <= rows.max() < n):
+        raise ValueError(f"Batches: rows must be indices [m] below {n}, got {rows.dtype} {rows.shape}")
+    return rows.astype(np.int64, copy=False)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import _core, _trace
+from .. import _core
+from ._nesting import as_arrays, common_length, shapes_of, take
 
-__all__ = ["TrainTest", "train_test_split"]
+__all__ = ["TrainTest", "split_indices", "train_test_split"]
 
 
 class TrainTest(NamedTuple):
-    """Examples and targets for training and for testing; the first axis of each array counts examples."""
+    """Examples and targets for training and for testing; the first axis of each array counts examples.
 
-    x_train: np.ndarray
-    y_train: np.ndarray
-    x_test: np.ndarray
-    y_test: np.ndarray
+    Each is an array, or arrays in nested tuples and dicts as those that were split.
+    """
+
+    x_train: Any
+    y_train: Any
+    x_test: Any
+    y_test: Any
 
 
 def train_test_split(
-    x: np.ndarray,
-    y: np.ndarray,
+    x: Any,
+    y: Any,
     test_size: float | int = 0.2,
     *,
     seed: int = 0,
@@ -31,12 +35,14 @@ def train_test_split(
     """Splits examples into a training and a test set, the same way for the same seed on every machine.
 
     Args:
-        x: examples, [n, ...].
-        y: targets, [n, ...].
+        x: examples, [n, ...], or arrays in nested tuples and dicts, or a pandas frame.
+        y: targets, likewise.
         test_size: the share (a float between 0 and 1) or the number (an int) of test examples; a share is
             rounded to the nearest number, but at least one example stays on each side.
         seed: of the shuffle.
         stratify: keep the shares of the classes, y then being integer labels [n].
+
+    The examples are copied; `split_indices` gives their numbers alone, for arrays that are too large.
 
     Raises:
         ValueError: different numbers of examples, fewer than 2, a test size that leaves one side empty.
@@ -48,41 +54,76 @@ def train_test_split(
         >>> split.x_train.shape, sorted(split.y_test.tolist())
         ((6, 2), [0, 0, 1, 1])
     """
-    x, y = _trace.plain_array(x, "train_test_split: x"), _trace.plain_array(y, "train_test_split: y")
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
-        raise ValueError(f"train_test_split: x of shape {x.shape} and y of shape {y.shape} differ in length")
-    n_test = _test_count(len(x), test_size)
-    order = _core.permutation(len(x), seed)
-    if stratify:
-        test = _stratified(y, order, n_test)
-    else:
-        test = np.zeros(len(x), dtype=bool)
+    x, y = as_arrays(x, "train_test_split: x"), as_arrays(y, "train_test_split: y")
+    n = common_length((x, y))
+    if n is None:
+        raise ValueError(
+            f"train_test_split: x of shape {shapes_of(x)} and y of shape {shapes_of(y)} differ in length"
+        )
+    train, test = _split("train_test_split", n, test_size, seed, y if stratify else None)
+    return TrainTest(take(x, train), take(y, train), take(x, test), take(y, test))
+
+
+def split_indices(
+    n: int, test_size: float | int = 0.2, *, seed: int = 0, stratify: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the training and of the test examples of `train_test_split`.
+
+    With `Batches(x, y, rows=train)` they split what is too large to copy, such as a memory map.
+
+    Args:
+        n: the number of examples.
+        test_size: the share (a float between 0 and 1) or the number (an int) of test examples.
+        seed: of the shuffle.
+        stratify: integer labels [n] whose classes have the same shares on both sides; None for any.
+
+    Returns:
+        Two arrays int64, each in the shuffled order.
+
+    Raises:
+        ValueError: as `train_test_split`.
+
+    Example:
+        >>> import ravine as rv
+        >>> train, test = rv.data.split_indices(10, 0.3)
+        >>> len(train), len(test), sorted([*train, *test]) == list(range(10))
+        (7, 3, True)
+    """
+    return _split("split_indices", n, test_size, seed, stratify)
+
+
+def _split(
+    caller: str, n: int, test_size: float | int, seed: int, labels: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    n_test = _test_count(caller, n, test_size)
+    order = _core.permutation(n, seed)
+    if labels is None:
+        test = np.zeros(n, dtype=bool)
         test[:n_test] = True
+    else:
+        test = _stratified(caller, labels, order, n_test)
     # Both sides come in the shuffled order.
-    train_rows, test_rows = order[~test], order[test]
-    return TrainTest(x[train_rows], y[train_rows], x[test_rows], y[test_rows])
+    return order[~test], order[test]
 
 
-def _test_count(n: int, test_size: float | int) -> int:
+def _test_count(caller: str, n: int, test_size: float | int) -> int:
     if n < 2:
-        raise ValueError(f"train_test_split: needs at least 2 examples, got {n}")
+        raise ValueError(f"{caller}: needs at least 2 examples, got {n}")
     if isinstance(test_size, (int, np.integer)):
         if not 0 < test_size < n:
-            raise ValueError(
-                f"train_test_split: test_size={test_size} of {n} examples, expected 1 to {n - 1}"
-            )
+            raise ValueError(f"{caller}: test_size={test_size} of {n} examples, expected 1 to {n - 1}")
         return int(test_size)
     if not 0.0 < test_size < 1.0:
-        raise ValueError(f"train_test_split: test_size={test_size}, expected a share between 0 and 1")
+        raise ValueError(f"{caller}: test_size={test_size}, expected a share between 0 and 1")
     return min(n - 1, max(1, round(n * test_size)))
 
 
-def _stratified(y: np.ndarray, order: np.ndarray, n_test: int) -> np.ndarray:
+def _stratified(caller: str, y: Any, order: np.ndarray, n_test: int) -> np.ndarray:
     """Marks positions of `order` for the test set: a share of each class, remainders to the largest."""
-    if y.ndim != 1 or y.dtype.kind not in "iub":
-        raise ValueError(
-            f"train_test_split: stratify needs integer labels of shape [n], got {y.dtype} of shape {y.shape}"
-        )
+    y = as_arrays(y, f"{caller}: labels")
+    if not isinstance(y, np.ndarray) or y.shape != order.shape or y.dtype.kind not in "iub":
+        seen = f"{y.dtype} of shape {y.shape}" if isinstance(y, np.ndarray) else type(y).__name__
+        raise ValueError(f"{caller}: stratify needs integer labels of shape [n], got {seen}")
     _, label, count = np.unique(y[order], return_inverse=True, return_counts=True)
     quota = count * (n_test / len(y))
     take = np.floor(quota).astype(np.int64)
