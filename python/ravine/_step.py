@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -24,56 +24,86 @@ from ._parameter import Parameter, changes
 from ._places import add_place, gradients, place_of_node
 from ._profile import Profile, profile_of
 from ._random import RandomStream
+from ._tensor import Operand
+from ._trained import Trained
 from .nn import Module
 from .optim import Optimizer
-from .optim._average import register
-from .optim._bound import BoundOptimizer
-from .optim._gradients import bounded_by_weights, sharpest
-from .optim.schedules._schedule import load_schedule_states, schedule_states
 
 _MASK = (1 << 64) - 1
+_RANDOM_KEYS = ("random.seed", "random.step")
 
 
 class _Recent:
-    """The newest program and what has to be as it was for it to serve again."""
+    """The newest program of a step with one optimizer, and what has to be as it was for it to serve again."""
 
-    __slots__ = ("_changes", "_version", "_x_dtype", "_x_shape", "_y_dtype", "_y_shape", "compiled")
+    __slots__ = ("_changes", "_kinds", "_optimizer", "_version", "bound", "compiled")
 
-    def __init__(self, count: int, version: int, x: np.ndarray, y: np.ndarray, compiled: Compiled) -> None:
-        self._changes, self._version = count, version
-        self._x_shape, self._x_dtype, self._y_shape, self._y_dtype = x.shape, x.dtype, y.shape, y.dtype
-        self.compiled = compiled
+    def __init__(
+        self, count: int, trained: Trained, arrays: Sequence[np.ndarray], compiled: Compiled
+    ) -> None:
+        self._changes = count
+        self._kinds = [(x.shape, x.dtype) for x in arrays]
+        self._optimizer, self._version = trained.optimizer, trained.optimizer._version
+        self.bound, self.compiled = trained.bound, compiled
 
-    def serves(self, x: Any, y: Any, version: int) -> bool:
-        return (
-            changes.count == self._changes
-            and version == self._version
-            and type(x) is np.ndarray
-            and type(y) is np.ndarray
-            and x.shape == self._x_shape
-            and y.shape == self._y_shape
-            and x.dtype == self._x_dtype
-            and y.dtype == self._y_dtype
-        )
+    def serves(self, batch: tuple[Any, ...]) -> bool:
+        if changes.count != self._changes or self._optimizer._version != self._version:
+            return False
+        kinds = self._kinds
+        if len(batch) != len(kinds):
+            return False
+        for x, (shape, dtype) in zip(batch, kinds, strict=False):
+            if type(x) is not np.ndarray or x.shape != shape or x.dtype != dtype:
+                return False
+        return True
+
+
+class _Forward(NamedTuple):
+    """What the forward pass of a step recorded: the loss, its named parts, the model's output."""
+
+    loss: Any
+    parts: dict[str, Any]
+    output: Any = None
 
 
 class TrainStep:
     """One step of training: `loss = step(x, y)` runs forward, backward and the update in one compiled call.
 
+    There are two forms. `TrainStep(model, loss, optimizer)` is for a model with one output and a target: the
+    loss is `loss(model(x), y)`. `TrainStep(fn, model, optimizer)` is for everything else: `fn(model, *batch)`
+    returns the loss of any number of arrays (or of arrays in tuples, lists and dicts), and `model` may be a
+    dict of modules, `optimizer` then a dict of optimizers for those that are trained. Modules without an
+    optimizer are read only: no gradient is computed for them, and what they assign to buffers in `forward`,
+    such as the running statistics of BatchNorm, is dropped. A discriminator that a generator's step reads
+    thus normalises by the batch, as its mode says, and keeps the statistics of its own steps.
+
+    A loss may come with named parts, as `(loss, {"kl": kl, "likelihood": likelihood})`; after a call,
+    `step.parts` has their values.
+
     A program is compiled for each combination of input shapes, dtypes and mode of the model, and kept.
     Parameters with `requires_grad=False`, and parameters the loss does not depend on, are left as they are.
-    Only the model's parameters are trained, not those of a loss that is a module. If a call raises, nothing
-    has changed: no parameter, no running statistic, no state of the optimizer. If the loss is NaN or
-    infinite, the call returns it and nothing has changed either: it counts in `skipped`, does not join an
-    accumulation, and draws no random numbers (the next call has its dropout), so that the run goes on, and
-    resumes, as if the call had not been made. A gradient that is NaN or infinite although the loss is finite
-    is applied, as in torch, unless the optimizer has `skip_nonfinite`.
+    Only the parameters of the given models are trained, not those of a loss that is a module or those of
+    modules that a function holds. If a call raises, nothing has changed: no parameter, no running statistic,
+    no state of the optimizer. If the loss is NaN or infinite, the call returns it and nothing has changed
+    either: it counts in `skipped`, does not join an accumulation, and draws no random numbers (the next call
+    has its dropout), so that the run goes on, and resumes, as if the call had not been made. A gradient that
+    is NaN or infinite although the loss is finite is applied, as in torch, unless the optimizer has
+    `skip_nonfinite`.
 
     Args:
-        model: the module to train. It is called with x (with several arguments where x is a tuple).
+        model: the module to train. It is called with x (with several arguments if x is a tuple).
         loss: a module or function of (output, y) that returns a scalar tensor, such as
-            `nn.CrossEntropyLoss()`.
+            `nn.CrossEntropyLoss()`, or a scalar and a dict of named scalars.
         optimizer: the update rule, such as `optim.SGD(lr=0.1, momentum=0.9)`.
+
+    Args of the second form, by position:
+        fn: a function of the model (or the dict of models) and the arrays of a batch. It returns what a loss
+            returns.
+        model: a module, or a dict of names and modules.
+        optimizer: for a module its optimizer; for a dict a dict of optimizers under some of its names.
+
+    Raises:
+        TypeError, ValueError: for other arguments.
 
     Example:
         >>> import numpy as np, ravine as rv
@@ -85,140 +115,224 @@ class TrainStep:
         >>> losses = [step(x, y) for _ in range(200)]
         >>> losses[-1] < 1e-3 < losses[0]
         True
+
+        The second form, with a penalty on the weights:
+
+        >>> def loss_of(model, x, y):
+        ...     fit, penalty = (model(x) - y).square().mean(), model.weight.square().sum()
+        ...     return fit + 0.1 * penalty, {"fit": fit, "penalty": penalty}
+        >>> step = rv.TrainStep(loss_of, model, optim.SGD(lr=0.5))
+        >>> loss = step(x, y)
+        >>> sorted(step.parts), step.parts["penalty"] > 1
+        (['fit', 'penalty'], True)
     """
 
-    def __init__(self, model: Module, loss: Callable[[Any, Any], Any], optimizer: Optimizer) -> None:
-        if not isinstance(model, Module):
-            raise TypeError(f"TrainStep: model must be a Module, got {type(model).__name__}")
-        if not callable(loss):
-            raise TypeError(f"TrainStep: loss must be a module or a function, got {type(loss).__name__}")
-        if not isinstance(optimizer, Optimizer):
+    @overload
+    def __init__(self, model: Module, loss: Callable[[Any, Any], Any], optimizer: Optimizer) -> None: ...
+    @overload
+    def __init__(self, fn: Callable[..., Any], model: Module, optimizer: Optimizer, /) -> None: ...
+    @overload
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        models: Mapping[str, Module],
+        optimizers: Mapping[str, Optimizer],
+        /,
+    ) -> None: ...
+    def __init__(self, model: Any, loss: Any, optimizer: Any) -> None:
+        self._loss: Callable[[Any, Any], Any] | None = loss if isinstance(model, Module) else None
+        self._function: Callable[..., Any]
+        self._given: Any  # the module, or the dict of modules
+        if isinstance(model, Module):
+            if not callable(loss):
+                raise TypeError(f"TrainStep: loss must be a module or a function, got {type(loss).__name__}")
+            self._function, self._given = loss, model
+        elif callable(model) and isinstance(loss, Module | Mapping):
+            self._function, self._given = model, loss if isinstance(loss, Module) else dict(loss)
+        elif callable(model):
             raise TypeError(
-                f"TrainStep: optimizer must be one of ravine.optim, got {type(optimizer).__name__}"
+                "TrainStep: expected (model, loss, optimizer) with a Module first, or (function, model, "
+                "optimizer) with a Module or a dict of Modules second, got a function and "
+                f"{type(loss).__name__}"
             )
-        self._model = model
-        self._loss = loss
-        self._optimizer = optimizer
-        self._bound = BoundOptimizer(optimizer)
-        register(model, self._bound)
-        self._preconditioner = optimizer._preconditioner()
+        else:
+            raise TypeError(f"TrainStep: model must be a Module or a function, got {type(model).__name__}")
+        self._models = _named_models(self._given)
+        self._optimizer = optimizer if isinstance(self._given, Module) else _checked(optimizer, self._models)
+        optimizers = _named_optimizers(self._optimizer)
+        self._trained = [Trained(name, self._models[name], rule) for name, rule in optimizers.items()]
+        self._read_only = [m for name, m in self._models.items() if name not in optimizers]
         self._stream = RandomStream()
         self._stream.draw()  # now, so that threads that train at once draw in the order of construction
         self._programs = ProgramCache("TrainStep")
         self._recent: _Recent | None = None
+        self._parts: dict[str, float] = {}
         self._lock = _core.Lock("TrainStep")
 
-    def __call__(self, x: Any, y: Any) -> float:
+    def __call__(self, *batch: Any) -> float:
         """Trains on one batch and returns its loss, as it was before the update.
 
         Args:
-            x: the model's input, or a tuple of inputs.
-            y: the target, handed to the loss.
+            batch: x and y, where x may be a tuple of inputs; in the second form what the function takes after
+                the model.
 
         Raises ValueError or TypeError for inputs that do not fit, and ValueError for a learning
         rate that is negative or not finite.
         """
         with self._lock:
             recent = self._recent
-            if recent is None or _trace.eager_mode() or not recent.serves(x, y, self._optimizer._version):
-                return self._run(x, y, with_output=False)
-            lr = self._bound.before_run()
-            loss = recent.compiled.run([x, y])
-            self._bound.after_run(lr, recent.compiled.program.refused)
-        return float(loss)
+            if recent is None or _trace.eager_mode() or not recent.serves(batch):
+                return self._run(batch, with_output=False)[0]
+            lr = recent.bound.before_run()
+            result = recent.compiled.run(batch)
+            recent.bound.after_run(lr, recent.compiled.program.refused)
+        return self._taken(result)[0] if type(result) is _Forward else float(result)
 
     def with_output(self, x: Any, y: Any) -> tuple[float, Any]:
-        """Trains on one batch and returns its loss and the model's output, both from before the update."""
-        with self._lock:
-            return self._run(x, y, with_output=True)
+        """Trains on one batch and returns its loss and the model's output, both from before the update.
 
-    def check(self, x: Any, y: Any) -> None:
+        Raises TypeError for a step over a function, which returns what it wants to show as parts of the loss.
+        """
+        if self._loss is None:
+            raise TypeError(
+                "TrainStep.with_output: a step over a function has no output; return (loss, parts) and read "
+                "step.parts"
+            )
+        with self._lock:
+            return self._run((x, y), with_output=True)
+
+    def check(self, *batch: Any) -> None:
         """Raises what a call with such arrays would raise, and trains nothing."""
         with self._lock:
-            self._record(split_inputs((x, y)), with_output=False, eager=False)
+            self._record(self._inputs(batch), with_output=False, eager=False)
 
-    def _run(self, x: Any, y: Any, with_output: bool) -> Any:
+    @property
+    def parts(self) -> dict[str, float]:
+        """The named parts of the newest call's loss, if the loss returned some."""
+        return dict(self._parts)
+
+    def _inputs(self, batch: tuple[Any, ...]) -> Inputs:
+        if self._loss is not None and len(batch) != 2:
+            raise TypeError(
+                f"TrainStep: a step over a model and a loss takes x and y, got {len(batch)} arguments; give "
+                "several inputs as a tuple"
+            )
+        return split_inputs(batch)
+
+    def _taken(self, result: Any) -> tuple[float, Any]:
+        """Keeps the parts of a result, if any; the loss and the output."""
+        if not isinstance(result, _Forward):
+            return float(result), None
+        self._parts = {name: float(value) for name, value in result.parts.items()}
+        return float(result.loss), result.output
+
+    def _run(self, batch: tuple[Any, ...], with_output: bool) -> tuple[float, Any]:
         """One call, with the lock held."""
-        inputs = split_inputs((x, y))
+        inputs = self._inputs(batch)
         if _trace.eager_mode():
-            if self._bound.structure_changed():
-                self._programs.clear()
-            result, lr, refused = self._run_eagerly(inputs, with_output)
+            self._drop_outdated()
+            result, rates, refused = self._run_eagerly(inputs, with_output)
         else:
             compiled = self._program_for(inputs, with_output)
-            lr = self._bound.before_run()
+            rates = [trained.bound.before_run() for trained in self._trained]
             result = compiled.run(inputs.arrays)
             refused = compiled.program.refused
-            self._remember(x, y, with_output, compiled)
-        self._bound.after_run(lr, refused)
-        return (float(result[0]), result[1]) if with_output else float(result)
+            self._remember(batch, with_output, compiled)
+        for trained, lr in zip(self._trained, rates, strict=True):
+            trained.bound.after_run(lr, refused)
+        return self._taken(result)
+
+    def _drop_outdated(self) -> None:
+        if any(trained.bound.structure_changed() for trained in self._trained):
+            self._programs.clear()
 
     def _program_for(self, inputs: Inputs, with_output: bool) -> Compiled:
-        if self._bound.structure_changed():
-            self._programs.clear()
-        fingerprint = self._model._fingerprint()
-        of_loss = self._loss._fingerprint() if isinstance(self._loss, Module) else id(self._loss)
-        key = (fingerprint, of_loss, with_output, self._bound.phase, inputs.key)
+        self._drop_outdated()
+        fingerprints = tuple([model._fingerprint() for model in self._models.values()])
+        of_loss = self._loss._fingerprint() if isinstance(self._loss, Module) else None
+        phases = tuple([trained.bound.phase for trained in self._trained])
+        key = (fingerprints, of_loss, with_output, phases, inputs.key)
         return self._programs.get(key, lambda: self._compile(inputs, with_output))
 
-    def _run_eagerly(self, inputs: Inputs, with_output: bool) -> tuple[Any, float, bool]:
-        """Result, learning rate, and whether a guard refused the effects."""
+    def _run_eagerly(self, inputs: Inputs, with_output: bool) -> tuple[Any, list[float], bool]:
+        """Result, learning rates, and whether a guard refused the effects."""
         random = self._stream.get()
         drawn, refused = random.step, True
         try:
             recording = self._record(inputs, with_output, eager=True)
-            lr = self._add_update(recording, inputs)  # which takes effect at once
+            rates = self._add_update(recording, inputs)  # which takes effect at once
             refused = recording.trace.graph.effects_refused
-            return eager_result(recording, "TrainStep"), lr, refused
+            return eager_result(recording, "TrainStep"), rates, refused
         finally:
             if refused:  # as if the call had not been made
                 random.step = drawn
 
-    def _remember(self, x: Any, y: Any, with_output: bool, compiled: Compiled) -> None:
+    def _remember(self, batch: tuple[Any, ...], with_output: bool, compiled: Compiled) -> None:
         """Lets the next call find this program by comparing, without making a key."""
         count = changes.count
-        known = self._model._unchanged_since(count)
-        if isinstance(self._loss, Module):
-            known = known and self._loss._unchanged_since(count)
-        simple = type(x) is np.ndarray and type(y) is np.ndarray and not with_output
-        simple = simple and self._optimizer.accumulate == 1
-        self._recent = _Recent(count, self._optimizer._version, x, y, compiled) if known and simple else None
+        modules = [*self._models.values(), *([self._loss] if isinstance(self._loss, Module) else [])]
+        known = all(module._unchanged_since(count) for module in modules)
+        trained = self._trained[0]
+        simple = len(self._trained) == 1 and trained.optimizer.accumulate == 1 and not with_output
+        simple = simple and all(type(x) is np.ndarray for x in batch)
+        self._recent = _Recent(count, trained, batch, compiled) if known and simple else None
 
-    def _forward(self, arguments: Any) -> tuple[Any, Any]:
+    def _forward(self, arguments: Any) -> _Forward:
+        if self._loss is None:
+            result = self._function(self._given, *arguments)
+            return _Forward(*_loss_and_parts(result, "TrainStep: the result of the function"))
         x, y = arguments
-        output = self._model(*x) if isinstance(x, tuple) else self._model(x)
+        output = self._given(*x) if isinstance(x, tuple) else self._given(x)
         with _trace.part_of_step("loss"):
-            return check_scalar(self._loss(output, y), "TrainStep: the loss"), output
+            return _Forward(*_loss_and_parts(self._loss(output, y), "TrainStep: the loss"), output)
 
     def _record(self, inputs: Inputs, with_output: bool, eager: bool) -> Recording:
         def call(arguments: Any) -> Any:
-            loss, output = self._forward(arguments)
-            return (loss, output) if with_output else loss
+            forward = self._forward(arguments)
+            if with_output:
+                return forward
+            return forward._replace(output=None) if forward.parts else forward.loss
 
         shapes = [array.shape for array in inputs.arrays]
         if any(0 in shape for shape in shapes):
             raise ValueError(f"TrainStep: there is nothing to learn from empty arrays, got shapes {shapes}")
-        names = self._model._state_names()
-        return record(
+        names: dict[int, str] = {}
+        for prefix, model in self._models.items():
+            own = model._state_names().items()
+            names |= {key: f"{prefix}.{name}" if prefix else name for key, name in own}
+        recording = record(
             call,
             inputs,
-            self._model._floating_dtype(),
+            self._trained[0].model._floating_dtype(),
             names,
             stream=self._stream,
             eager=eager,
-            parameters=self._model.named_parameters(),
-            argument_names=("x", "y"),
+            parameters=[named for model in self._models.values() for named in model.named_parameters()],
+            argument_names=None if self._loss is None else ("x", "y"),
         )
+        trained = {id(buffer) for part in self._trained for buffer in part.model.buffers()}
+        kept = [b for model in self._read_only for b in model.buffers() if id(b) not in trained]
+        recording.trace.forget([buffer.array for buffer in kept])
+        return recording
 
-    def _trained(self, trace: _trace.Trace) -> list[tuple[str, Parameter]]:
-        named = [(name, p) for name, p in self._model.named_parameters() if p.requires_grad]
-        used = [(name, p) for name, p in named if id(p.array) in trace.used]
-        if not used:
-            raise ValueError(
-                f"TrainStep: nothing to train: no parameter of {type(self._model).__name__} both requires a "
-                f"gradient and takes part in the loss"
-            )
-        return used
+    def _trained_parameters(self, trace: _trace.Trace) -> list[list[tuple[str, Parameter]]]:
+        """Of each trained model, those that this step moves."""
+        result = [trained.parameters(trace) for trained in self._trained]
+        owners: dict[int, str] = {}
+        for trained, named in zip(self._trained, result, strict=True):
+            if not named:
+                of = f" (model {trained.name!r})" if trained.name else ""
+                raise ValueError(
+                    f"TrainStep: nothing to train: no parameter of {type(trained.model).__name__}{of} both "
+                    f"requires a gradient and takes part in the loss"
+                )
+            for name, parameter in named:
+                full = f"{trained.name}.{name}"
+                if (other := owners.setdefault(id(parameter.array), full)) != full:
+                    raise ValueError(
+                        f"TrainStep: {other} and {full} are one parameter; only one optimizer can train it"
+                    )
+        return result
 
     def _gradients_at(
         self,
@@ -231,7 +345,7 @@ class TrainStep:
         trace = recording.trace
         with trace.substituted([(p.array, value) for p, value in zip(parameters, values, strict=True)]):
             with _trace.recording(trace):
-                loss, _ = self._forward(inputs.rebuild(recording.tensors))
+                loss = self._forward(inputs.rebuild(recording.tensors)).loss
             return gradients(trace, loss._as_value(trace), list(values))
 
     def _check_loss(self, trace: _trace.Trace, loss: Any) -> None:
@@ -244,58 +358,43 @@ class TrainStep:
         add_place(error, place_of_node(trace, node))
         raise error
 
-    def _add_update(self, recording: Recording, inputs: Inputs) -> float:
-        """Records gradients and update behind the forward pass. Returns the learning rate."""
+    def _add_update(self, recording: Recording, inputs: Inputs) -> list[float]:
+        """Records gradients and updates behind the forward pass. Returns the learning rates."""
         trace = recording.trace
-        parameters = self._trained(trace)
-        loss = recording.result[0] if isinstance(recording.result, tuple) else recording.result
-        states = [trace.graph.state(p.array, name) for name, p in parameters]
+        named = self._trained_parameters(trace)
+        loss = recording.result.loss if isinstance(recording.result, _Forward) else recording.result
+        states = [[trace.graph.state(p.array, trace.names[id(p.array)]) for _, p in part] for part in named]
         if trace.check_nan:
             self._check_loss(trace, loss)
-        slopes = gradients(trace, loss._as_value(trace), states)
-        changed = self._bound.bind(parameters, dict(self._model.named_parameters()))
-        if self._preconditioner is not None:
-            changed = self._preconditioner.bind(parameters) or changed
-        if changed:
+        slopes = iter(gradients(trace, loss._as_value(trace), [state for part in states for state in part]))
+        by_name = [{name: next(slopes) for name, _ in part} for part in named]
+        changed = [trained.bind(part) for trained, part in zip(self._trained, named, strict=True)]
+        if any(changed):
             self._programs.clear()  # they update the optimizers of before
             self._recent = None
-        lr = self._bound.before_run()
-        updates = self._bound.phase[1]
-        by_name = {name: gradient for (name, _), gradient in zip(parameters, slopes, strict=True)}
+        rates = [trained.bound.before_run() for trained in self._trained]
+
+        def gradients_at(parameters: Sequence[Parameter], values: Sequence[_core.Value]) -> list[_core.Value]:
+            return self._gradients_at(recording, inputs, parameters, values)
+
         trace.graph.begin_update()
         with _trace.recording(trace):
             trace.graph.guard(loss._as_value(trace))
-            if self._optimizer._sharpness()[0] != 0:
-                rho, adaptive = self._bound.number(trace, "rho"), self._optimizer._sharpness()[1]
-                values = sharpest(trace, dict(parameters), by_name, rho, adaptive)
-                moved = self._gradients_at(recording, inputs, [p for _, p in parameters], values)
-                by_name = dict(zip(by_name, moved, strict=True))
-            if self._preconditioner is not None:
-                if trace.draws:
-                    kind = type(self._optimizer).__name__
-                    raise ValueError(
-                        f"TrainStep: {kind} compares two gradients of a mini-batch; a loss that draws random "
-                        "numbers has no two that agree: turn dropout off"
-                    )
-                by_name = self._preconditioner.direct(
-                    trace,
-                    by_name,
-                    lambda values: self._gradients_at(recording, inputs, [p for _, p in parameters], values),
-                )
-            by_name = self._bound.gather(trace, by_name)
-            if updates:
-                by_name = bounded_by_weights(self._optimizer, trace, dict(parameters), by_name)
-                self._bound.record(trace, by_name)
-            else:
-                trace.finish()
-        return lr
+            steps = []
+            for trained, part, of_part in zip(self._trained, named, by_name, strict=True):
+                directed = trained.direct(trace, part, of_part, gradients_at)
+                steps.append(trained.prepare(trace, part, directed))
+            trace.finish()  # behind everything that may refuse
+            for trained, along in zip(self._trained, steps, strict=True):
+                trained.update(trace, along)
+        return rates
 
     def _compile(self, inputs: Inputs, with_output: bool) -> Compiled:
         recording = self._record(inputs, with_output, eager=False)
         self._add_update(recording, inputs)
         return compile_recording(recording, "TrainStep", self._stream)
 
-    def profile(self, x: Any, y: Any, *, runs: int = 20) -> Profile:
+    def profile(self, *batch: Any, runs: int = 20) -> Profile:
         """Where the time of a step goes, kernel call by kernel call, module by module.
 
         The step runs `runs` times as usual and, in turns, as often with a barrier and a look at the clock
@@ -303,7 +402,7 @@ class TrainStep:
         are as before.
 
         Args:
-            x, y: as in a call.
+            batch: as in a call.
             runs: how often; the medians count.
 
         Raises ValueError for runs below 1, and what a call raises.
@@ -319,35 +418,37 @@ class TrainStep:
             >>> sorted(profile.by_module())
             ['', '0', '2', 'loss']
         """
-        inputs = split_inputs((x, y))
+        inputs = self._inputs(batch)
         with self._lock:
             compiled = self._program_for(inputs, with_output=False)
-            self._bound.before_run()
+            for trained in self._trained:
+                trained.bound.before_run()
             return profile_of(compiled, inputs, "TrainStep", runs)
 
     @property
-    def model(self) -> Module:
-        """The module that is trained."""
-        return self._model
+    def model(self) -> Any:
+        """The module, or the dict of modules, of this step."""
+        return self._given if isinstance(self._given, Module) else dict(self._given)
 
     @property
-    def loss(self) -> Callable[[Any, Any], Any]:
-        """The loss, a function of output and target."""
-        return self._loss
+    def loss(self) -> Callable[..., Any]:
+        """The loss, a function of output and target; or the function of the models and the batch."""
+        return self._function
 
     @property
-    def optimizer(self) -> Optimizer:
-        """The update rule; its hyperparameters may be changed between steps."""
-        return self._optimizer
+    def optimizer(self) -> Any:
+        """The update rule, or the dict of rules; hyperparameters may be changed between steps."""
+        return self._optimizer if isinstance(self._optimizer, Optimizer) else dict(self._optimizer)
 
     @property
     def steps(self) -> int:
-        """Number of updates done."""
-        return self._bound.steps
+        """Number of updates done; with several optimizers, those of the first."""
+        return self._trained[0].bound.steps
 
     def _updates_of(self, calls: int) -> int:
         """Number of updates that so many further calls make."""
-        return (self._bound.gathered + calls) // self._optimizer.accumulate
+        trained = self._trained[0]
+        return (trained.bound.gathered + calls) // trained.optimizer.accumulate
 
     @property
     def skipped(self) -> int:
@@ -355,15 +456,17 @@ class TrainStep:
 
         With the optimizer's `skip_nonfinite`, also those in which a gradient was.
         """
-        return self._bound.skipped
+        return self._trained[0].bound.skipped
 
     @property
-    def gradient_norm(self) -> float | None:
+    def gradient_norm(self) -> Any:
         """The norm of all gradients in the newest update, before clipping by norm.
 
-        None where the optimizer neither clips by a norm nor skips, so that nothing measures it.
+        None if the optimizer neither clips by a norm nor skips, so that nothing measures it. With a dict of
+        optimizers, a dict of such norms.
         """
-        return self._bound.gradient_norm
+        norms = {trained.name: trained.bound.gradient_norm for trained in self._trained}
+        return norms[""] if isinstance(self._given, Module) else norms
 
     def programs(self) -> list[_core.Program]:
         """The programs compiled so far; `program.describe()` shows one as a table."""
@@ -374,14 +477,11 @@ class TrainStep:
 
         Keys: "optimizer.steps", "optimizer.<parameter>.<slot>", "optimizer.<parameter>.step", "random.seed",
         "random.step", for schedules that have state "schedule.<hyperparameter>.<key>", and for LBFGS
-        "preconditioner.<parameter>.<field>", "preconditioner.rho", "preconditioner.scale".
+        "preconditioner.<parameter>.<field>", "preconditioner.rho", "preconditioner.scale". With a dict of
+        optimizers the model's name follows the first word: "optimizer.g.steps".
         """
         with self._lock:
-            result = {f"optimizer.{key}": value for key, value in self._bound.state_dict().items()}
-            result |= {f"schedule.{key}": value for key, value in schedule_states(self._optimizer).items()}
-            if self._preconditioner is not None:
-                state = self._preconditioner.state_dict()
-                result |= {f"preconditioner.{key}": value for key, value in state.items()}
+            result = {key: value for trained in self._trained for key, value in trained.state_dict().items()}
             random = self._stream.get()
             result["random.seed"] = np.asarray(random.seed & _MASK, np.uint64).view(np.int64)
             result["random.step"] = np.asarray(random.step & _MASK, np.uint64).view(np.int64)
@@ -392,39 +492,86 @@ class TrainStep:
 
         Raises ValueError naming missing, unexpected and misshaped keys; nothing is changed then.
         """
-        parts: dict[str, dict[str, Any]] = {"optimizer": {}, "schedule": {}}
-        if self._preconditioner is not None:
-            parts["preconditioner"] = {}
-        others = []
+        missing = [key for key in _RANDOM_KEYS if key not in state_dict]
+        owned: list[dict[str, Any]] = [{} for _ in self._trained]
+        unexpected = []
         for key, value in state_dict.items():
-            part, _, rest = key.partition(".")
-            if part in parts:
-                parts[part][rest] = value
-            else:
-                others.append(key)
-        missing = [key for key in ("random.seed", "random.step") if key not in others]
-        unexpected = [key for key in others if key not in ("random.seed", "random.step")]
+            owners = [own for trained, own in zip(self._trained, owned, strict=True) if trained.owns(key)]
+            if owners:
+                owners[0][key] = value
+            elif key not in _RANDOM_KEYS:
+                unexpected.append(key)
         if missing or unexpected:
             raise ValueError(
                 f"load_state_dict of TrainStep: missing keys {missing}, unexpected keys {unexpected}"
             )
-        random = [_trace.plain_array(state_dict[key], key) for key in ("random.seed", "random.step")]
+        random = [_trace.plain_array(state_dict[key], key) for key in _RANDOM_KEYS]
         if any(array.shape != () or array.dtype.kind not in "iu" for array in random):
             raise ValueError(f"load_state_dict of TrainStep: random.seed and random.step are {random}")
-        shapes = {name: parameter.shape for name, parameter in self._model.named_parameters()}
         with self._lock:
-            preconditioner = self._preconditioner
-            memory = preconditioner and preconditioner.check_state(parts["preconditioner"], shapes)
-            before = schedule_states(self._optimizer)
-            load_schedule_states(self._optimizer, parts["schedule"])
+            before = [trained.state_dict() for trained in self._trained[:-1]]
             try:
-                self._bound.load_state_dict(parts["optimizer"], shapes)
-            except ValueError:
-                load_schedule_states(self._optimizer, before)
+                for trained, own in zip(self._trained, owned, strict=True):
+                    trained.load_state_dict(own)
+            except ValueError:  # those that were loaded, before the one that does not fit
+                for trained, own in zip(self._trained, before, strict=False):
+                    trained.load_state_dict(own)
                 raise
-            if preconditioner is not None and memory is not None:
-                preconditioner.load_state(memory)
             self._programs.clear()
             self._recent = None
             seed, step = (int(array) & _MASK for array in random)
             self._stream.set(seed, step)
+
+
+def _named_models(given: Module | Mapping[Any, Any]) -> dict[str, Module]:
+    """Models by name; a single one has the name ""."""
+    if isinstance(given, Module):
+        return {"": given}
+    for name, model in given.items():
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"TrainStep: a model needs a name without dots, got {name!r}")
+        if not isinstance(model, Module):
+            raise TypeError(f"TrainStep: model {name!r} must be a Module, got {type(model).__name__}")
+    return dict(given)
+
+
+def _checked(optimizers: Any, models: Mapping[str, Module]) -> Any:
+    """Optimizers for some of the models, in the models' order."""
+    if not isinstance(optimizers, Mapping):
+        raise TypeError(
+            "TrainStep: with a dict of models, optimizer must be a dict of optimizers for those that are "
+            f"trained, got {type(optimizers).__name__}"
+        )
+    unknown = [name for name in optimizers if name not in models]
+    if unknown or not optimizers:
+        raise ValueError(
+            f"TrainStep: optimizers for {list(optimizers)}, expected some of the models {list(models)}"
+        )
+    return {name: optimizers[name] for name in models if name in optimizers}
+
+
+def _named_optimizers(given: Any) -> dict[str, Optimizer]:
+    named = given if isinstance(given, dict) else {"": given}
+    for optimizer in named.values():
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"TrainStep: optimizer must be one of ravine.optim, got {type(optimizer).__name__}"
+            )
+    return named
+
+
+def _loss_and_parts(result: Any, what: str) -> tuple[Any, dict[str, Any]]:
+    """Loss and parts of `loss` or `(loss, parts)`. Raises TypeError or ValueError for anything else."""
+    loss, parts = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
+    if not isinstance(parts, Mapping):
+        raise TypeError(
+            f"{what}: after the loss, a dict of named parts is expected, got {type(parts).__name__}"
+        )
+    for name, value in parts.items():
+        shape = value.shape if isinstance(value, Operand) else np.shape(value)
+        if not isinstance(name, str) or shape != ():
+            raise ValueError(
+                f"{what}: a part is a name and a scalar, got {name!r} with shape {shape}; reduce it by "
+                "mean() or sum()"
+            )
+    return check_scalar(loss, what), dict(parts)

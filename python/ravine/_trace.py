@@ -93,6 +93,11 @@ class Trace:
     def assign(self, array: _core.Array, value: _core.Value) -> None:
         self._pending[id(array)] = (array, value)
 
+    def forget(self, arrays: Sequence[_core.Array]) -> None:
+        """Drops what was assigned to these."""
+        for array in arrays:
+            self._pending.pop(id(array), None)
+
     @contextmanager
     def substituted(self, values: Sequence[tuple[_core.Array, _core.Value]]) -> Iterator[None]:
         """For a while, states have these values; what is assigned in the meantime is forgotten."""

@@ -258,8 +258,8 @@ class BoundOptimizer:
             return False
         return self._structure() != self._signature[0]
 
-    def record(self, trace: Trace, gradients: Mapping[str, _core.Value]) -> None:
-        """Records the update, and what `forward` assigned, behind what may refuse them."""
+    def prepare(self, trace: Trace, gradients: Mapping[str, _core.Value]) -> dict[str, _core.Value]:
+        """Records what may refuse the update, and returns what the rule is to step along."""
         description = self.description
         steps = dict(gradients)
         in_program = self._bounds_in_program()
@@ -271,7 +271,10 @@ class BoundOptimizer:
             self.guard(trace, gradients)
         elif (description.clip_norm, description.clip_global_norm) != (None, None) and not in_program:
             self._measure(trace, gradients)
-        trace.finish()
+        return steps
+
+    def record(self, trace: Trace, steps: Mapping[str, _core.Value]) -> None:
+        """Records the rule, behind what may refuse it."""
         for part in self._parts:
             trace.graph.optimizer_step(part.core, [steps[name] for name in part.names])
 
