@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core, init, nn, ops, optim
 from ._compile import set_conv_precision, set_program_cache_size
 from ._from_torch import PACKAGE, absent
+from ._function import compile
 from ._grad import hvp, value_and_grad
 from ._io import load, load_metadata, save
 from ._random import seed
@@ -31,6 +32,7 @@ __all__ = [
     "TrainStep",
     "Trainer",
     "__version__",
+    "compile",
     "cpu_info",
     "data",
     "eager",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,14 @@ from ._compile import (
     Recording,
     compile_recording,
     eager_result,
+    flatten_outputs,
     record,
     split_inputs,
 )
 from ._parameter import Parameter
 from ._places import gradients
 from ._random import RandomStream
-from ._tensor import Operand, Tensor, apply
+from ._tensor import Operand, Tensor, apply, as_tensor
 from .nn import Module
 
 
@@ -50,6 +51,44 @@ class _Differentiated:
         self._model = model
         self._programs = ProgramCache(what)
         self._stream = RandomStream()
+
+    def _within(
+        self,
+        trace: _trace.Trace,
+        args: tuple[Any, ...],
+        differentiate: Callable[[Tensor, list[_core.Value]], list[Tensor]],
+    ) -> tuple[Tensor, Any]:
+        """The value, and what is made of it, as part of a recording under way.
+
+        The variables are copies, so that what else depends on the same tensors counts as a constant.
+        """
+        what = f"{self._what}: the result of the function"
+        if self._model is not None:
+            named = self._parameters()
+            copies = [trace.graph.apply("identity", [trace.state(p.array)])[0] for _, p in named]
+            with trace.replaced([(p.array, copy) for (_, p), copy in zip(named, copies, strict=True)]):
+                value = check_scalar(self._function(self._model, *args), what)
+            found = differentiate(value, copies)
+            return value, dict(zip([name for name, _ in named], found, strict=True))
+        self._check_arguments(args)
+        given, rebuild = flatten_outputs(_as_tensors(args[0]), f"{self._what}: the first argument")
+        self._check_variables(given)
+        tensors = [apply("identity", tensor) for tensor in given]
+        value = check_scalar(self._function(rebuild(tensors), *args[1:]), what)
+        return value, rebuild(differentiate(value, [tensor._as_value(trace) for tensor in tensors]))
+
+    def _check_arguments(self, args: tuple[Any, ...]) -> None:
+        if not args:
+            raise TypeError(f"{self._what}: the function needs an argument to differentiate with respect to")
+
+    def _check_variables(self, tensors: Sequence[Operand]) -> None:
+        if not tensors:
+            raise TypeError(
+                f"{self._what}: the first argument holds no array to differentiate with respect to"
+            )
+        for tensor in tensors:
+            if tensor.dtype not in _trace.FLOATING:
+                raise TypeError(f"{self._what}: the first argument must be floating, got {tensor.dtype}")
 
     def _parameters(self) -> list[tuple[str, Parameter]]:
         assert self._model is not None
@@ -96,15 +135,36 @@ class _Differentiated:
         return self._programs.programs()
 
 
-def _gradients(recording: Recording, wrt: list[_core.Value]) -> list[Tensor]:
-    trace = recording.trace
-    return [Tensor(g, trace) for g in gradients(trace, recording.result._as_value(trace), wrt)]
+def _gradients(value: Any, trace: _trace.Trace, wrt: list[_core.Value]) -> list[Tensor]:
+    return [Tensor(g, trace) for g in gradients(trace, value._as_value(trace), wrt)]
+
+
+def _product(value: Any, trace: _trace.Trace, wrt: list[_core.Value], vectors: Sequence[Any]) -> list[Tensor]:
+    """d/dw Σ ⟨gradient, vector⟩."""
+    with _trace.recording(trace):
+        terms = [(g * v).sum() for g, v in zip(_gradients(value, trace, wrt), vectors, strict=True)]
+        total = terms[0]
+        for term in terms[1:]:
+            total = apply("add", total, term)
+    return _gradients(total, trace, wrt)
+
+
+def _as_tensors(x: Any) -> Any:
+    """The same structure of tuples, lists and dicts with tensors for arrays and numbers."""
+    if isinstance(x, dict):
+        return {name: _as_tensors(item) for name, item in x.items()}
+    if isinstance(x, tuple) or (isinstance(x, list) and any(isinstance(item, Operand) for item in x)):
+        return type(x)([_as_tensors(item) for item in x])
+    return x if x is None or isinstance(x, str) else as_tensor(x)
 
 
 class ValueAndGrad(_Differentiated):
     """What `value_and_grad` returns."""
 
-    def __call__(self, *args: Any) -> tuple[float, Any]:
+    def __call__(self, *args: Any) -> tuple[Any, Any]:
+        trace = _trace.current()
+        if trace is not None:
+            return self._within(trace, args, lambda value, wrt: _gradients(value, trace, wrt))
         if self._model is not None:
             value, gradients = self._of_model(args)
         else:
@@ -121,7 +181,7 @@ class ValueAndGrad(_Differentiated):
 
         def extend(recording: Recording) -> Recording:
             wrt = [recording.trace.graph.state(p.array, name) for name, p in named]
-            gradients = _gradients(recording, wrt)
+            gradients = _gradients(recording.result, recording.trace, wrt)
             result = (recording.result, dict(zip([name for name, _ in named], gradients, strict=True)))
             return recording._replace(result=result)
 
@@ -146,14 +206,9 @@ class ValueAndGrad(_Differentiated):
     def _argument_inputs(
         self, args: tuple[Any, ...]
     ) -> tuple[Inputs, Callable[[Any], Any], Callable[[Recording], Recording]]:
-        if not args:
-            raise TypeError(f"{self._what}: the function needs an argument to differentiate with respect to")
+        self._check_arguments(args)
         first, rest = split_inputs(args[0], levels=0), split_inputs(args[1:])
         n = len(first.arrays)
-        if n == 0:
-            raise TypeError(
-                f"{self._what}: the first argument holds no array to differentiate with respect to"
-            )
 
         def rebuild(tensors: Any) -> Any:
             return (first.rebuild(tensors[:n]), *rest.rebuild(tensors[n:]))
@@ -164,10 +219,9 @@ class ValueAndGrad(_Differentiated):
             return check_scalar(self._function(*arguments), f"{self._what}: the result of the function")
 
         def extend(recording: Recording) -> Recording:
-            for tensor in recording.tensors[:n]:
-                if tensor.dtype not in _trace.FLOATING:
-                    raise TypeError(f"{self._what}: the first argument must be floating, got {tensor.dtype}")
-            gradients = _gradients(recording, [t._as_value(recording.trace) for t in recording.tensors[:n]])
+            trace, variables = recording.trace, recording.tensors[:n]
+            self._check_variables(variables)
+            gradients = _gradients(recording.result, trace, [t._as_value(trace) for t in variables])
             return recording._replace(result=(recording.result, first.rebuild(gradients)))
 
         return inputs, call, extend
@@ -178,9 +232,41 @@ class _HessianVectorProduct(_Differentiated):
         if not args:
             raise TypeError(f"{self._what}: vectors are expected as the last argument")
         *arguments, vectors = args
+        trace = _trace.current()
+        if trace is not None:
+            return self._product_within(trace, tuple(arguments), vectors)
         if self._model is not None:
             return self._of_model(tuple(arguments), vectors)
         return self._of_argument(tuple(arguments), vectors)
+
+    def _product_within(self, trace: _trace.Trace, arguments: tuple[Any, ...], vectors: Any) -> Any:
+        if self._model is None:
+            given = [as_tensor(vectors)]
+        else:
+            given = [as_tensor(vectors[name]) for name in self._checked_names(vectors)]
+
+        def differentiate(value: Tensor, wrt: list[_core.Value]) -> list[Tensor]:
+            for vector, variable in zip(given, wrt, strict=True):
+                if vector.shape != variable.shape:
+                    raise ValueError(
+                        f"{self._what}: a vector has shape {vector.shape}, expected {variable.shape}"
+                    )
+            return _product(value, trace, wrt, given)
+
+        return self._within(trace, arguments, differentiate)[1]
+
+    def _checked_names(self, vectors: Any) -> list[str]:
+        """The names of the trained parameters, which are those of the vectors."""
+        names = [name for name, _ in self._parameters()]
+        if not isinstance(vectors, Mapping):
+            raise TypeError(
+                f"{self._what}: vectors must be a dict of names and arrays, got {type(vectors).__name__}"
+            )
+        missing = [name for name in names if name not in vectors]
+        unexpected = [name for name in vectors if name not in names]
+        if missing or unexpected:
+            raise ValueError(f"{self._what}: vectors miss {missing} and have unexpected {unexpected}")
+        return names
 
     def _inputs(self, arguments: tuple[Any, ...], vectors: list[np.ndarray]) -> tuple[Inputs, int]:
         given = split_inputs(arguments)
@@ -188,27 +274,8 @@ class _HessianVectorProduct(_Differentiated):
         key = (given.key, tuple((v.shape, v.dtype) for v in vectors))
         return Inputs(given.arrays + vectors, key, lambda tensors: given.rebuild(tensors[:n])), n
 
-    def _product(self, recording: Recording, wrt: list[_core.Value], vectors: list[Tensor]) -> list[Tensor]:
-        """d/dw Σ ⟨gradient, vector⟩."""
-        trace = recording.trace
-        with _trace.recording(trace):
-            terms = [(g * v).sum() for g, v in zip(_gradients(recording, wrt), vectors, strict=True)]
-            total = terms[0]
-            for term in terms[1:]:
-                total = apply("add", total, term)
-        return [Tensor(v, trace) for v in gradients(trace, total._as_value(trace), wrt)]
-
     def _of_model(self, arguments: tuple[Any, ...], vectors: Any) -> dict[str, np.ndarray]:
-        named = self._parameters()
-        if not isinstance(vectors, Mapping):
-            raise TypeError(
-                f"{self._what}: vectors must be a dict of names and arrays, got {type(vectors).__name__}"
-            )
-        names = [name for name, _ in named]
-        missing = [name for name in names if name not in vectors]
-        unexpected = [name for name in vectors if name not in names]
-        if missing or unexpected:
-            raise ValueError(f"{self._what}: vectors miss {missing} and have unexpected {unexpected}")
+        names, named = self._checked_names(vectors), self._parameters()
         arrays = [_vector(self._what, name, vectors[name], p.shape) for name, p in named]
         inputs, n = self._inputs(arguments, arrays)
 
@@ -219,7 +286,7 @@ class _HessianVectorProduct(_Differentiated):
 
         def extend(recording: Recording) -> Recording:
             wrt = [recording.trace.graph.state(p.array, name) for name, p in named]
-            product = self._product(recording, wrt, recording.tensors[n:])
+            product = _product(recording.result, recording.trace, wrt, recording.tensors[n:])
             return recording._replace(result=dict(zip(names, product, strict=True)))
 
         return self._evaluate(inputs, None, call, extend)
@@ -236,7 +303,8 @@ class _HessianVectorProduct(_Differentiated):
 
         def extend(recording: Recording) -> Recording:
             wrt = [recording.tensors[0]._as_value(recording.trace)]
-            return recording._replace(result=self._product(recording, wrt, recording.tensors[n:])[0])
+            product = _product(recording.result, recording.trace, wrt, recording.tensors[n:])
+            return recording._replace(result=product[0])
 
         return self._evaluate(inputs, None, call, extend)
 
@@ -257,7 +325,8 @@ def value_and_grad(fn: Callable[..., Any], model: Module | None = None) -> Calla
     gradient; the result is `(value, {name: gradient})`. Without one, `fn(*args)` is differentiated with
     respect to its first argument (an array, or arrays in tuples, lists and dicts), and the gradient has that
     argument's structure. The function is recorded once for each combination of input shapes and dtypes, and
-    runs as a compiled program.
+    runs as a compiled program. Called in a recording (in the loss of another `value_and_grad`, say) it
+    becomes part of that, and value and gradients are tensors.
 
     Args:
         fn: a function of tensors that returns a scalar tensor.

@@ -99,12 +99,26 @@ class Trace:
             self._pending.pop(id(array), None)
 
     @contextmanager
-    def substituted(self, values: Sequence[tuple[_core.Array, _core.Value]]) -> Iterator[None]:
-        """For a while, states have these values; what is assigned in the meantime is forgotten."""
-        pending = dict(self._pending)
+    def replaced(self, values: Sequence[tuple[_core.Array, _core.Value]]) -> Iterator[None]:
+        """For a while, states have these values."""
+        before = [(id(array), self._pending.get(id(array))) for array, _ in values]
         self._pending.update({id(array): (array, value) for array, value in values})
         try:
             yield
+        finally:
+            for key, assigned in before:
+                if assigned is None:
+                    self._pending.pop(key, None)
+                else:
+                    self._pending[key] = assigned
+
+    @contextmanager
+    def substituted(self, values: Sequence[tuple[_core.Array, _core.Value]]) -> Iterator[None]:
+        """The same, and what is assigned in the meantime is forgotten."""
+        pending = dict(self._pending)
+        try:
+            with self.replaced(values):
+                yield
         finally:
             self._pending = pending
 

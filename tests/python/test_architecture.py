@@ -48,7 +48,7 @@ PYTHON_LAYERS = (
     ("ops", "init"),
     ("nn",),
     ("optim",),
-    ("_step", "_trained", "_grad", "_io"),
+    ("_step", "_trained", "_function", "_grad", "_io"),
     ("_minimize",),
     ("data",),
     ("models",),

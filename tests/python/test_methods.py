@@ -10,8 +10,8 @@ import pytest
 import ravine as rv
 from ravine import nn, ops
 
-# Functions whose first argument is several tensors, a size, or (where) a condition.
-NO_METHODS = {"cat", "concat", "stack", "rand", "randn", "where"}
+# Functions whose first argument is several tensors, a size, a condition (where) or a loss (grad).
+NO_METHODS = {"cat", "concat", "grad", "stack", "rand", "randn", "where"}
 FUNCTIONS = sorted(set(ops.__all__) - NO_METHODS)
 
 

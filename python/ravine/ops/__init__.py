@@ -105,6 +105,7 @@ from ._elementwise import (
     tanh,
     where,
 )
+from ._grad import grad
 from ._index import embedding, gather, index_select, one_hot
 from ._linalg import linear, matmul
 from ._loss import (
@@ -190,6 +191,7 @@ __all__ = [
     "ge",
     "gelu",
     "glu",
+    "grad",
     "greater",
     "greater_equal",
     "group_norm",
