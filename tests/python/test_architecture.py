@@ -32,6 +32,7 @@ PYTHON_LAYERS = (
         "_dims",
         "_from_torch",
         "_finite",
+        "_nesting",
         "_numbers",
         "_places",
         "_profile",

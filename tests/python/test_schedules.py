@@ -357,7 +357,7 @@ def test_the_trainer_refuses_a_run_longer_than_its_schedule() -> None:
     np.testing.assert_array_equal(model.weight.data, before)
     trainer.fit(x, y, epochs=2, batch_size=4, verbose=0)
     with pytest.raises(ValueError, match="run takes 3 updates after the 6 done before, but the schedule"):
-        trainer.fit(x, y, epochs=1, batch_size=4, verbose=0)
+        trainer.fit(x, y, epochs=3, batch_size=4, verbose=0)
 
 
 def test_schedules_inside_a_wrapper_are_found() -> None:

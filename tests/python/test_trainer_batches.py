@@ -116,16 +116,16 @@ def test_parts_in_evaluation_mode_stay_in_it() -> None:
     trainer = rv.Trainer(normalised(frozen=True), nn.CrossEntropyLoss(), optim.SGD(0.1))
     before = trainer.model.state_dict()
     x, y = examples(20)
-    for _ in range(2):  # the second begins with all parts in evaluation mode
+    for epochs in (2, 4):  # the second begins with all parts in evaluation mode
         modes = Sizes()
-        trainer.fit(x, y, epochs=2, validation_data=(x, y), callbacks=[modes], verbose=0)
+        trainer.fit(x, y, epochs=epochs, validation_data=(x, y), callbacks=[modes], verbose=0)
         assert modes.modes == {(True, True, False, True, True)}
     after = trainer.model.state_dict()
     for key in ("1.running_mean", "1.running_var", "1.num_batches_tracked"):
         np.testing.assert_array_equal(after[key], before[key])
     assert not np.array_equal(after["1.weight"], before["1.weight"])
     trainer.model.train()
-    trainer.fit(x, y, verbose=0)
+    trainer.fit(x, y, epochs=5, verbose=0)
     assert trainer.model.state_dict()["1.num_batches_tracked"] == 1
 
 

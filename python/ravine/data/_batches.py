@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from .._nesting import as_arrays, common_length, shapes_of, take
 from .._state import check_keys, count, read_count
-from ._nesting import as_arrays, common_length, shapes_of, take
 from ._sampler import WEIGHTS_ALONE, Sampler, epoch_seed, make_sampler
 from ._source import Source
 

@@ -63,6 +63,12 @@ class Source(ABC):
             yield batch
         self._stands = None
 
+    def give_back(self) -> None:
+        """Counts the newest batch as not given out, for a loop that failed on it."""
+        if self._stands is not None:
+            epoch, position = self._stands
+            self._stands = (epoch, max(0, position - 1))
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """Where the source stands: "seed", "epoch", and "position", the batches given out in that epoch."""
         epoch, position = self._stands or self._next

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import _core
-from ._nesting import as_arrays, common_length, shapes_of, take
+from .._nesting import as_arrays, common_length, shapes_of, take
 
 __all__ = ["TrainTest", "split_indices", "train_test_split"]
 

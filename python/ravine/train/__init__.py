@@ -1,17 +1,49 @@
-"""The training loop over arrays, and the search for a learning rate."""
+"""The training loop, its callbacks, metrics and checkpoints, and the search for a learning rate."""
 
-from ._callbacks import Callback
+from . import metrics
+from ._checkpoint_file import model_state
+from ._loop import Loop
 from ._lr_search import LRGridSearch, LRRangeTest, lr_grid_search, lr_range_test
-from ._metrics import accuracy, binary_accuracy
 from ._trainer import Trainer
+from .callbacks import (
+    EMA,
+    Callback,
+    Checkpoint,
+    CSVLog,
+    EarlyStopping,
+    GradientNorms,
+    JSONLines,
+    Lambda,
+    LearningRateMonitor,
+    TensorBoard,
+    Timer,
+    latest_checkpoint,
+)
+from .metrics import Metric, WholeSet, accuracy, binary_accuracy
 
 __all__ = [
+    "EMA",
+    "CSVLog",
     "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "GradientNorms",
+    "JSONLines",
     "LRGridSearch",
     "LRRangeTest",
+    "Lambda",
+    "LearningRateMonitor",
+    "Loop",
+    "Metric",
+    "TensorBoard",
+    "Timer",
     "Trainer",
+    "WholeSet",
     "accuracy",
     "binary_accuracy",
+    "latest_checkpoint",
     "lr_grid_search",
     "lr_range_test",
+    "metrics",
+    "model_state",
 ]

@@ -19,8 +19,9 @@ from .._plot import new_axes
 from .._step import TrainStep
 from ..data import Batches
 from ..optim import LearningRate, Optimizer
-from ._metrics import Metric, named_metrics
-from ._trainer import Trainer, check_examples
+from ._inputs import check_examples
+from ._trainer import Trainer
+from .metrics import Metric, MetricLike, named_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -243,7 +244,7 @@ def lr_grid_search(
     epochs: int = 1,
     batch_size: int = 32,
     validation_data: tuple[np.ndarray, np.ndarray] | None = None,
-    metrics: Sequence[str | Metric] | Mapping[str, Metric] = (),
+    metrics: Sequence[MetricLike] | Mapping[str, MetricLike] = (),
     seed: int | None = None,
 ) -> LRGridSearch:
     """Trains a copy of the model with each of some rates, side by side on the same mini-batches.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from ..optim import Optimizer
 from ..optim.schedules import ReduceOnPlateau
@@ -37,7 +38,8 @@ def check_monitors(optimizer: Optimizer, names: Collection[str]) -> None:
             )
 
 
-def feed_monitors(optimizer: Optimizer, logs: Mapping[str, float]) -> None:
-    """Tells schedules the metric they watch."""
+def feed_monitors(optimizer: Optimizer, logs: Mapping[str, Any], *, of_validation: bool) -> None:
+    """Tells schedules the metric they watch, if it is (or is not) one of the validation."""
     for plateau in _plateaus(optimizer):
-        plateau.update(logs[plateau.monitor])
+        if plateau.monitor.startswith("val_") == of_validation:
+            plateau.update(logs[plateau.monitor])

@@ -1,57 +1,56 @@
-"""The training loop: epochs of shuffled mini-batches, validation, metrics, history."""
+"""The Trainer: `fit` builds a source, a loop and its listeners, and runs it."""
 
 from __future__ import annotations
 
-import math
-import time
+import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
-import numpy as np
-
-from .. import _core, _trace, nn, optim
+from .. import _core, nn, optim
+from .._nesting import as_arrays, common_length, shapes_of, take
+from .._state import below, check_keys, read_seed, seed_entry
 from .._step import TrainStep
 from .._tensor import Tensor
-from ..data import Batches, train_test_split
-from ._callbacks import Callback
-from ._metrics import Mean, Metric, named_metrics
+from ..data import Batches, Source
+from ._checkpoint_file import read_checkpoint, write_checkpoint
+from ._composition import HasState, gathered, restored
+from ._history import History
+from ._inputs import as_source, training_sources, validation_sources
+from ._loop import Loop
 from ._progress import Progress
 from ._schedules import check_length, check_monitors, feed_monitors
+from ._validation import Evaluator, modes_kept, predictions
+from .callbacks import Callback, Checkpoint, check_callbacks, overridden
+from .metrics import MetricLike, Metrics, named_metrics
 
-__all__ = ["Trainer", "check_examples"]
-
-History = dict[str, list[float]]
-
-
-class _Evaluation(nn.Module):
-    """The model and its loss as one compiled program, without gradients."""
-
-    def __init__(self, model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.model = model
-        self.loss = loss
-
-    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        output = self.model(x)
-        return output, self.loss(output, y)
+__all__ = ["Trainer"]
 
 
 class Trainer:
-    """Trains a model on arrays: the usual loop around `TrainStep`.
+    """Trains a model on arrays or on a source of batches: the usual loop around `TrainStep`.
 
     Args:
-        model: a module from a batch x [n, ...] to its output.
+        model: a module from a batch x [n, ...] to its output; called with several arguments if x is a tuple.
         loss: (output, target) to a scalar, the mean over the batch: a loss module or function.
         optimizer: e.g. `optim.Adam(lr=1e-3)`. Its state stays with the trainer: a second `fit` goes on from
             the first.
-        metrics: "accuracy", functions of the arrays (output, target) to a mean over the batch, or a dict of
-            these by name. "loss" is always reported. Under `BCELoss` and `BCEWithLogitsLoss` "accuracy" is
-            `binary_accuracy`, of probabilities with threshold 0.5 and of logits with 0.
+        metrics: names, metrics (`rv.train.metrics`), functions of the arrays (output, target) to a mean over
+            the batch, or a dict of these by name. "loss" is always reported. Names are "accuracy",
+            "top_k_accuracy" ("top_5_accuracy"), "precision", "recall", "f1", "confusion_matrix", "roc_auc",
+            "average_precision", "log_loss", "mae", "rmse" and "r2", with scikit-learn's results; outputs are
+            read as the loss reads them: as logits, under `BCELoss` as probabilities, under `NLLLoss` as their
+            logarithms.
 
     Attributes:
         model, loss, optimizer: as given; they stay. Hyperparameters may be changed, `trainer.optimizer.lr =
             1e-4`.
-        history: the history of the last `fit`; after an interruption, of the epochs it finished.
+        history: the history of the whole run, as `fit` returns it; after an interruption, of the epochs it
+            finished.
+        step: the `TrainStep`.
+        loop: the `Loop` of the newest `fit`, with the counts of the run.
 
     Example:
         >>> import ravine as rv
@@ -68,15 +67,17 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        loss: Callable[[Tensor, Tensor], Tensor],
+        loss: Callable[[Any, Any], Tensor],
         optimizer: optim.Optimizer,
-        metrics: Sequence[str | Metric] | Mapping[str, Metric] = (),
+        metrics: Sequence[MetricLike] | Mapping[str, MetricLike] = (),
     ) -> None:
-        self.history: History = {}
         self._metrics = named_metrics(metrics, loss)
-        self._step = TrainStep(model, loss, optimizer)
-        self._evaluation = _Evaluation(model, loss)
-        self._stopped = False
+        self.step = TrainStep(model, loss, optimizer)
+        self._evaluate = Evaluator(model, loss, self._metrics)
+        self._history = History()
+        self._seed: int | None = None  # of orders and splits, the same for all fits unless one gives another
+        self._loop: Loop | None = None
+        self._callbacks: list[Callback] = []
         self._frozen: list[nn.Module] = []  # parts that are trained in evaluation mode
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -89,239 +90,306 @@ class Trainer:
 
     @property
     def model(self) -> nn.Module:
-        return self._step.model
+        return self.step.model
 
     @property
-    def loss(self) -> Callable[[Tensor, Tensor], Tensor]:
-        return self._step.loss
+    def loss(self) -> Callable[[Any, Any], Any]:
+        return self.step.loss
 
     @property
     def optimizer(self) -> optim.Optimizer:
-        return self._step.optimizer
+        return self.step.optimizer
+
+    @property
+    def history(self) -> dict[str, list[Any]]:
+        return self._history.rows
+
+    @property
+    def loop(self) -> Loop:
+        if self._loop is None:
+            raise RuntimeError("Trainer.loop: nothing was trained yet, fit makes the loop")
+        return self._loop
 
     def fit(
         self,
-        x: np.ndarray,
-        y: np.ndarray,
+        x: Any,
+        y: Any = None,
         *,
-        epochs: int = 1,
+        epochs: int | None = None,
         batch_size: int = 32,
-        validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+        validation_data: Any = None,
         validation_split: float = 0.0,
+        validation_every: int | None = None,
+        steps_per_epoch: int | None = None,
+        max_steps: int | None = None,
+        max_seconds: float | None = None,
         shuffle: bool = True,
         drop_last: bool = False,
         seed: int | None = None,
+        resume: str | os.PathLike[str] | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
-    ) -> History:
-        """Trains for some epochs and returns their history; afterwards the model is in evaluation mode.
+    ) -> dict[str, list[Any]]:
+        """Trains up to a number of epochs and returns the history; the model is then in evaluation mode.
+
+        A second call goes on where the first ended: `fit(x, y, epochs=1)` and then `epochs=2` give what
+        `epochs=2` gives at once, orders included, on the same data. So `epochs` is the number of the whole
+        run, also with `resume`; more epochs on other data are `epochs=trainer.loop.epoch + 1`.
 
         Parts that were in evaluation mode in a model in training mode, such as a BatchNorm to keep as it is,
         stay in evaluation mode, in later calls too unless the model is in training mode again.
 
         Args:
-            x: examples [n, ...].
-            y: targets [n, ...].
-            epochs: passes over the examples.
+            x: examples [n, ...], arrays in nested tuples and dicts, a pandas frame; or, without y, a source
+                of batches (x, y): one of `rv.data`, or anything that can be iterated, such as torch's
+                DataLoader.
+            y: targets [n, ...], or arrays in nested tuples and dicts.
+            epochs: passes over the examples in all; 1 if no other limit is given.
             batch_size: examples in a mini-batch, each of which is one update.
-            validation_data: (x, y) evaluated after every epoch.
+            validation_data: (x, y) or a source, evaluated after every epoch; a dict of these by name for
+                several, whose values are then called "val_<name>_loss".
             validation_split: or the share of the examples to set aside for that, drawn by `seed`.
+            validation_every: evaluate after every so many updates instead. The history of an epoch then has
+                the newest values.
+            steps_per_epoch: batches that make an epoch; by default a pass over the source, which then has to
+                end. The next epoch goes on within the pass.
+            max_steps: end after so many updates of the whole run.
+            max_seconds: end this call after so much time. An epoch that is left is gone on with by the next
+                `fit`; until then the last row of the history is that of what was done of it.
             shuffle: a new order of the examples in every epoch.
             drop_last: leave out the last mini-batch of an epoch if it is short; by default it counts as any
                 other. If it has one example, which the model refuses (BatchNorm needs two), it joins the
                 mini-batch before it.
-            seed: of split and shuffling; None draws one from the process generator (`rv.seed`).
-            callbacks: called at the points that `Callback` lists.
-            verbose: 0 writes nothing, 1 a line per epoch, and on a terminal a progress bar.
+            seed: of split and shuffling; None keeps that of the run, or draws one (`rv.seed`).
+            resume: a checkpoint (`save`, `rv.train.Checkpoint`) of a run like this one, to go on with to the
+                same bits: the same model, optimizer, data, batch size and callbacks. States of callbacks that
+                are not in the list are left, callbacks without state in the file begin afresh.
+            callbacks: called at the points that `Callback` lists, in order; at the end of the fit in reverse.
+                `Checkpoint` comes after the others.
+            verbose: 0 writes nothing, 1 a line per epoch, and on a terminal a progress bar if tqdm is
+                installed.
 
         Returns:
-            Lists with one number per epoch: loss and the metrics (means over the epoch, while the parameters
-            move), val_loss and val_ metrics (at its end), lr (of the last update), seconds.
+            Lists with one entry per epoch of the whole run: loss and the metrics (over the epoch, while the
+            parameters move), val_loss and val_ metrics (at its end), lr (of the last update), seconds.
 
         Raises:
             ValueError: no examples, x and y of different lengths, contradicting arguments, shapes the model
-                refuses, a schedule that ends before the run or monitors a metric that there is not.
+                refuses, a schedule that ends before the run or monitors a metric that there is not, a
+                checkpoint of another kind of run; nothing has changed then.
             FloatingPointError: the loss became NaN or infinite; the message says when. The model and the
                 optimizer are what the update before left. With the optimizer's `skip_nonfinite`, only if that
                 happened in every update of an epoch.
-            KeyboardInterrupt: Ctrl-C; the update under way is finished first, and the model remains usable.
+            KeyboardInterrupt: Ctrl-C; SystemExit: SIGTERM. The mini-batch under way is finished first, and
+                the model remains usable; a second signal ends at once.
         """
-        x, y = check_examples("fit", x, y)
-        if epochs < 0:
-            raise ValueError(f"fit: epochs={epochs}, expected at least 0")
-        order_seed = _core.draw_seed() if seed is None else seed
-        if validation_split != 0.0:
-            if validation_data is not None:
-                raise ValueError("fit: give validation_data or validation_split, not both")
-            split = train_test_split(x, y, float(validation_split), seed=order_seed)
-            x, y, validation_data = split.x_train, split.y_train, (split.x_test, split.y_test)
-        if validation_data is not None:
-            validation_data = check_examples("fit: validation_data", *validation_data)
-        batches = Batches(x, y, batch_size=batch_size, shuffle=shuffle, seed=order_seed, drop_last=drop_last)
-        if self.model.training:
-            self._frozen = [module for module in self.model.modules() if not module.training]
-        if batch_size > 1 and len(x) % batch_size == 1 and not self._accepts(x[:1], y[:1]):
-            batches.min_last = 2
-        if len(batches) == 0:
-            raise ValueError(
-                f"fit: {len(x)} examples are no full mini-batch of {batch_size}, and drop_last is set"
+        epochs = _checked_limits(epochs, max_steps, max_seconds)
+        callbacks = sorted(check_callbacks(callbacks), key=lambda callback: isinstance(callback, Checkpoint))
+        if validation_split != 0.0 and validation_data is not None:
+            raise ValueError("fit: give validation_data or validation_split, not both")
+        states = {} if resume is None else read_checkpoint(resume)
+        run_seed = self._seed_of(seed, states)
+        source, held_out = training_sources(
+            x,
+            y,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            seed=run_seed,
+            validation_split=validation_split,
+        )
+        validation = validation_sources(held_out if validation_data is None else validation_data, batch_size)
+        loop = Loop(
+            self.step,
+            source,
+            metrics=Metrics(self._metrics),
+            validate=partial(self._validate, validation) if validation else None,
+            validation_every=validation_every,
+            steps_per_epoch=steps_per_epoch,
+        )
+        with self._continued(loop, callbacks, states):
+            if self.model.training:
+                self._frozen = [module for module in self.model.modules() if not module.training]
+            if y is not None:
+                source.seed = run_seed
+                self._spare_single_examples(source)
+            self._check_schedules(loop, epochs, max_steps, validation)
+        self._loop, self._callbacks, self._seed = loop, callbacks, run_seed
+        self._history.drop_provisional()
+        if resume is None and epochs is not None and loop.epoch >= epochs > 0:
+            warnings.warn(
+                f"fit: nothing is trained, as the run has {loop.epoch} epochs and epochs={epochs} is the "
+                "number of the whole run; epochs=trainer.loop.epoch + 1 trains one more",
+                stacklevel=2,
             )
-        check_length(self.optimizer, self._step.steps, self._step._updates_of(epochs * len(batches)))
-        names = ["loss", *self._metrics]
-        names += [f"val_{name}" for name in names] if validation_data is not None else []
-        check_monitors(self.optimizer, names)
-
-        history = self.history = {}
-        progress = Progress(verbose, epochs, len(batches))
-        self._stopped = False
-        for callback in callbacks:
-            callback.on_fit_begin(self)
+        self._attach(loop, callbacks, epochs, verbose)
+        self._set_training_mode()
         try:
-            for epoch in range(epochs):
-                logs = self._epoch(epoch, batches, validation_data, callbacks, progress)
-                for name, value in logs.items():
-                    history.setdefault(name, []).append(value)
-                feed_monitors(self.optimizer, logs)
-                progress.end_epoch(epoch, logs)
-                for callback in callbacks:
-                    callback.on_epoch_end(self, epoch, logs)
-                if self._stopped:
-                    break
+            loop.run(epochs=epochs, max_steps=max_steps, max_seconds=max_seconds)
+            if loop.batch > 0:
+                logs = loop.logs_so_far() | self._validate(validation)
+                self._history.add(logs, provisional=True)
         finally:
-            progress.clear()
             self.model.eval()
-            for callback in callbacks:
-                callback.on_fit_end(self)
-        return history
+        return self.history
 
     def stop(self) -> None:
-        """Ends a running `fit` after the epoch under way; for callbacks."""
-        self._stopped = True
+        """Ends a running `fit` when the mini-batch under way is complete; for callbacks."""
+        self.loop.stop()
 
-    def evaluate(self, x: np.ndarray, y: np.ndarray, *, batch_size: int = 256) -> dict[str, float]:
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a checkpoint of the whole run, which `fit(..., resume=path)` goes on with.
+
+        It holds the model's state, the optimizer's, random states, schedules, the counts and orders of the
+        loop and its source, the sums of metrics, the history, and the state of the callbacks; one safetensors
+        file, which appears whole or not at all. `rv.train.model_state(path)` reads the model's part.
+
+        Raises RuntimeError before the first `fit`, OSError where the system refuses to write.
+        """
+        parts = self._parts(self.loop, self._callbacks)
+        assert self._seed is not None
+        settings = {
+            "model": type(self.model).__name__,
+            "loss": getattr(self.loss, "__name__", repr(self.loss)),
+            "optimizer": repr(self.optimizer),
+            "metrics": [*self._metrics],
+            "callbacks": [type(callback).__name__ for callback in self._callbacks],
+            "epochs": self.loop.epoch,
+            "steps": self.step.steps,
+        }
+        write_checkpoint(path, gathered(parts) | {"run.seed": seed_entry(self._seed)}, settings)
+
+    def evaluate(self, x: Any, y: Any = None, *, batch_size: int = 256) -> dict[str, Any]:
         """Loss and metrics on examples, in evaluation mode; each batch counts by its number of examples.
 
         Args:
-            x: examples [n, ...].
-            y: targets [n, ...].
+            x: examples [n, ...], arrays in nested tuples and dicts, or a source of batches (x, y).
+            y: targets [n, ...]; none with a source.
             batch_size: examples at a time; it bounds memory and does not change the result beyond rounding.
 
         Raises:
             ValueError: no examples, x and y of different lengths, shapes the model refuses.
         """
-        x, y = check_examples("evaluate", x, y)
-        mean = Mean()
-        with _evaluation_mode(self.model):
-            self._evaluation.eval()
-            for x_batch, y_batch in Batches(x, y, batch_size=batch_size):
-                output, loss = self._evaluation(x_batch, y_batch)
-                mean.add(len(x_batch), {"loss": float(loss), **self._measure(output, y_batch)})
-        return mean.values()
+        return self._evaluate(as_source("evaluate", x, y, batch_size))
 
-    def predict(self, x: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
+    def predict(self, x: Any, *, batch_size: int = 256) -> Any:
         """The model's output for examples x [n, ...], in evaluation mode.
+
+        Args:
+            x: examples [n, ...], or arrays in nested tuples and dicts.
+            batch_size: examples at a time.
+
+        Returns:
+            An array [n, ...]; of a model with several outputs a tuple or dict of them, as it returns them.
 
         Raises:
             ValueError: no examples, or a shape the model refuses.
         """
-        x = _trace.plain_array(x, "predict: x")
-        if x.ndim == 0 or len(x) == 0:
-            raise ValueError(f"predict: x has shape {x.shape}, expected at least one example [n, ...]")
-        with _evaluation_mode(self.model):
-            outputs = [self.model(x_batch) for (x_batch,) in Batches(x, batch_size=batch_size)]
-        return np.concatenate(outputs)
+        x = as_arrays(x, "predict: x")
+        if not common_length(x):
+            raise ValueError(f"predict: x has shape {shapes_of(x)}, expected at least one example [n, ...]")
+        return predictions(self.model, (batch for (batch,) in Batches(x, batch_size=batch_size)))
 
-    def _epoch(
-        self,
-        epoch: int,
-        batches: Batches,
-        validation_data: tuple[np.ndarray, np.ndarray] | None,
-        callbacks: Sequence[Callback],
-        progress: Progress,
-    ) -> dict[str, float]:
+    def _seed_of(self, given: int | None, states: Mapping[str, Mapping[str, Any]]) -> int:
+        if given is not None:
+            return given
+        if states:
+            check_keys("Trainer", states["run"], ("seed",))
+            return read_seed("Trainer", states["run"], "seed")
+        return _core.draw_seed() if self._seed is None else self._seed
+
+    def _parts(self, loop: Loop, callbacks: Sequence[Callback]) -> dict[str, HasState]:
+        """What a checkpoint is made of, by name."""
+        parts: dict[str, HasState] = {
+            "model": self.model,
+            "step": self.step,
+            "loop": loop,
+            "source": loop.source,
+            "history": self._history,
+        }
         for callback in callbacks:
-            callback.on_epoch_begin(self, epoch)
-        started = time.perf_counter()
-        progress.begin_epoch()
-        self._set_training_mode()
-        mean = Mean()
-        for batch, (x, y) in enumerate(batches):
-            skipped = self._step.skipped
-            loss, measured = self._update(x, y)
-            if self._step.skipped > skipped and self.optimizer.skip_nonfinite:
-                continue  # nothing has changed, so nothing is reported
-            if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss became {loss} in epoch {epoch + 1}, batch {batch + 1}, after "
-                    f"{self._step.steps} updates (lr {self._lr():.3g}); model and optimizer are as they were "
-                    "before this batch. Try a smaller lr, or check the data for NaN; "
-                    "rv.eager(check_nan=True) finds the place"
-                )
-            mean.add(len(x), {"loss": loss, **measured})
-            progress.batch(epoch, batch + 1, mean)
-            for callback in callbacks:
-                callback.on_batch_end(self, batch, loss)
-        logs = mean.values()
-        if not logs:
-            raise FloatingPointError(
-                f"every update of epoch {epoch + 1} was skipped, as gradients were NaN or infinite: "
-                "rv.eager(check_nan=True) finds the place"
-            )
-        if validation_data is not None:
-            validation = self.evaluate(*validation_data, batch_size=max(batches.batch_size, 256))
-            logs |= {f"val_{name}": value for name, value in validation.items()}
-        return logs | {"lr": self._lr(), "seconds": time.perf_counter() - started}
+            name, n = f"callbacks.{type(callback).__name__}", 2
+            while name in parts:
+                name, n = f"callbacks.{type(callback).__name__}#{n}", n + 1
+            parts[name] = callback
+        return parts
 
-    def _update(self, x: np.ndarray, y: np.ndarray) -> tuple[float, dict[str, float]]:
-        if not self._metrics:
-            return self._step(x, y), {}
-        loss, output = self._step.with_output(x, y)
-        return loss, self._measure(output, y)
+    @contextmanager
+    def _continued(
+        self, loop: Loop, callbacks: Sequence[Callback], states: Mapping[str, Mapping[str, Any]]
+    ) -> Iterator[None]:
+        """Gives a new loop the state of a checkpoint, or of the run so far; on an error all is as before."""
+        if not states:
+            if self._loop is not None:
+                loop.go_on_from(self._loop)
+            yield
+            return
+        parts = self._parts(loop, callbacks)
+        chosen: dict[str, Mapping[str, Any]] = {}
+        for name in parts:
+            part, _, callback = name.partition(".")
+            state = below(f"{callback}.", states[part]) if callback else states[part]
+            if state or not callback:
+                chosen[name] = state
+        with restored(parts, chosen):
+            yield
+
+    def _spare_single_examples(self, source: Source) -> None:
+        """Lets a last batch of one example join the one before, if the model cannot be trained on it."""
+        assert isinstance(source, Batches)
+        if source.batch_size > 1 and source.n % source.batch_size == 1:
+            example = take(source.arrays, slice(0, 1))
+            with modes_kept(self.model):
+                self._set_training_mode()
+                try:
+                    self.step.check(*example)
+                except ValueError:
+                    source.min_last = 2
+
+    def _check_schedules(
+        self, loop: Loop, epochs: int | None, max_steps: int | None, validation: Mapping[str, Source]
+    ) -> None:
+        names = ["loss", *self._metrics]
+        names += [prefix + name for prefix in validation for name in ("loss", *self._metrics)]
+        check_monitors(self.optimizer, names)
+        updates = [] if max_steps is None else [max_steps - self.step.steps]
+        n = loop.batches_in_epoch()
+        if epochs is not None and n is not None:
+            batches = (epochs - loop.epoch) * n - loop.batch
+            updates.append(self.step._updates_of(max(0, batches)))
+        if updates:
+            check_length(self.optimizer, self.step.steps, max(0, min(updates)))
+
+    def _attach(self, loop: Loop, callbacks: Sequence[Callback], epochs: int | None, verbose: int) -> None:
+        """Lets everything listen to the loop, in this order."""
+        feed = partial(feed_monitors, self.optimizer)
+        loop.on("validation_end", lambda logs: feed(logs, of_validation=True))
+        loop.on("epoch_end", lambda epoch, logs: self._history.add(logs))
+        loop.on("epoch_end", lambda epoch, logs: feed(logs, of_validation=False))
+        Progress(verbose, loop, epochs)
+        for callback in callbacks:
+            for method in overridden(callback):
+                if method != "on_fit_end":
+                    loop.on(method.removeprefix("on_"), partial(getattr(callback, method), self))
+        for callback in reversed(callbacks):
+            loop.on("fit_end", partial(callback.on_fit_end, self))
+
+    def _validate(self, validation: Mapping[str, Source]) -> dict[str, Any]:
+        return {
+            f"{prefix}{name}": value
+            for prefix, source in validation.items()
+            for name, value in self._evaluate(source).items()
+        }
 
     def _set_training_mode(self) -> None:
         self.model.train()
         for module in self._frozen:
             module.training = False
 
-    def _accepts(self, x: np.ndarray, y: np.ndarray) -> bool:
-        """Whether the model can be trained on such a mini-batch."""
-        with _modes_kept(self.model):
-            self._set_training_mode()
-            try:
-                self._step.check(x, y)
-            except ValueError:
-                return False
-        return True
 
-    def _measure(self, output: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        return {name: float(metric(output, y)) for name, metric in self._metrics.items()}
-
-    def _lr(self) -> float:
-        return float(self.optimizer.current_lr)
-
-
-def check_examples(caller: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    x, y = _trace.plain_array(x, f"{caller}: x"), _trace.plain_array(y, f"{caller}: y")
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
-        raise ValueError(
-            f"{caller}: x has shape {x.shape} and y {y.shape}, expected as many targets as examples, not none"
-        )
-    return x, y
-
-
-@contextmanager
-def _modes_kept(model: nn.Module) -> Iterator[None]:
-    """Afterwards every module has the mode it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    with _modes_kept(model):
-        model.eval()
-        yield
+def _checked_limits(epochs: int | None, max_steps: int | None, max_seconds: float | None) -> int | None:
+    """The number of epochs: 1 if there is no limit at all. Raises ValueError for limits below 0."""
+    for name, limit in (("epochs", epochs), ("max_steps", max_steps), ("max_seconds", max_seconds)):
+        if limit is not None and not limit >= 0:
+            raise ValueError(f"fit: {name}={limit}, expected at least 0")
+    return 1 if epochs is None and max_steps is None and max_seconds is None else epochs

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _trace
+from . import _trace
 
 __all__ = ["as_arrays", "common_length", "leaves", "mapped", "shapes_of", "take"]
 

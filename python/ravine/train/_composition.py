@@ -1,0 +1,46 @@
+"""The state of several parts as one: gathered under prefixes, and restored all or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["HasState", "gathered", "restored"]
+
+
+class HasState(Protocol):
+    """A part of a run."""
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> object: ...
+
+
+def gathered(parts: Mapping[str, HasState]) -> dict[str, np.ndarray]:
+    """Copies of all entries, under "<part>.<key>"."""
+    return {f"{part}.{key}": np.array(value) for part, key, value in _entries(parts)}
+
+
+def _entries(parts: Mapping[str, HasState]) -> Iterator[tuple[str, str, Any]]:
+    for name, part in parts.items():
+        for key, value in part.state_dict().items():
+            yield name, key, value
+
+
+@contextmanager
+def restored(parts: Mapping[str, HasState], states: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Loads the state of each part; if that fails, or what is done in the context, all are as before."""
+    before = {name: {key: np.array(v) for key, v in parts[name].state_dict().items()} for name in states}
+    touched: list[str] = []
+    try:
+        for name, state in states.items():
+            touched.append(name)
+            parts[name].load_state_dict(state)
+        yield
+    except BaseException:
+        for name in touched:
+            parts[name].load_state_dict(before[name])
+        raise

@@ -1,0 +1,108 @@
+"""What `fit`, `evaluate` and `predict` are given, as sources of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._nesting import as_arrays, common_length, shapes_of
+from ..data import Batches, Source, Stream, split_indices
+
+__all__ = ["as_batch", "as_source", "check_examples", "training_sources", "validation_sources"]
+
+# Examples in a batch of a validation, at least.
+_EVALUATED_AT_ONCE = 256
+
+
+def check_examples(caller: str, x: Any, y: Any) -> tuple[Any, Any]:
+    """Examples and targets as arrays. Raises ValueError unless there are as many of both, and some."""
+    x, y = as_arrays(x, f"{caller}: x"), as_arrays(y, f"{caller}: y")
+    if not common_length((x, y)):
+        raise ValueError(
+            f"{caller}: x has shape {shapes_of(x)} and y {shapes_of(y)}, expected as many targets as "
+            "examples, not none"
+        )
+    return x, y
+
+
+def as_batch(batch: Any) -> tuple[Any, Any]:
+    """Inputs and targets of what a source gave. Raises ValueError for anything but (x, y)."""
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        seen = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
+        raise ValueError(f"a batch of the source is {seen}, expected (x, y)")
+    x, y = batch
+    return as_arrays(x, "x of a batch"), as_arrays(y, "y of a batch")
+
+
+def _is_source(x: Any) -> bool:
+    """Whether x holds batches, rather than examples."""
+    examples = isinstance(x, np.ndarray | dict | tuple) or hasattr(x, "__array__") or hasattr(x, "columns")
+    numbers = isinstance(x, list) and not (x and isinstance(x[0], tuple | list) and len(x[0]) in (2, 3))
+    return isinstance(x, Source) or (not examples and not numbers and isinstance(x, Iterable))
+
+
+def as_source(caller: str, x: Any, y: Any, batch_size: int) -> Source:
+    """Of examples and targets their batches in order, of a source itself."""
+    if y is None and _is_source(x):
+        return x if isinstance(x, Source) else Stream(x)
+    if y is None:
+        raise ValueError(f"{caller}: targets y are missing; only a source of batches (x, y) has its own")
+    return Batches(*check_examples(caller, x, y), batch_size=batch_size)
+
+
+def training_sources(
+    x: Any,
+    y: Any,
+    *,
+    batch_size: int,
+    shuffle: bool,
+    drop_last: bool,
+    seed: int,
+    validation_split: float,
+) -> tuple[Source, Source | None]:
+    """The source of the training, and of the share of examples that is set aside."""
+    if y is None and _is_source(x):
+        if validation_split != 0.0:
+            raise ValueError("fit: validation_split needs arrays x and y; give validation_data")
+        return (x if isinstance(x, Source) else Stream(x)), None
+    if y is None:
+        raise ValueError("fit: targets y are missing; only a source of batches (x, y) has its own")
+    x, y = check_examples("fit", x, y)
+    rows = held_out = None
+    if validation_split != 0.0:
+        n = common_length((x, y))
+        assert n is not None
+        rows, held_out = split_indices(n, float(validation_split), seed=seed)
+    source = Batches(x, y, batch_size=batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last, rows=rows)
+    if len(source) == 0:
+        raise ValueError(
+            f"fit: {source.n} examples are no full mini-batch of {batch_size}, and drop_last is set"
+        )
+    if held_out is None:
+        return source, None
+    return source, Batches(x, y, batch_size=max(batch_size, _EVALUATED_AT_ONCE), rows=held_out)
+
+
+def validation_sources(given: Any, batch_size: int) -> dict[str, Source]:
+    """Sources by the prefix of their values: "val_" for one set, "val_<name>_" for several."""
+    if given is None:
+        return {}
+    size = max(batch_size, _EVALUATED_AT_ONCE)
+    if isinstance(given, Mapping):
+        return {
+            f"val_{name}_": _one(f"validation_data[{name!r}]", data, size) for name, data in given.items()
+        }
+    return {"val_": _one("validation_data", given, size)}
+
+
+def _one(what: str, given: Any, batch_size: int) -> Source:
+    if isinstance(given, tuple) and len(given) == 2:
+        return as_source(f"fit: {what}", *given, batch_size)
+    if not _is_source(given) or isinstance(given, Iterator):
+        raise ValueError(
+            f"fit: {what} is a {type(given).__name__}, expected (x, y), a source of batches, or a dict of "
+            "these by name"
+        )
+    return as_source(f"fit: {what}", given, None, batch_size)

@@ -1,0 +1,96 @@
+"""Loss and metrics on examples that are not trained on, and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .. import nn
+from .._tensor import Tensor
+from ..data import Source
+from ._inputs import as_batch
+from .metrics import Metric, Metrics, examples_in
+
+__all__ = ["Evaluator", "modes_kept", "predictions"]
+
+
+class _Evaluation(nn.Module):
+    """The model and its loss as one compiled program, without gradients."""
+
+    def __init__(self, model: nn.Module, loss: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+
+    def forward(self, x: Any, y: Any) -> tuple[Any, Tensor]:
+        output = self.model(*x) if isinstance(x, tuple) else self.model(x)
+        return output, self.loss(output, y)
+
+
+class Evaluator:
+    """Measures a model on sources.
+
+    Args:
+        model: the module.
+        loss: of (output, target) to the mean over the batch.
+        metrics: by name.
+    """
+
+    def __init__(
+        self, model: nn.Module, loss: Callable[[Any, Any], Any], metrics: Mapping[str, Metric]
+    ) -> None:
+        self._evaluation = _Evaluation(model, loss)
+        self._metrics = Metrics(metrics)
+
+    def __call__(self, source: Source) -> dict[str, Any]:
+        """Mean loss and metrics over a pass over the source, in evaluation mode."""
+        self._metrics.reset()
+        with _evaluation_mode(self._evaluation.model):
+            self._evaluation.eval()
+            for batch in source.batches(0):
+                x, y = as_batch(batch)
+                output, loss = self._evaluation(x, y)
+                self._metrics.add_loss(float(loss), examples_in(x))
+                self._metrics.update(output, y)
+        if self._metrics.empty:
+            raise ValueError("evaluate: the source has no batches")
+        return self._metrics.values()
+
+
+def _joined(outputs: list[Any]) -> Any:
+    """Outputs of batches, one after the other: an array, or as the model nests several."""
+    first = outputs[0]
+    if isinstance(first, dict):
+        return {key: _joined([output[key] for output in outputs]) for key in first}
+    if isinstance(first, tuple | list):
+        parts = [_joined([output[i] for output in outputs]) for i in range(len(first))]
+        return type(first)(*parts) if hasattr(first, "_fields") else type(first)(parts)
+    return np.concatenate(outputs)
+
+
+@contextmanager
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Afterwards every module has the mode it had."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Context in which all modules are in evaluation mode."""
+    with modes_kept(model):
+        model.eval()
+        yield
+
+
+def predictions(model: nn.Module, batches: Iterable[Any]) -> Any:
+    """The model's outputs for batches of inputs, in evaluation mode."""
+    with _evaluation_mode(model):
+        return _joined([model(*x) if isinstance(x, tuple) else model(x) for x in batches])

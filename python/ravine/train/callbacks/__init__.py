@@ -1,0 +1,26 @@
+"""What listens to a training: stopping, saving, logging, measuring, averaging."""
+
+from ._callback import Callback, check_callbacks, overridden
+from ._checkpoint import Checkpoint, latest_checkpoint
+from ._early_stopping import EarlyStopping
+from ._ema import EMA
+from ._lambda import Lambda
+from ._logs import CSVLog, JSONLines, TensorBoard
+from ._monitors import GradientNorms, LearningRateMonitor, Timer
+
+__all__ = [
+    "EMA",
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "GradientNorms",
+    "JSONLines",
+    "Lambda",
+    "LearningRateMonitor",
+    "TensorBoard",
+    "Timer",
+    "check_callbacks",
+    "latest_checkpoint",
+    "overridden",
+]
