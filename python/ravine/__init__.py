@@ -18,12 +18,12 @@ from ._trace import eager
 
 if TYPE_CHECKING:
     __version__: str
-    from . import data, models, train
+    from . import data, models, preprocessing, train
     from ._minimize import MinimizeResult, minimize
     from .train import Trainer
 
 # Loaded when first used, so that `import ravine` stays cheap.
-_LAZY_MODULES = ("data", "models", "train")
+_LAZY_MODULES = ("data", "models", "preprocessing", "train")
 _LAZY_NAMES = {"MinimizeResult": "_minimize", "Trainer": "train", "minimize": "_minimize"}
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "nn",
     "ops",
     "optim",
+    "preprocessing",
     "save",
     "seed",
     "set_conv_precision",

@@ -51,7 +51,7 @@ PYTHON_LAYERS = (
     ("optim",),
     ("_step", "_trained", "_function", "_grad", "_io"),
     ("_minimize",),
-    ("data",),
+    ("data", "preprocessing"),
     ("models",),
     ("train",),
     ("cli", "__main__"),

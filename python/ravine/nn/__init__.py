@@ -45,6 +45,7 @@ from ._loss import (
 )
 from ._module import Module
 from ._norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
+from ._normalize import Normalize
 from ._pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from ._shrink import CELU, Hardshrink, Softshrink, Threshold
 
@@ -89,6 +90,7 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
+    "Normalize",
     "PReLU",
     "Parameter",
     "ReLU",
