@@ -12,7 +12,8 @@ import numpy as np
 class Workload:
     """One network, batch size and optimizer; softmax cross-entropy on random data.
 
-    `net` is "mlp", "lenet", "resnet18", or "update": an optimizer's step alone, on gradients that are there.
+    `net` is "mlp", "lenet", "resnet18", "lstm" or "gru" (a head on the last state of the last layer), or
+    "update": an optimizer's step alone, on gradients that are there.
     "sgd" means momentum 0.9, Nesterov, lr 0.01; "adam" means lr 1e-3; others are classes of ravine.optim.
     """
 
@@ -20,9 +21,13 @@ class Workload:
     net: str
     batch: int  # 0: an update
     optimizer: str
-    sizes: tuple[int, ...] = ()  # mlp: features of every layer, input first
+    sizes: tuple[int, ...] = ()  # features of every layer, input first (lstm, gru: input and state)
     batch_norm: bool = False  # mlp: BatchNorm1d before each ReLU
     width: int = 64  # resnet18: channels of the first stage
+    steps: int = 0  # lstm, gru: length of the sequences
+    layers: int = 1
+    bidirectional: bool = False
+    ragged: bool = False  # sequences of lengths from 1 to `steps`
     tensors: tuple[
         int | tuple[int, int], ...
     ] = ()  # update: elements, or rows and columns, of each parameter
@@ -34,6 +39,8 @@ class Workload:
     def input_shape(self) -> tuple[int, ...]:
         if self.net == "mlp":
             return (self.batch, self.sizes[0])
+        if self.is_recurrent:
+            return (self.batch, self.steps, self.sizes[0])
         return (self.batch, 1, 28, 28) if self.net == "lenet" else (self.batch, 3, 32, 32)
 
     @property
@@ -43,6 +50,14 @@ class Workload:
     @property
     def is_convolutional(self) -> bool:
         return self.net in ("lenet", "resnet18")
+
+    @property
+    def is_recurrent(self) -> bool:
+        return self.net in ("lstm", "gru")
+
+    def lengths(self) -> np.ndarray | None:
+        """Of ragged sequences, int64 [batch]; the same on every call."""
+        return np.random.default_rng(1).integers(1, self.steps + 1, self.batch) if self.ragged else None
 
     @property
     def is_update(self) -> bool:
@@ -75,6 +90,16 @@ WORKLOADS = {
         Workload("lenet", "lenet", 64, "sgd"),
         Workload("r18s", "resnet18", 64, "sgd", width=16),
         Workload("r18", "resnet18", 64, "sgd", width=64),
+        *(
+            workload
+            for net in ("lstm", "gru")
+            for workload in (
+                Workload(net, net, 32, "adam", (64, 128), steps=40),
+                Workload(f"{net}2", net, 64, "adam", (32, 256), steps=100, layers=2),
+                Workload(f"{net}-both", net, 32, "adam", (64, 128), steps=40, bidirectional=True),
+                Workload(f"{net}-ragged", net, 32, "adam", (64, 128), steps=40, ragged=True),
+            )
+        ),
     )
 }
 

@@ -46,6 +46,9 @@ namespace ravine {
   X(column_moments) X(column_grad_sums) X(batch_norm) X(batch_norm_grad) X(layer_norm) X(layer_norm_grad)   \
   X(group_norm) X(group_norm_grad)
 
+#define RAVINE_SEQUENCE_OP_LIST(X)                                                                            \
+  X(rnn_tanh) X(rnn_tanh_grad) X(rnn_relu) X(rnn_relu_grad) X(gru) X(gru_grad) X(lstm) X(lstm_grad)
+
 #define RAVINE_SOFTMAX_OP_LIST(X) X(softmax) X(log_softmax) X(softmax_grad) X(log_softmax_grad)
 
 #define RAVINE_LOSS_OP_LIST(X)                                                                                \
@@ -63,6 +66,7 @@ namespace ravine {
   RAVINE_CONV_OP_LIST(X)                                                                                      \
   RAVINE_POOL_OP_LIST(X)                                                                                      \
   RAVINE_NORM_OP_LIST(X)                                                                                      \
+  RAVINE_SEQUENCE_OP_LIST(X)                                                                                  \
   RAVINE_SOFTMAX_OP_LIST(X)                                                                                   \
   RAVINE_LOSS_OP_LIST(X)
 // clang-format on

@@ -51,6 +51,7 @@ constexpr Pass pipeline[] = {
     {"pool_in_convolutions", run_rules<rules::pools_in_convolutions>},
     {"normalize_in_pools", run_rules<rules::norms_in_pools>},
     {"compress_argmax", run_rules<rules::compressed_argmax>},
+    {"drop_histories", run_rules<rules::unread_histories>},
     {"fuse_updates", run_rules<rules::fused_updates>},
     {"fuse_bias_gradients", run_rules<rules::fused_bias_gradients>},
     {"fuse", [](Unit unit, PassContext&) { return fuse(unit); }},

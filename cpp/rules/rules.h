@@ -35,4 +35,7 @@ std::span<const Rule> norms_in_pools();
 // Max-pooling keeps argmax as an offset of a byte.
 std::span<const Rule> compressed_argmax();
 
+// Recurrent layers keep a history for their gradient alone.
+std::span<const Rule> unread_histories();
+
 }  // namespace ravine::rules

@@ -18,7 +18,7 @@ KERNEL_FOLDERS = (
     ("api",),
     ("tile",),
     ("gemm", "norm", "rows", "pool"),
-    ("optim", "conv/direct"),
+    ("optim", "sequence", "conv/direct"),
     ("conv/winograd", "conv/depthwise", "conv/shallow"),
     ("conv",),
     ("",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-EXAMPLES = {"newton_regression.py", "sparse_coding.py"}
+EXAMPLES = {"character_model.py", "newton_regression.py", "sparse_coding.py"}
 
 
 def output(repository: Path, run_python, name: str) -> str:
@@ -34,3 +34,10 @@ def test_sparse_coding(repository: Path, run_python) -> None:
     assert len(objectives) >= 3 and objectives == sorted(objectives, reverse=True)
     last = re.fullmatch(r"12 of 12 atoms found, (\d+)% of the codes in use", lines[-1])
     assert last and int(last.group(1)) < 30  # 17 % made the signals
+
+
+def test_character_model(repository: Path, run_python) -> None:
+    *epochs, written = output(repository, run_python, "character_model.py").splitlines()
+    losses = [float(line.split()[-1]) for line in epochs]
+    assert losses[-1] < 0.2 < 0.6 < losses[0]  # nats a character
+    assert "forty seven, forty eight, forty nine, fifty, fifty one, " in written

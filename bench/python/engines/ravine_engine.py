@@ -22,7 +22,26 @@ def version() -> str:
     return rv.__version__
 
 
+class Recurrent(nn.Module):
+    def __init__(self, workload: Workload) -> None:
+        super().__init__()
+        layer = nn.LSTM if workload.net == "lstm" else nn.GRU
+        features, hidden = workload.sizes
+        both = workload.bidirectional
+        self.layers = layer(features, hidden, workload.layers, batch_first=True, bidirectional=both)
+        self.head = nn.Linear(hidden * (2 if both else 1), workload.classes)
+        self.lengths = workload.lengths()
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, last = self.layers(x, lengths=self.lengths)
+        state = last[0] if isinstance(last, tuple) else last
+        directions = 2 if self.layers.bidirectional else 1
+        return self.head(rv.ops.concat([state[-i] for i in range(directions, 0, -1)], -1))
+
+
 def build(workload: Workload) -> nn.Module:
+    if workload.is_recurrent:
+        return Recurrent(workload)
     if workload.net == "resnet18":
         return rv.models.resnet18(3, 10, width=workload.width)
     if workload.net == "lenet":

@@ -26,6 +26,8 @@ def modes(workload: Workload | Operation) -> list[str]:
         foreach = ["foreach"] if "foreach" in arguments else []
         fused = ["fused"] if workload.optimizer in ("SGD", "Adam", "AdamW", "Adagrad") else []
         return ["default", *foreach, *fused]
+    if workload.ragged:  # padded: the sequences' lengths are left out of account
+        return ["padded", "padded+tcmalloc", "packed", "packed+tcmalloc"]
     plain = ["eager", "eager+tcmalloc", "compile"]
     if not workload.is_convolutional:
         return plain
@@ -54,7 +56,29 @@ class Block(nn.Module):
         return torch.relu_(self.bn2(self.conv2(y)).add_(self.shortcut(x)))
 
 
-def build(workload: Workload) -> nn.Module:
+class Recurrent(nn.Module):
+    def __init__(self, workload: Workload, packed: bool) -> None:
+        super().__init__()
+        layer = nn.LSTM if workload.net == "lstm" else nn.GRU
+        features, hidden = workload.sizes
+        both = workload.bidirectional
+        self.layers = layer(features, hidden, workload.layers, batch_first=True, bidirectional=both)
+        self.head = nn.Linear(hidden * (2 if both else 1), workload.classes)
+        self.lengths = torch.from_numpy(workload.lengths()) if packed else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sequences = x
+        if self.lengths is not None:
+            sequences = nn.utils.rnn.pack_padded_sequence(x, self.lengths, True, enforce_sorted=False)
+        _, last = self.layers(sequences)
+        state = last[0] if isinstance(last, tuple) else last
+        directions = 2 if self.layers.bidirectional else 1
+        return self.head(torch.cat([state[-i] for i in range(directions, 0, -1)], -1))
+
+
+def build(workload: Workload, mode: str = "eager") -> nn.Module:
+    if workload.is_recurrent:
+        return Recurrent(workload, packed="packed" in mode)
     if workload.net == "resnet18":
         w = workload.width
         blocks = [Block(w, w, 1), Block(w, w, 1)]
@@ -122,7 +146,7 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     torch.manual_seed(0)
     if workload.is_update:
         return prepare_update(workload, mode)
-    model = build(workload)
+    model = build(workload, mode)
     x, y = (torch.from_numpy(array) for array in workload.data())
     if "channels_last" in mode:
         model = model.to(memory_format=torch.channels_last)

@@ -12,6 +12,7 @@
 #include "kernels/api/optimizer.h"
 #include "kernels/api/pool.h"
 #include "kernels/api/reduce.h"
+#include "kernels/api/sequence.h"
 #include "kernels/api/softmax.h"
 #include "kernels/api/tile.h"
 #include "kernels/base/isa.h"
@@ -51,6 +52,8 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(max_pool_grad, MaxPoolGradArgs)           \
   X(avg_pool, AvgPoolArgs)                    \
   X(avg_pool_grad, AvgPoolGradArgs)           \
+  X(recurrence, RecurrenceArgs)               \
+  X(recurrence_grad, RecurrenceGradArgs)      \
   X(scatter_add, ScatterAddArgs)              \
   X(gradient_norm, GradientNormArgs)          \
   X(optimizer_step, OptimizerArgs)            \
@@ -68,6 +71,8 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(group_norm, GroupNormArgs)            \
   X(group_norm_grad, GroupNormGradArgs)   \
   X(layer_norm_grad, LayerNormGradArgs)   \
+  X(recurrence, RecurrenceArgs)           \
+  X(recurrence_grad, RecurrenceGradArgs)  \
   X(gradient_norm, GradientNormArgs)      \
   X(optimizer_step, OptimizerArgs)        \
   X(adafactor_matrices, MatrixStepArgs)   \

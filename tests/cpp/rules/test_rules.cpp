@@ -304,5 +304,24 @@ TEST_F(Rules, AGradientIsScaledBeforeAPoolSpreadsIt) {
   EXPECT_NE(found.find("scale_by_positive(max_pool2d(relu(x))"), std::string::npos) << found;
 }
 
+// ---- sequences
+
+TEST_F(Rules, AHistoryIsKeptForGradientsAlone) {
+  const RuleSet set{rules::unread_histories()};
+  const Value gates = input("gates", {3, 2, 8}), weight = input("weight", {8, 2});
+  const Values results = graph_.apply(lstm_op, {gates, weight});
+  const Value by_weight = gradients(ops::sum(results[2]), Values{weight})[0];
+  const auto outputs_of_layer = [&](const Values& outputs) {
+    Unit unit = apply_rules(copy_live(graph_, outputs), set, active_kernels());
+    verify(unit, "rules");
+    for (const auto& node : unit.graph->nodes())
+      if (node->op == &lstm_op) return node->outputs.size();
+    return std::size_t{0};
+  };
+  EXPECT_EQ(outputs_of_layer({results[0], results[2]}), 3u);
+  EXPECT_EQ(outputs_of_layer({results[0], by_weight}), 5u);
+  EXPECT_EQ(outputs_of_layer({results[0], results[4]}), 5u);
+}
+
 }  // namespace
 }  // namespace ravine::testing
