@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any
 
@@ -119,11 +119,15 @@ class Stream(Source):
         if steps is not None and steps < 1:
             raise ValueError(f"Stream: steps={steps}, expected at least 1")
         self._steps = steps
+        self._whole = batches if isinstance(batches, Sized) else None
         self._once = iter(batches) if isinstance(batches, Iterator) else None
         self._drawn = 0  # batches of an iterator
         self._begin = _beginning(batches)
 
     def __len__(self) -> int:
+        if self._whole is not None:
+            n = len(self._whole)
+            return n if self._steps is None else min(n, self._steps)
         if self._steps is None:
             raise TypeError("this Stream does not know how many batches it has; give it steps")
         return self._steps

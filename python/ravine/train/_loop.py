@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,7 @@ class Loop:
         self._validated: dict[str, Any] = {}  # what the newest validation gave
         self._lr: float | None = None  # of the newest update, if that was before this loop
         self._seconds = 0.0  # of the epoch under way, before this run
+        self._begun: float | None = None  # when that epoch would have begun in one piece
         self.settled = True
         self._stopped = False
         self._drawn = False  # whether a batch is drawn and not yet trained on
@@ -174,7 +175,7 @@ class Loop:
             self._deadline = time.monotonic() + max_seconds
         # A pass that an earlier run left is gone on with.
         self.source.load_state_dict(self.source.state_dict())
-        self._drawing, self._drawn = None, False
+        self._drawing, self._drawn, self._begun = None, False, None
         self._tell("fit_begin")
         try:
             with Interruption() as interruption:
@@ -186,6 +187,7 @@ class Loop:
             self._tell("failed", error)
             raise
         finally:
+            self._seconds, self._begun = self._seconds_now(), None
             self._tell("fit_end")
 
     def _ended(self) -> bool:
@@ -199,19 +201,24 @@ class Loop:
         if self.batch == 0:
             self.settled = False
             self._tell("epoch_begin", self.epoch)
-        started = time.perf_counter() - self._seconds
+        self._begun = time.perf_counter() - self._seconds
+        optimizer, told = self.step.optimizer, self._listeners["batch_end"]
+        limited = self._max_steps is not None or self._deadline is not None
         for batch in self._batches():
-            self._run_batch(batch)
-            self._seconds = time.perf_counter() - started
+            loss = self._run_batch(batch, optimizer.accumulate == 1 and not optimizer.skip_nonfinite)
             self.settled = True
-            self._tell("batch_end", self.batch - 1, self._loss)
+            if told:
+                self._tell("batch_end", self.batch - 1, loss)
             if interruption.received is not None:
                 interruption.obey()
-            if self._ended():
-                # Only a pass that is over is an epoch.
-                return
-        self._end_epoch(started)
+            if self._stopped or (limited and self._ended()):
+                return  # only a pass that is over is an epoch
+        self._end_epoch()
         interruption.obey()
+
+    def _seconds_now(self) -> float:
+        """The time that the epoch under way has taken, in earlier runs too."""
+        return self._seconds if self._begun is None else time.perf_counter() - self._begun
 
     def _batches(self) -> Iterator[Any]:
         """The batches that are left of this epoch."""
@@ -233,34 +240,36 @@ class Loop:
             f"each takes {self._steps_per_epoch}"
         )
 
-    def _run_batch(self, batch: Any) -> None:
+    def _run_batch(self, batch: Any, updates: bool) -> float:
+        """Trains on a batch and returns its loss; `updates` tells that every batch does an update."""
         self.settled, self._drawn = False, True
         x, y = as_batch(batch)
         n = examples_in(x)
         step, metrics = self.step, self.metrics
         if self._listeners["batch_begin"]:
             self._tell("batch_begin", self.batch)
-        steps, skipped = step.steps, step.skipped
+        steps, skipped = (0, 0) if updates else (step.steps, step.skipped)
         if metrics:
             loss, output = step.with_output(x, y)
         else:
             loss, output = step(x, y), None
-        if step.skipped == skipped or not step.optimizer.skip_nonfinite:
+        if updates or step.skipped == skipped or not step.optimizer.skip_nonfinite:
             if not math.isfinite(loss):
                 raise self._not_finite(loss)
             metrics.add_loss(loss, n)
             if output is not None:
                 metrics.update(output, y)
-        self._loss, self._drawn = loss, False
+        self._drawn = False
         self.batch += 1
         self.batches += 1
         self.examples += n
-        if step.steps != steps:
+        if updates or step.steps != steps:
             self._lr = None
             if self._listeners["update"]:
                 self._tell("update", step.steps)
             if self._validation_every is not None and step.steps % self._validation_every == 0:
                 self._run_validation()
+        return loss
 
     def _not_finite(self, loss: float) -> FloatingPointError:
         return FloatingPointError(
@@ -277,7 +286,7 @@ class Loop:
             self.validations += 1
             self._tell("validation_end", self._validated)
 
-    def _end_epoch(self, started: float) -> None:
+    def _end_epoch(self) -> None:
         self.settled = False
         if self.batch == 0:
             raise ValueError("fit: the source has no batches")
@@ -288,15 +297,15 @@ class Loop:
             )
         if self._validation_every is None:
             self._run_validation()
-        logs = self.metrics.values() | self._newest() | {"seconds": time.perf_counter() - started}
-        self.epoch, self.batch, self._seconds = self.epoch + 1, 0, 0.0
+        logs = self.metrics.values() | self._newest()
+        self.epoch, self.batch, self._seconds, self._begun = self.epoch + 1, 0, 0.0, None
         self.metrics.reset()
         self.settled = True
         self._tell("epoch_end", self.epoch - 1, logs)
 
     def _newest(self) -> dict[str, Any]:
         """What stands beside the metrics in the history."""
-        return self._validated | {"lr": self._rate(), "seconds": self._seconds}
+        return self._validated | {"lr": self._rate(), "seconds": self._seconds_now()}
 
     def _rate(self) -> float:
         """The learning rate of the newest update, which may be one before this loop."""
@@ -310,7 +319,10 @@ class Loop:
         """The batches of an epoch; None if the source does not tell."""
         if self._steps_per_epoch is not None:
             return self._steps_per_epoch
-        return len(self.source) if isinstance(self.source, Sized) else None
+        try:
+            return len(self.source)  # type: ignore[arg-type]
+        except TypeError:
+            return None
 
     def go_on_from(self, other: Loop) -> None:
         """Takes over where another loop stands, and its source's place if the sources are alike.
@@ -323,7 +335,7 @@ class Loop:
         try:
             self.source.load_state_dict(other.source.state_dict())
         except ValueError:
-            self.batch, self._seconds = 0, 0.0
+            self.batch, self._seconds, self._begun = 0, 0.0, None
             self.metrics.reset()
             self.source.epoch = other.source.epoch
 
@@ -332,7 +344,7 @@ class Loop:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Where the loop stands: its counts, and the sums of the epoch under way."""
         state = {name: count(getattr(self, name)) for name in self._COUNTS}
-        state |= {"seconds": number(self._seconds), "lr": number(self._rate())}
+        state |= {"seconds": number(self._seconds_now()), "lr": number(self._rate())}
         state |= {f"validated.{name}": np.asarray(value) for name, value in self._validated.items()}
         return state | {f"metrics.{key}": value for key, value in self.metrics.state_dict().items()}
 
@@ -348,7 +360,7 @@ class Loop:
         seconds, rate = (read_number("Loop", own, key) for key in ("seconds", "lr"))
         self.metrics.load_state_dict(metrics)
         vars(self).update(counts)
-        self._seconds, self._lr = seconds, rate
+        self._seconds, self._begun, self._lr = seconds, None, rate
         self._validated = {
             name: value.item() if np.ndim(value) == 0 else np.array(value)
             for name, value in validated.items()

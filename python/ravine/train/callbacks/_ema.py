@@ -64,11 +64,11 @@ class EMA(Callback):
         self._put(trainer, self._average)
 
     def on_validation_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
-        self._put(trainer, self._training)
+        self._take_back(trainer)
 
     def on_failed(self, trainer: Trainer, error: BaseException) -> None:
         self._failed = True
-        self._put(trainer, self._training)
+        self._take_back(trainer)
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if self.path is not None:
@@ -77,9 +77,13 @@ class EMA(Callback):
             self._put(trainer, self._average)
 
     def _put(self, trainer: Trainer, weights: Mapping[str, np.ndarray]) -> None:
-        if weights:
-            for name, parameter in trainer.model.named_parameters():
-                parameter.data = weights[name]
+        for name, parameter in trainer.model.named_parameters():
+            parameter.data = weights[name]
+
+    def _take_back(self, trainer: Trainer) -> None:
+        """Ends a validation, also one that failed, with the weights of the training."""
+        if self._training:
+            self._put(trainer, self._training)
         self._training = {}
 
     def state_dict(self) -> dict[str, np.ndarray]:

@@ -252,6 +252,8 @@ class Metrics:
 
 
 def _alike(output: np.ndarray, target: np.ndarray, next_output: np.ndarray, next_target: np.ndarray) -> bool:
+    if output.shape == next_output.shape and target.shape == next_target.shape:
+        return output.dtype == next_output.dtype and target.dtype == next_target.dtype
     return (
         output.shape[1:] == next_output.shape[1:]
         and target.shape[1:] == next_target.shape[1:]
