@@ -344,9 +344,9 @@ def test_several_validations_and_validations_every_so_many_updates() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((data.Stream([(X, Y, Y, Y)]),), ValueError, "targets y are missing"),
-        (([(X, Y, Y, Y)],), ValueError, r"a tuple of 4, expected \(x, y\)"),
-        ((data.Stream(lambda: []),), ValueError, "the source has no batches"),
+        ((X,), ValueError, "targets y are missing"),
+        ((data.Stream([(X, Y, Y, Y)]),), ValueError, r"a tuple of 4, expected \(x, y\)"),
+        ((data.Stream([]),), ValueError, "the source has no batches"),
         (({"a": X, "b": X[:3]}, Y), ValueError, r"fit: x has shape \{'a': \(40, 4\), 'b': \(3, 4\)\}"),
     ],
 )

@@ -72,6 +72,7 @@ def test_the_learning_curve_is_a_picture(ravine, points: Path, tmp_path: Path) -
     assert picture.shape[1] > 800
     assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 10
     assert sorted(file.name for file in (tmp_path / "here").iterdir()) == [
+        "checkpoints",
         "history.json",
         "learning_curve.png",
         "model.safetensors",
@@ -226,9 +227,40 @@ def test_ctrl_c_saves_the_finished_epochs(points: Path, tmp_path: Path) -> None:
             process.kill()
             raise
     assert process.returncode == 130
-    assert re.fullmatch(r"interrupted after \d+ finished epochs\n", err)
+    ended = re.fullmatch(r"interrupted after (\d+) finished epochs; --resume runs/points-mlp goes on\n", err)
+    assert ended, err
     assert "saved runs/points-mlp/model.safetensors" in out
     assert rv.load(tmp_path / "runs" / "points-mlp" / "model.safetensors")
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(ravine, points: Path, tmp_path: Path) -> None:
+    options = ("train", "--data", str(points), "--epochs", "300", "--batch-size", "20", "--model", "mlp")
+    with subprocess.Popen(
+        [sys.executable, "-m", "ravine", *options, "--out", "cut"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("epoch  20"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 143
+    resumed = ravine(*options, "--out", "cut", "--resume", "cut")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "epoch   1/300" not in resumed.stdout
+    whole = ravine(*options, "--out", "whole")
+    assert whole.stdout.splitlines()[-1] == resumed.stdout.splitlines()[-1]
+    for name, value in rv.load(tmp_path / "whole" / "model.safetensors").items():
+        np.testing.assert_array_equal(rv.load(tmp_path / "cut" / "model.safetensors")[name], value)
+    # A run that is over has nothing left to do, and one in the same folder begins afresh.
+    again = ravine(*options, "--out", "cut", "--resume", "cut")
+    assert again.returncode == 0 and again.stdout.splitlines()[-1] == whole.stdout.splitlines()[-1]
+    assert ravine(*options[:4], "2", "--out", "cut").returncode == 0
+    for wrong, message in (("nothing", "nothing"), (str(tmp_path), "no checkpoint in this folder")):
+        failed = ravine(*options, "--resume", wrong)
+        assert failed.returncode == 2 and message in failed.stderr and len(failed.stderr.splitlines()) == 1
 
 
 def test_the_console_script_is_the_module() -> None:

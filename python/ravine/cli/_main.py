@@ -26,7 +26,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; the exit code is 0, 2 for wrong arguments or files, 130 after Ctrl-C."""
+    """Runs the command; the exit code is 0, 2 for wrong arguments or files, 130 after Ctrl-C, 143
+    after SIGTERM."""
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
@@ -68,6 +69,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--batch-size", type=_positive_int, default=64, help="examples in a mini-batch (64)")
     train.add_argument("--seed", type=_seed, default=0, help="of weights, dropout, splits and shuffling (0)")
     train.add_argument("--threads", type=_positive_int, help="threads (all cores this process may use)")
+    train.add_argument("--resume", metavar="CKPT", help="a checkpoint, or the folder of a run, to go on with")
+    train.add_argument(
+        "--checkpoint-every",
+        type=_positive_int,
+        default=1,
+        metavar="N",
+        help="epochs between checkpoints (1)",
+    )
     train.add_argument("--out", help="folder for what is saved (runs/DATA-MODEL)")
     train.set_defaults(run=run_train)
 

@@ -12,6 +12,7 @@ import ravine as rv
 from .. import nn
 
 WEIGHTS, HISTORY, CURVE = "model.safetensors", "history.json", "learning_curve.png"
+CHECKPOINTS = "checkpoints"
 
 
 def prepare_folder(folder: Path) -> None:
@@ -22,6 +23,12 @@ def prepare_folder(folder: Path) -> None:
         raise NotADirectoryError(f"--out {folder}: there is a file of that name") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(f"--out {folder}: no permission to write there")
+
+
+def clear_checkpoints(folder: Path) -> None:
+    """Removes those of an earlier run into the folder, whose results are replaced as well."""
+    for path in (folder / CHECKPOINTS).glob("*.safetensors"):
+        path.unlink()
 
 
 def save_results(folder: Path, model: nn.Module, record: dict[str, Any]) -> list[str]:

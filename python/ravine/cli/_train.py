@@ -15,14 +15,15 @@ import ravine as rv
 
 from .. import data, models, nn, optim
 from ..optim.schedules import Cosine, Schedule
-from ..train import Trainer
-from ._results import prepare_folder, save_results
+from ..train import Checkpoint, Trainer, latest_checkpoint
+from ._results import CHECKPOINTS, clear_checkpoints, prepare_folder, save_results
 
 DATA = ("digits", "fashion-mnist")
 MODELS = ("mlp", "cnn", "resnet18")
 DEFAULT_LR = {"sgd": 0.05, "adam": 3e-3, "adamw": 3e-3}
 DEFAULT_EPOCHS = {"digits": 30}
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 
 def run_train(options: argparse.Namespace) -> int:
@@ -71,6 +72,9 @@ def run_train(options: argparse.Namespace) -> int:
         "threads": threads,
         "isa": cpu["isa"],
     }
+    resume = None if options.resume is None else _checkpoint(Path(options.resume))
+    if resume is None:
+        clear_checkpoints(folder)
     started = time.perf_counter()
     try:
         trainer.fit(
@@ -81,9 +85,13 @@ def run_train(options: argparse.Namespace) -> int:
             drop_last=drop_last,
             validation_data=(split.x_test, split.y_test),
             seed=options.seed,
+            resume=resume,
+            callbacks=[Checkpoint(folder / CHECKPOINTS, options.checkpoint_every, keep=1)],
         )
     except KeyboardInterrupt:
-        return _end_early(folder, model, record | {"history": trainer.history})
+        return _end_early(folder, model, record | {"history": trainer.history}, EXIT_INTERRUPTED)
+    except SystemExit:  # by SIGTERM
+        return _end_early(folder, model, record | {"history": trainer.history}, EXIT_TERMINATED)
     seconds = time.perf_counter() - started
     test = trainer.evaluate(dataset.x_test, dataset.y_test)
     record |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"], "seconds": seconds}
@@ -94,13 +102,23 @@ def run_train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _end_early(folder: Path, model: nn.Module, record: dict[str, Any]) -> int:
+def _checkpoint(path: Path) -> Path:
+    """The checkpoint that --resume means: a file, or the newest of a run's folder."""
+    if not path.is_dir():
+        return path
+    newest = latest_checkpoint(path / CHECKPOINTS) or latest_checkpoint(path)
+    if newest is None:
+        raise FileNotFoundError(f"--resume {path}: there is no checkpoint in this folder")
+    return newest
+
+
+def _end_early(folder: Path, model: nn.Module, record: dict[str, Any], code: int) -> int:
     finished = len(record["history"].get("loss", ()))
-    print(f"interrupted after {finished} finished epochs", file=sys.stderr)
+    print(f"interrupted after {finished} finished epochs; --resume {folder} goes on", file=sys.stderr)
     if finished:
         for line in save_results(folder, model, record):
             print(line)
-    return EXIT_INTERRUPTED
+    return code
 
 
 def _load(options: argparse.Namespace) -> data.TrainTest:
