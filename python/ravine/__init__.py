@@ -18,12 +18,12 @@ from ._trace import eager
 
 if TYPE_CHECKING:
     __version__: str
-    from . import data, models, preprocessing, train
+    from . import data, diagnostics, models, preprocessing, train
     from ._minimize import MinimizeResult, minimize
     from .train import Trainer
 
 # Loaded when first used, so that `import ravine` stays cheap.
-_LAZY_MODULES = ("data", "models", "preprocessing", "train")
+_LAZY_MODULES = ("data", "diagnostics", "models", "preprocessing", "train")
 _LAZY_NAMES = {"MinimizeResult": "_minimize", "Trainer": "train", "minimize": "_minimize"}
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "compile",
     "cpu_info",
     "data",
+    "diagnostics",
     "eager",
     "get_num_threads",
     "hvp",

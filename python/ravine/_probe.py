@@ -12,7 +12,7 @@ from . import _core, _trace
 from ._compile import Compiled, flatten_outputs, record, split_inputs
 from ._places import gradients
 from ._random import RandomStream
-from ._tensor import Tensor
+from ._tensor import Operand, Tensor
 
 
 class Observation(NamedTuple):
@@ -106,8 +106,8 @@ def as_inputs(x: Any) -> tuple[Any, ...]:
     return x if isinstance(x, tuple) else (x,)
 
 
-def gradients_by(loss: Tensor, wrt: Sequence[Tensor]) -> list[Tensor]:
-    """The gradients of a scalar by tensors of the recording under way."""
+def gradients_by(loss: Tensor, wrt: Sequence[Operand]) -> list[Tensor]:
+    """The gradients of a scalar by tensors of the recording under way, and by parameters."""
     trace = _trace.current()
     assert trace is not None
     values = gradients(trace, loss._as_value(trace), [tensor._as_value(trace) for tensor in wrt])

@@ -53,6 +53,7 @@ PYTHON_LAYERS = (
     ("_minimize",),
     ("data", "preprocessing"),
     ("models",),
+    ("diagnostics",),
     ("train",),
     ("cli", "__main__"),
 )
