@@ -3,7 +3,7 @@
 namespace ravine {
 namespace {
 
-const Op* const ops[] = {
+const Op* const list[] = {
 #define RAVINE_ROW(name) &name##_op,
     RAVINE_OP_LIST(RAVINE_ROW)
 #undef RAVINE_ROW
@@ -11,6 +11,6 @@ const Op* const ops[] = {
 
 }  // namespace
 
-std::span<const Op* const> all_ops() { return ops; }
+std::span<const Op* const> all_ops() { return list; }
 
 }  // namespace ravine

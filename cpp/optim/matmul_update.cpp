@@ -8,7 +8,7 @@
 namespace ravine::optim {
 namespace {
 
-const Optimizer& optimizer_of(const Node& node) { return static_cast<const Optimizer&>(*node.target); }
+const Optimizer& optimizer_of_update(const Node& node) { return static_cast<const Optimizer&>(*node.target); }
 std::size_t parameter_of(const Node& node) {
   return static_cast<std::size_t>(node.attrs.integer("parameter"));
 }
@@ -17,7 +17,7 @@ void infer_matmul_update(Node& node) {
   expect_inputs(node, 2);
   expect_one_dtype(node);
   node.attrs.check_known(node.op->name, {"parameter", "row_sums"});
-  const std::vector<Array>& parameters = optimizer_of(node).parameters();
+  const std::vector<Array>& parameters = optimizer_of_update(node).parameters();
   check<ValueError>(parameter_of(node) < parameters.size(), node.op->name, ": there is no parameter ",
                     parameter_of(node), " among ", parameters.size());
   const Array& parameter = parameters[parameter_of(node)];
@@ -32,7 +32,7 @@ void infer_matmul_update(Node& node) {
 }
 
 void lower_matmul_update(Lowering& lowering, const Node& node) {
-  const Optimizer& optimizer = optimizer_of(node);
+  const Optimizer& optimizer = optimizer_of_update(node);
   const Rule& rule = optimizer.rule();
   const std::size_t number = parameter_of(node);
   const Array& parameter = optimizer.parameters()[number];

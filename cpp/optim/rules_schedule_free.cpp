@@ -25,34 +25,34 @@ double next_average_weight(const HyperValues& hyper, Progress& progress) {
   return weight_sum > 0 ? weight / weight_sum : 0;
 }
 
-constexpr Hyperparameter sgd_hyper[] = {
+constexpr Hyperparameter free_sgd_hyper[] = {
     {"lr", 1, 0, infinity}, {"beta", 0.9, 0, 1}, weight_decay, {"weight_lr_power", 2, 0, infinity}, maximize,
 };
-constexpr Slot sgd_slots[] = {{"z"}};
+constexpr Slot free_sgd_slots[] = {{"z"}};
 
-void check_sgd(const HyperValues& hyper) {
+void check_free_sgd(const HyperValues& hyper) {
   check<ValueError>(hyper.at("beta") > 0, "schedule_free_sgd: beta must be above 0, got ", hyper.at("beta"));
 }
 
-KernelHyper prepare_sgd(const HyperValues& hyper, Progress& progress) {
+KernelHyper prepare_free_sgd(const HyperValues& hyper, Progress& progress) {
   auto numbers = numbers_of<kernels::ScheduleFreeSgdHyper>(hyper, progress);
   numbers.beta = hyper.at("beta");
   numbers.average_weight = next_average_weight(hyper, progress);
   return numbers;
 }
 
-constexpr Hyperparameter adamw_hyper[] = {
+constexpr Hyperparameter free_adamw_hyper[] = {
     {"lr", 2.5e-3, 0, infinity},         beta1,    beta2, eps(1e-8), weight_decay,
     {"weight_lr_power", 2, 0, infinity}, maximize,
 };
-constexpr Slot adamw_slots[] = {{"z"}, {"exp_avg_sq"}};
+constexpr Slot free_adamw_slots[] = {{"z"}, {"exp_avg_sq"}};
 
-void check_adamw(const HyperValues& hyper) {
+void check_free_adamw(const HyperValues& hyper) {
   check<ValueError>(hyper.at("beta1") > 0, "schedule_free_adamw: beta1 must be above 0, got ",
                     hyper.at("beta1"));
 }
 
-KernelHyper prepare_adamw(const HyperValues& hyper, Progress& progress) {
+KernelHyper prepare_free_adamw(const HyperValues& hyper, Progress& progress) {
   auto numbers = numbers_of<kernels::ScheduleFreeAdamwHyper>(hyper, progress);
   numbers.average_weight = next_average_weight(hyper, progress);
   return numbers;
@@ -62,19 +62,19 @@ KernelHyper prepare_adamw(const HyperValues& hyper, Progress& progress) {
 
 const Rule schedule_free_sgd_rule{"schedule_free_sgd",
                                   OptimizerRule::schedule_free_sgd,
-                                  sgd_hyper,
-                                  sgd_slots,
+                                  free_sgd_hyper,
+                                  free_sgd_slots,
                                   scalars,
-                                  check_sgd,
-                                  prepare_sgd,
+                                  check_free_sgd,
+                                  prepare_free_sgd,
                                   26};
 const Rule schedule_free_adamw_rule{"schedule_free_adamw",
                                     OptimizerRule::schedule_free_adamw,
-                                    adamw_hyper,
-                                    adamw_slots,
+                                    free_adamw_hyper,
+                                    free_adamw_slots,
                                     scalars,
-                                    check_adamw,
-                                    prepare_adamw,
+                                    check_free_adamw,
+                                    prepare_free_adamw,
                                     60};
 
 }  // namespace ravine::optim

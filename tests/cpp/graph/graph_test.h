@@ -38,7 +38,7 @@ inline std::vector<std::vector<float>> run(Program& program, const std::vector<A
   return results;
 }
 
-inline std::vector<std::string> kernels_of(const Program& program) {
+inline std::vector<std::string> kernel_names(const Program& program) {
   std::vector<std::string> names;
   for (const KernelCall& call : program.calls())
     names.push_back(call.kernel + (call.fused.empty() ? "" : " + " + call.fused));

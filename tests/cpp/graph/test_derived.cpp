@@ -30,7 +30,7 @@ struct Scaling {
 TEST(Derived, IsComputedOnceUntilAStateIsWritten) {
   const Array w = array_of({2}, {0, 0}), x = array_of({1, 2}, {1, 2});
   const Scaling scaling(w);
-  EXPECT_EQ(kernels_of(*scaling.program), (std::vector<std::string>{"elementwise + mul"}));
+  EXPECT_EQ(kernel_names(*scaling.program), (std::vector<std::string>{"elementwise + mul"}));
   EXPECT_NE(scaling.program->describe().find("kept   add float32 (2,)"), std::string::npos)
       << scaling.program->describe();
   EXPECT_EQ(run(*scaling.program, {x})[0], (std::vector<float>{2, 4}));
@@ -160,8 +160,8 @@ TEST(Derived, ChainsBehindConvolutionsGoIntoTheFilter) {
       if (form == 3) y = y * graph.scalar(-2, DType::float32);
       y = ops::relu(y);
       const auto plain = compile(graph, std::span(&y, 1)), folded = compile_keeping(graph, y);
-      EXPECT_EQ(kernels_of(*folded).size(), 3u) << folded->describe();
-      EXPECT_EQ(kernels_of(*folded)[1], form == 3 ? "conv2d + relu" : "conv2d + add, relu");
+      EXPECT_EQ(kernel_names(*folded).size(), 3u) << folded->describe();
+      EXPECT_EQ(kernel_names(*folded)[1], form == 3 ? "conv2d + relu" : "conv2d + add, relu");
       const std::vector<float> expected = run(*plain, {x})[0], actual = run(*folded, {x})[0];
       float largest = 0;
       for (const float value : expected) largest = std::max(largest, std::abs(value));

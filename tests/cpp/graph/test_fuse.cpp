@@ -15,7 +15,7 @@ TEST(Fuse, ElementwiseChainIsOneCall) {
   const Value x = graph.input({DType::float32, {2, 3}}), y = graph.input({DType::float32, {3}});
   const Value result = ops::relu(x * 2.0 + y);
   auto program = compile(graph, std::span(&result, 1));
-  EXPECT_EQ(kernels_of(*program), Names{"elementwise + mul, add, relu"});
+  EXPECT_EQ(kernel_names(*program), Names{"elementwise + mul, add, relu"});
   const auto values = run(*program, {array_of({2, 3}, {1, -2, 3, -4, 5, -6}), array_of({3}, {1, 2, 3})});
   EXPECT_EQ(values[0], (std::vector<float>{3, 0, 9, 0, 12, 0}));
 }
@@ -38,7 +38,7 @@ TEST(Fuse, BiasAndActivationRunInsideTheProduct) {
   const Value bias = graph.input({DType::float32, {2}});
   const Value result = ops::relu(ops::matmul(x, w) + bias);
   auto program = compile(graph, std::span(&result, 1));
-  EXPECT_EQ(kernels_of(*program), Names{"gemm + add, relu"});
+  EXPECT_EQ(kernel_names(*program), Names{"gemm + add, relu"});
   const auto values =
       run(*program, {array_of({2, 2}, {1, 2, 3, 4}), array_of({2, 2}, {1, 0, 0, -1}), array_of({2}, {1, 1})});
   EXPECT_EQ(values[0], (std::vector<float>{2, 0, 4, 0}));
@@ -50,7 +50,7 @@ TEST(Fuse, AnOperandOfAnEpilogueIsCopiedInOrderBeforeTheProductRuns) {
   const Value other = graph.input({DType::float32, {2, 2}});
   const Value result = ops::matmul(x, w) + ops::transpose(other, {1, 0});
   auto program = compile(graph, std::span(&result, 1));
-  EXPECT_EQ(kernels_of(*program), (Names{"elementwise", "gemm + add"}));
+  EXPECT_EQ(kernel_names(*program), (Names{"elementwise", "gemm + add"}));
   const auto values = run(*program, {array_of({2, 2}, {1, 2, 3, 4}), array_of({2, 2}, {1, 0, 0, 1}),
                                      array_of({2, 2}, {10, 20, 30, 40})});
   EXPECT_EQ(values[0], (std::vector<float>{11, 32, 23, 44}));
@@ -142,7 +142,7 @@ TEST(Simplify, RemovesWhatDoesNothingAndFoldsConstants) {
   const Value six = graph.scalar(2, DType::float32) * graph.scalar(3, DType::float32);
   const Value result = (twice + 0.0) * 1.0 + six;
   auto program = compile(graph, std::span(&result, 1));
-  EXPECT_EQ(kernels_of(*program), Names{"elementwise + add"});
+  EXPECT_EQ(kernel_names(*program), Names{"elementwise + add"});
   EXPECT_EQ(run(*program, {array_of({2, 3}, {0, 1, 2, 3, 4, 5})})[0],
             (std::vector<float>{6, 7, 8, 9, 10, 11}));
 }
@@ -165,7 +165,7 @@ TEST(Simplify, RectifiersAreDerivedBehindMaxPooling) {
     ASSERT_EQ(std::string(before_scaling.node->op->name), "max_pool2d_grad");
     const Value both[] = {gradient, before_scaling};  // which is then wanted as it is
     const auto plain = compile(graph, both), simplified = compile(graph, std::span(&gradient, 1));
-    EXPECT_EQ(kernels_of(*simplified).back(), "elementwise") << simplified->describe();  // the copy to NCHW
+    EXPECT_EQ(kernel_names(*simplified).back(), "elementwise") << simplified->describe();  // the copy to NCHW
     Array x(DType::float32, {2, 3, 7, 9}), dy(DType::float32, {2, 3, 4, 8});
     for (std::int64_t i = 0; i < x.size(); ++i)
       x.as<float>()[i] = std::floor(3 * std::sin(static_cast<float>(i * i)) - 1);

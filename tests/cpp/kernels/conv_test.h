@@ -6,6 +6,7 @@
 
 #include "bias_relu.h"
 #include "kernel_test.h"
+#include "reference.h"
 
 namespace ravine::testing {
 using kernels::ConvAlgorithm;
@@ -53,26 +54,6 @@ inline std::string describe(const ConvShape& s) {
   return text.str();
 }
 
-// f(input index, filter index, output index) for every product that a convolution sums.
-template <class F>
-void for_each_product(const ConvShape& s, F f) {
-  const std::int64_t group_in = s.channels / s.groups, group_out = s.out_channels / s.groups;
-  for (std::int64_t n = 0; n < s.batch; ++n)
-    for (std::int64_t oy = 0; oy < s.out_height; ++oy)
-      for (std::int64_t ox = 0; ox < s.out_width; ++ox)
-        for (std::int64_t o = 0; o < s.out_channels; ++o)
-          for (std::int64_t ky = 0; ky < s.kernel_h; ++ky)
-            for (std::int64_t kx = 0; kx < s.kernel_w; ++kx) {
-              const std::int64_t y = oy * s.stride_h - s.pad_h + ky * s.dilation_h;
-              const std::int64_t x = ox * s.stride_w - s.pad_w + kx * s.dilation_w;
-              if (y < 0 || y >= s.height || x < 0 || x >= s.width) continue;
-              for (std::int64_t c = 0; c < group_in; ++c)
-                f(((n * s.height + y) * s.width + x) * s.channels + o / group_out * group_in + c,
-                  ((o * s.kernel_h + ky) * s.kernel_w + kx) * group_in + c,
-                  ((n * s.out_height + oy) * s.out_width + ox) * s.out_channels + o);
-            }
-}
-
 // The three passes, with and without an epilogue, against float64 sums of the products. The algorithms other
 // than direct have errors in proportion to the largest result.
 template <class T>
@@ -84,11 +65,8 @@ void check(const KernelTable& table, const ConvShape& s, ConvAlgorithm algorithm
   const Buffer<T> input = random_buffer<T>(inputs, 1), filter = random_buffer<T>(filters, 2);
   const Buffer<T> grad = random_buffer<T>(outputs, 3), bias = random_buffer<T>(s.out_channels, 4);
   std::vector<double> output(outputs), grad_input(inputs), grad_filter(filters);
-  for_each_product(s, [&](std::int64_t i, std::int64_t f, std::int64_t o) {
-    output[o] += static_cast<double>(input[i]) * filter[f];
-    grad_input[i] += static_cast<double>(grad[o]) * filter[f];
-    grad_filter[f] += static_cast<double>(grad[o]) * input[i];
-  });
+  add_convolution(s, input.data(), filter.data(), grad.data(), output.data(), grad_input.data(),
+                  grad_filter.data());
   const auto& kernels = table.of(dtype_of<T>);
   const double epsilon = std::numeric_limits<T>::epsilon();
   const double patch = static_cast<double>(s.kernel_h * s.kernel_w * s.channels / s.groups);

@@ -57,13 +57,9 @@ class Buffer {
   Buffer(Buffer&&) noexcept = default;  // a vector's move keeps the address, so the alignment
   Buffer& operator=(Buffer&&) noexcept = default;
   ~Buffer() {
-    for (std::size_t i = 0; i < bytes_.size(); ++i)
-      if ((i < first_ || i >= first_ + size_bytes()) && bytes_[i] != guard_byte) {
-        ADD_FAILURE() << "memory was written "
-                      << static_cast<std::int64_t>(i) - static_cast<std::int64_t>(first_)
-                      << " bytes from the beginning of a buffer of " << size_bytes() << " bytes";
-        return;
-      }
+    if (bytes_.empty()) return;  // it was moved from
+    expect_untouched(0, first_);
+    expect_untouched(first_ + size_bytes(), bytes_.size());
   }
 
   T* data() { return reinterpret_cast<T*>(bytes_.data() + first_); }
@@ -81,6 +77,15 @@ class Buffer {
   static constexpr std::size_t guard = 64;
   static constexpr std::byte guard_byte{0x5a};
   std::size_t size_bytes() const { return static_cast<std::size_t>(size_) * sizeof(T); }
+  void expect_untouched(std::size_t begin, std::size_t end) const {
+    for (std::size_t i = begin; i < end; ++i)
+      if (bytes_[i] != guard_byte) {
+        ADD_FAILURE() << "memory was written "
+                      << static_cast<std::int64_t>(i) - static_cast<std::int64_t>(first_)
+                      << " bytes from the beginning of a buffer of " << size_bytes() << " bytes";
+        return;
+      }
+  }
 
   std::int64_t size_ = 0;
   std::vector<std::byte> bytes_;

@@ -1,6 +1,7 @@
 // C = A B on every ISA against a plain float64 triple loop.
 #include "bias_relu.h"
 #include "kernel_test.h"
+#include "reference.h"
 
 #include <algorithm>
 #include <cmath>
@@ -97,6 +98,8 @@ void check(const KernelTable& table, const Case& c) {
   const TileProgram epilogue = bias_relu<T>(table, batch * c.m, c.n, bias.data(), result.data(), c_stride);
   if (c.epilogue) args.epilogue = &epilogue;
 
+  using Sum = std::conditional_t<std::is_same_v<T, double>, long double, double>;
+  std::vector<Sum> sums_of_products(c.m * c.n);
   std::vector<double> expected(result.size(), std::numeric_limits<double>::quiet_NaN());
   for (std::int64_t index = 0; index < batch; ++index) {
     std::int64_t rest = index, a_at = 0, b_at = 0;
@@ -105,14 +108,14 @@ void check(const KernelTable& table, const Case& c) {
       b_at += rest % c.batch[d] * args.b.batch_strides[d];
       rest /= c.batch[d];
     }
+    std::fill(sums_of_products.begin(), sums_of_products.end(), 0);
+    add_product(c.m, c.n, c.k, MatrixView<T>{a.data() + a_at, a_strides.row, a_strides.column},
+                MatrixView<T>{b.data() + b_at, b_strides.row, b_strides.column}, sums_of_products.data());
     for (std::int64_t i = 0; i < c.m; ++i)
       for (std::int64_t j = 0; j < c.n; ++j) {
         const std::int64_t at = index * c_size + i * c_stride + j;
-        long double sum = c.accumulate ? before[at] : 0.0;  // float64 results need a finer judge
-        for (std::int64_t p = 0; p < c.k; ++p)
-          sum += static_cast<long double>(a[a_at + i * a_strides.row + p * a_strides.column]) *
-                 b[b_at + p * b_strides.row + j * b_strides.column];
-        expected[at] = static_cast<double>(c.epilogue ? std::max(sum + bias[j], 0.0L) : sum);
+        const Sum sum = sums_of_products[i * c.n + j] + (c.accumulate ? before[at] : T{0});
+        expected[at] = static_cast<double>(c.epilogue ? std::max(sum + bias[j], Sum{0}) : sum);
       }
   }
 

@@ -3,6 +3,7 @@
 
 #include "kernel_test.h"
 #include "kernels/api/optimizer.h"
+#include "reference.h"
 
 namespace ravine::testing {
 namespace {
@@ -74,11 +75,7 @@ void adafactor_reference(const AdafactorHyper& hyper, double machine_eps, double
 
 Numbers product(const Numbers& a, const Numbers& b, std::int64_t m, std::int64_t k, std::int64_t n) {
   Numbers c(static_cast<std::size_t>(m * n));
-  for (std::int64_t i = 0; i < m; ++i)
-    for (std::int64_t p = 0; p < k; ++p)
-      for (std::int64_t j = 0; j < n; ++j)
-        c[static_cast<std::size_t>(i * n + j)] +=
-            a[static_cast<std::size_t>(i * k + p)] * b[static_cast<std::size_t>(p * n + j)];
+  add_product(m, n, k, MatrixView<double>{a.data(), k, 1}, MatrixView<double>{b.data(), n, 1}, c.data());
   return c;
 }
 Numbers transposed(const Numbers& a, std::int64_t m, std::int64_t n) {

@@ -175,11 +175,11 @@ TEST(Winograd, TransformedFilter) {
           args.workspace = workspace.data();
           run_same_bits(table, table.float32.conv_forward, args, {result.memory()}, {workspace.memory()});
 
-          std::vector<double> expected(outputs);
-          for_each_product(s, [&](std::int64_t i, std::int64_t f, std::int64_t o) {
-            const double factor = scaled ? static_cast<double>(scale[o % s.out_channels]) : 1.0;
-            expected[o] += static_cast<double>(input[i]) * filter[f] * factor;
-          });
+          std::vector<double> expected(outputs), grad_input(input.size()), grad_filter(filter.size());
+          add_convolution(s, input.data(), filter.data(), result.data(), expected.data(), grad_input.data(),
+                          grad_filter.data());
+          if (scaled)
+            for (std::int64_t o = 0; o < outputs; ++o) expected[o] *= scale[o % s.out_channels];
           double largest = 1;
           for (const double value : expected) largest = std::max(largest, std::abs(value));
           expect_close(result, expected, 0, 2e-5 * largest, "forward");
