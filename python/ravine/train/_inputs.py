@@ -9,6 +9,8 @@ import numpy as np
 
 from .._nesting import as_arrays, common_length, shapes_of
 from ..data import Batches, Source, Stream, split_indices
+from ._weights import example_weights, with_weights
+from .metrics import examples_in
 
 __all__ = ["as_batch", "as_source", "check_examples", "training_sources", "validation_sources"]
 
@@ -27,13 +29,19 @@ def check_examples(caller: str, x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-def as_batch(batch: Any) -> tuple[Any, Any]:
-    """Inputs and targets of what a source gave. Raises ValueError for anything but (x, y)."""
-    if not isinstance(batch, tuple | list) or len(batch) != 2:
+def as_batch(batch: Any) -> tuple[Any, Any, float]:
+    """Inputs, targets with the examples' weights if there are some, and the sum of the weights.
+
+    Raises ValueError for anything but (x, y) and (x, y, weight).
+    """
+    if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         seen = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
-        raise ValueError(f"a batch of the source is {seen}, expected (x, y)")
-    x, y = batch
-    return as_arrays(x, "x of a batch"), as_arrays(y, "y of a batch")
+        raise ValueError(f"a batch of the source is {seen}, expected (x, y) or (x, y, weight)")
+    x, y = as_arrays(batch[0], "x of a batch"), as_arrays(batch[1], "y of a batch")
+    if len(batch) == 2:
+        return x, y, examples_in(x)
+    weight = as_arrays(batch[2], "weight of a batch")
+    return x, with_weights(y, weight), float(np.sum(weight, dtype=np.float64))
 
 
 def _is_source(x: Any) -> bool:
@@ -61,11 +69,15 @@ def training_sources(
     drop_last: bool,
     seed: int,
     validation_split: float,
+    sample_weight: Any,
+    class_weight: Any,
 ) -> tuple[Source, Source | None]:
     """The source of the training, and of the share of examples that is set aside."""
     if y is None and _is_source(x):
         if validation_split != 0.0:
             raise ValueError("fit: validation_split needs arrays x and y; give validation_data")
+        if sample_weight is not None or class_weight is not None:
+            raise ValueError("fit: a source gives the weights of its examples itself, as (x, y, weight)")
         return (x if isinstance(x, Source) else Stream(x)), None
     if y is None:
         raise ValueError("fit: targets y are missing; only a source of batches (x, y) has its own")
@@ -75,14 +87,20 @@ def training_sources(
         n = common_length((x, y))
         assert n is not None
         rows, held_out = split_indices(n, float(validation_split), seed=seed)
-    source = Batches(x, y, batch_size=batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last, rows=rows)
+    weight = example_weights(x, y, sample_weight, class_weight)
+    arrays = (x, y) if weight is None else (x, y, weight)
+    source = Batches(
+        *arrays, batch_size=batch_size, shuffle=shuffle, seed=seed, drop_last=drop_last, rows=rows
+    )
     if len(source) == 0:
         raise ValueError(
             f"fit: {source.n} examples are no full mini-batch of {batch_size}, and drop_last is set"
         )
     if held_out is None:
         return source, None
-    return source, Batches(x, y, batch_size=max(batch_size, _EVALUATED_AT_ONCE), rows=held_out)
+    of_examples = example_weights(x, y, sample_weight, None)
+    arrays = (x, y) if of_examples is None else (x, y, of_examples)
+    return source, Batches(*arrays, batch_size=max(batch_size, _EVALUATED_AT_ONCE), rows=held_out)
 
 
 def validation_sources(given: Any, batch_size: int) -> dict[str, Source]:
@@ -100,9 +118,12 @@ def validation_sources(given: Any, batch_size: int) -> dict[str, Source]:
 def _one(what: str, given: Any, batch_size: int) -> Source:
     if isinstance(given, tuple) and len(given) == 2:
         return as_source(f"fit: {what}", *given, batch_size)
+    if isinstance(given, tuple) and len(given) == 3:
+        x, y = check_examples(f"fit: {what}", *given[:2])
+        return Batches(x, y, example_weights(x, y, given[2], None), batch_size=batch_size)
     if not _is_source(given) or isinstance(given, Iterator):
         raise ValueError(
-            f"fit: {what} is a {type(given).__name__}, expected (x, y), a source of batches, or a dict of "
-            "these by name"
+            f"fit: {what} is a {type(given).__name__}, expected (x, y), (x, y, weight), a source "
+            "of batches, or a dict of these by name"
         )
     return as_source(f"fit: {what}", given, None, batch_size)

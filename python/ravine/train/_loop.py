@@ -15,6 +15,7 @@ from .._step import TrainStep
 from ..data import Source
 from ._inputs import as_batch
 from ._interrupt import Interruption
+from ._weights import without_weights
 from .metrics import Metrics, examples_in
 
 __all__ = ["EVENTS", "Loop"]
@@ -41,7 +42,7 @@ class Loop:
     in its `state_dict`; with those of the model, the step and the source a run goes on at any batch.
 
     Args:
-        step: the `TrainStep` that trains.
+        step: the `TrainStep` that trains; for batches with weights one of a `WeightedLoss`.
         source: where the batches come from.
         metrics: what is measured of the outputs in training.
         validate: a function to the values by name ("val_loss", ...) that a validation gives; None for none.
@@ -243,8 +244,7 @@ class Loop:
     def _run_batch(self, batch: Any, updates: bool) -> float:
         """Trains on a batch and returns its loss; `updates` tells that every batch does an update."""
         self.settled, self._drawn = False, True
-        x, y = as_batch(batch)
-        n = examples_in(x)
+        x, y, weight = as_batch(batch)
         step, metrics = self.step, self.metrics
         if self._listeners["batch_begin"]:
             self._tell("batch_begin", self.batch)
@@ -256,13 +256,13 @@ class Loop:
         if updates or step.skipped == skipped or not step.optimizer.skip_nonfinite:
             if not math.isfinite(loss):
                 raise self._not_finite(loss)
-            metrics.add_loss(loss, n)
+            metrics.add_loss(loss, weight)
             if output is not None:
-                metrics.update(output, y)
+                metrics.update(output, without_weights(y))
         self._drawn = False
         self.batch += 1
         self.batches += 1
-        self.examples += n
+        self.examples += examples_in(x)
         if updates or step.steps != steps:
             self._lr = None
             if self._listeners["update"]:

@@ -18,11 +18,12 @@ from ..data import Batches, Source
 from ._checkpoint_file import read_checkpoint, write_checkpoint
 from ._composition import HasState, gathered, restored
 from ._history import History
-from ._inputs import as_source, training_sources, validation_sources
+from ._inputs import as_batch, as_source, training_sources, validation_sources
 from ._loop import Loop
 from ._progress import Progress
 from ._schedules import check_length, check_monitors, feed_monitors
 from ._validation import Evaluator, modes_kept, predictions
+from ._weights import WeightedLoss
 from .callbacks import Callback, Checkpoint, check_callbacks, overridden
 from .metrics import MetricLike, Metrics, named_metrics
 
@@ -71,9 +72,12 @@ class Trainer:
         optimizer: optim.Optimizer,
         metrics: Sequence[MetricLike] | Mapping[str, MetricLike] = (),
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"Trainer: model must be a Module, got {type(model).__name__}")
         self._metrics = named_metrics(metrics, loss)
-        self.step = TrainStep(model, loss, optimizer)
-        self._evaluate = Evaluator(model, loss, self._metrics)
+        self._loss = loss
+        self.step = TrainStep(model, WeightedLoss(loss), optimizer)
+        self._evaluate = Evaluator(model, WeightedLoss(loss), self._metrics)
         self._history = History()
         self._seed: int | None = None  # of orders and splits, the same for all fits unless one gives another
         self._loop: Loop | None = None
@@ -94,7 +98,7 @@ class Trainer:
 
     @property
     def loss(self) -> Callable[[Any, Any], Any]:
-        return self.step.loss
+        return self._loss
 
     @property
     def optimizer(self) -> optim.Optimizer:
@@ -115,6 +119,8 @@ class Trainer:
         x: Any,
         y: Any = None,
         *,
+        sample_weight: Any = None,
+        class_weight: Any = None,
         epochs: int | None = None,
         batch_size: int = 32,
         validation_data: Any = None,
@@ -144,10 +150,14 @@ class Trainer:
                 of batches (x, y): one of `rv.data`, or anything that can be iterated, such as torch's
                 DataLoader.
             y: targets [n, ...], or arrays in nested tuples and dicts.
+            sample_weight: the weight of each example in the loss, [n]: Σ w l / Σ w. Metrics count all
+                alike. A source gives batches (x, y, weight) instead.
+            class_weight: a dict of the weight of each class, or "balanced" for n / (classes · count); times
+                the examples' own. Validations do not use it.
             epochs: passes over the examples in all; 1 if no other limit is given.
             batch_size: examples in a mini-batch, each of which is one update.
-            validation_data: (x, y) or a source, evaluated after every epoch; a dict of these by name for
-                several, whose values are then called "val_<name>_loss".
+            validation_data: (x, y), (x, y, weight) or a source, evaluated after every epoch; a dict of these
+                by name for several, whose values are then called "val_<name>_loss".
             validation_split: or the share of the examples to set aside for that, drawn by `seed`.
             validation_every: evaluate after every so many updates instead. The history of an epoch then has
                 the newest values.
@@ -197,6 +207,8 @@ class Trainer:
             drop_last=drop_last,
             seed=run_seed,
             validation_split=validation_split,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
         )
         validation = validation_sources(held_out if validation_data is None else validation_data, batch_size)
         loop = Loop(
@@ -338,11 +350,11 @@ class Trainer:
         """Lets a last batch of one example join the one before, if the model cannot be trained on it."""
         assert isinstance(source, Batches)
         if source.batch_size > 1 and source.n % source.batch_size == 1:
-            example = take(source.arrays, slice(0, 1))
+            x, y, _ = as_batch(take(source.arrays, slice(0, 1)))
             with modes_kept(self.model):
                 self._set_training_mode()
                 try:
-                    self.step.check(*example)
+                    self.step.check(x, y)
                 except ValueError:
                     source.min_last = 2
 

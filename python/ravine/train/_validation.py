@@ -12,7 +12,8 @@ from .. import nn
 from .._tensor import Tensor
 from ..data import Source
 from ._inputs import as_batch
-from .metrics import Metric, Metrics, examples_in
+from ._weights import without_weights
+from .metrics import Metric, Metrics
 
 __all__ = ["Evaluator", "modes_kept", "predictions"]
 
@@ -51,10 +52,10 @@ class Evaluator:
         with _evaluation_mode(self._evaluation.model):
             self._evaluation.eval()
             for batch in source.batches(0):
-                x, y = as_batch(batch)
+                x, y, weight = as_batch(batch)
                 output, loss = self._evaluation(x, y)
-                self._metrics.add_loss(float(loss), examples_in(x))
-                self._metrics.update(output, y)
+                self._metrics.add_loss(float(loss), weight)
+                self._metrics.update(output, without_weights(y))
         if self._metrics.empty:
             raise ValueError("evaluate: the source has no batches")
         return self._metrics.values()
