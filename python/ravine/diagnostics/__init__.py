@@ -1,5 +1,6 @@
-"""Seeing what a model does: modules on a batch, curvature, the noise of gradients, slices of the loss."""
+"""Seeing what a model does, and what ails it: modules on a batch, curvature, noise, slices, findings."""
 
+from ._check import Finding, check
 from ._hessian import Curvature, hessian_eigenvalues
 from ._inspect import Inspection, Record, inspect
 from ._noise import GradientNoise, gradient_variance
@@ -7,10 +8,12 @@ from ._slice import LossSlice, loss_slice
 
 __all__ = [
     "Curvature",
+    "Finding",
     "GradientNoise",
     "Inspection",
     "LossSlice",
     "Record",
+    "check",
     "gradient_variance",
     "hessian_eigenvalues",
     "inspect",
