@@ -25,7 +25,7 @@ struct BackwardMemory {
   }
 };
 
-template <class T, class Cell>
+template <class T>
 class Backward {
  public:
   explicit Backward(const RecurrenceGradArgs& args)
@@ -36,6 +36,7 @@ class Backward {
         projection_(workspace_.take<T>(memory_.projection), 1, args.hidden, args.projected),
         zeros_(workspace_.take<T>(memory_.zeros)),
         carry_(workspace_.take<T>(memory_.carry)),
+        apply_cell_(backward_cell<T>(args.cell)),
         time_(args, /*backward=*/true) {}
 
   void run(const Team& team) const {
@@ -57,10 +58,9 @@ class Backward {
   }
 
  private:
-  static constexpr bool is_gru = std::is_same_v<Cell, GruCell<T>>;
-  static constexpr bool has_carry = is_gru || Cell::has_cell_state;
-
   bool is_projected() const { return args_.projected > 0; }
+  bool is_gru() const { return args_.cell == RecurrentCell::gru; }
+  bool has_cell_state() const { return args_.cell == RecurrentCell::lstm; }
   static void fill_zeros(T* to, std::int64_t count) {
     for_each_vector<T>(count, [&](std::int64_t i, auto n) { store(to + i, Vec<T>{}, n); });
   }
@@ -78,30 +78,26 @@ class Backward {
   }
   // The gradient by W h.
   T* grad_recurrent(std::int64_t t, std::int64_t row) const {
-    return row_of(is_gru ? args_.grad_recurrent : args_.grad_gates, t, row, args_.gate_columns());
+    return row_of(is_gru() ? args_.grad_recurrent : args_.grad_gates, t, row, args_.gate_columns());
   }
   T* grad_projected(std::int64_t t, std::int64_t row) const {
     return row_of(args_.grad_projected, t, row, args_.projected);
   }
   T* carry(std::int64_t row) const { return carry_ + row * args_.hidden; }
 
-  // f(rows of a tile, how many, its product, first column, columns): the tile is what the rows' later steps
-  // hand back to h, where a row has such steps. Else it is the gradient by the last state.
+  // f(first row of a tile, rows, its products, first column, columns): the products are what the rows' later
+  // steps hand back to h, if a row has such steps. Else they are the gradient by the last state.
   template <class F>
   void for_each_tile(std::int64_t t, const std::int64_t* rows, std::int64_t count, bool starts, F f) const {
+    const T* later[max_block_rows];
+    for (std::int64_t i = 0; i < count && !starts; ++i) later[i] = grad_recurrent(time_.before(t), rows[i]);
     recurrent_.for_each([&](std::int64_t j, std::int64_t columns, std::int64_t width) {
       for (std::int64_t first = 0, height = 0; first < count; first += height) {
         height = tile_height(count - first);
         ProductTile<T> tile;
-        if (starts) {
-          take_last_state(rows + first, height, j, columns, tile);
-        } else {
-          const T* later[micro_rows];
-          for (std::int64_t i = 0; i < height; ++i)
-            later[i] = grad_recurrent(time_.before(t), rows[first + i]);
-          recurrent_.multiply(later, height, j, width, tile.data);
-        }
-        f(rows + first, height, tile, j, columns);
+        if (starts) take_last_state(rows + first, height, j, columns, tile);
+        else recurrent_.multiply(later + first, height, j, width, tile.data);
+        f(first, height, tile, j, columns);
       }
     });
   }
@@ -116,24 +112,31 @@ class Backward {
     }
   }
 
-  void step(std::int64_t t, const std::int64_t* rows, std::int64_t count, bool starts) const {
-    if (is_projected()) return step_of_projection(t, rows, count, starts);
-    for_each_tile(t, rows, count, starts,
-                  [&](const std::int64_t* of_tile, std::int64_t height, const ProductTile<T>& tile,
-                      std::int64_t j, std::int64_t columns) {
-                    for (std::int64_t i = 0; i < height; ++i)
-                      apply_cell(t, of_tile[i], starts, tile.row(i), args_.grad_output, j, columns);
-                  });
+  [[gnu::noinline]] void step(std::int64_t t, const std::int64_t* rows, std::int64_t count,
+                              bool starts) const {
+    BackwardRow<T> at_step[max_block_rows];
+    for (std::int64_t i = 0; i < count; ++i) at_step[i] = row_at_step(t, rows[i], starts);
+    const auto apply_cell = [&](std::int64_t first, std::int64_t height, const ProductTile<T>& tile,
+                                std::int64_t j, std::int64_t columns) {
+      apply_cell_({at_step + first, height, j, columns, tile.data, args_.hidden});
+    };
+    if (!is_projected()) return for_each_tile(t, rows, count, starts, apply_cell);
+    go_through_projection(t, rows, count, starts, apply_cell);
   }
 
   // The gradient by the projected h first, and from it that by o tanh(c).
-  void step_of_projection(std::int64_t t, const std::int64_t* rows, std::int64_t count, bool starts) const {
+  template <class F>
+  void go_through_projection(std::int64_t t, const std::int64_t* rows, std::int64_t count, bool starts,
+                             F apply_cell) const {
+    const T* projected[max_block_rows];
+    for (std::int64_t i = 0; i < count; ++i) projected[i] = grad_projected(t, rows[i]);
     for_each_tile(t, rows, count, starts,
-                  [&](const std::int64_t* of_tile, std::int64_t height, const ProductTile<T>& tile,
-                      std::int64_t j, std::int64_t columns) {
+                  [&](std::int64_t first, std::int64_t height, const ProductTile<T>& tile, std::int64_t j,
+                      std::int64_t columns) {
                     for (std::int64_t i = 0; i < height; ++i) {
-                      const T* const dy = row_of(args_.grad_output, t, of_tile[i], args_.projected);
-                      T* const to = grad_projected(t, of_tile[i]) + j;
+                      const std::int64_t row = rows[first + i];
+                      const T* const dy = row_of(args_.grad_output, t, row, args_.projected);
+                      T* const to = grad_projected(t, row) + j;
                       for_each_vector<T>(columns, [&](std::int64_t l, auto n) {
                         const Vec<T> later = load(tile.row(i) + l);
                         store(to + l, dy == nullptr ? later : later + load(dy + j + l, n), n);
@@ -143,19 +146,14 @@ class Backward {
     projection_.for_each([&](std::int64_t j, std::int64_t columns, std::int64_t width) {
       for (std::int64_t first = 0, height = 0; first < count; first += height) {
         height = tile_height(count - first);
-        const T* projected[micro_rows];
-        for (std::int64_t i = 0; i < height; ++i) projected[i] = grad_projected(t, rows[first + i]);
         ProductTile<T> tile;
-        projection_.multiply(projected, height, j, width, tile.data);
-        for (std::int64_t i = 0; i < height; ++i)
-          apply_cell(t, rows[first + i], starts, tile.row(i), nullptr, j, columns);
+        projection_.multiply(projected + first, height, j, width, tile.data);
+        apply_cell(first, height, tile, j, columns);
       }
     });
   }
 
-  void apply_cell(std::int64_t t, std::int64_t row, bool starts, const T* product, const void* grad_output,
-                  std::int64_t j, std::int64_t columns) const {
-    const auto from_column = [j](auto* array) { return array == nullptr ? nullptr : array + j; };
+  BackwardRow<T> row_at_step(std::int64_t t, std::int64_t row, bool starts) const {
     const std::int64_t hidden = args_.hidden, size = args_.state_size();
     // The layer's step before this one, which the loop comes to later.
     const bool is_first = t == time_.first(time_.length(row));
@@ -164,43 +162,40 @@ class Backward {
     if (!is_first) before = state(earlier, row);
     else if (args_.initial != nullptr) before = static_cast<const T*>(args_.initial) + row * size;
     const T *cell_before = nullptr, *carried = nullptr;
-    if constexpr (Cell::has_cell_state) {
+    if (has_cell_state()) {
       cell_before = zeros_;
       if (!is_first) cell_before = row_of(args_.cells, earlier, row, hidden);
       else if (args_.initial_cell != nullptr)
         cell_before = static_cast<const T*>(args_.initial_cell) + row * hidden;
     }
-    if constexpr (has_carry) {
+    if (has_cell_state() || is_gru()) {
       if (!starts) carried = carry(row);
-      else if (Cell::has_cell_state && args_.grad_last_cell != nullptr)
+      else if (has_cell_state() && args_.grad_last_cell != nullptr)
         carried = static_cast<const T*>(args_.grad_last_cell) + row * hidden;
     }
-    const BackwardRow<T> at_panel{
-        .product = product,
-        .grad_output = from_column(row_of(grad_output, t, row, size)),
-        .activations = from_column(row_of(args_.activations, t, row, 4 * hidden)),
-        .output = state(t, row) + j,
-        .before = before + j,
-        .cell = from_column(row_of(args_.cells, t, row, hidden)),
-        .cell_before = from_column(cell_before),
-        .carried = from_column(carried),
-        .carry = carry(row) + j,
-        .grad_gates = row_of(args_.grad_gates, t, row, args_.gate_columns()) + j,
-        .grad_recurrent = from_column(row_of(args_.grad_recurrent, t, row, args_.gate_columns()))};
-    for_each_vector<T>(columns, [&](std::int64_t at_column, auto n) RAVINE_INLINE_LAMBDA {
-      Cell::backward(at_panel, {hidden, ProductTile<T>::gate_stride}, at_column, n);
-    });
+    // With a projection the cell sees the output's gradient through it.
+    const void* const grad_output = is_projected() ? nullptr : args_.grad_output;
+    return {.grad_output = row_of(grad_output, t, row, size),
+            .activations = row_of(args_.activations, t, row, 4 * hidden),
+            .output = state(t, row),
+            .before = before,
+            .cell = row_of(args_.cells, t, row, hidden),
+            .cell_before = cell_before,
+            .carried = carried,
+            .carry = carry(row),
+            .grad_gates = row_of(args_.grad_gates, t, row, args_.gate_columns()),
+            .grad_recurrent = row_of(args_.grad_recurrent, t, row, args_.gate_columns())};
   }
 
   // What is past a row's length.
-  void rest(std::int64_t t, std::int64_t row) const {
+  [[gnu::noinline]] void rest(std::int64_t t, std::int64_t row) const {
     fill_zeros(row_of(args_.grad_gates, t, row, args_.gate_columns()), args_.gate_columns());
-    if constexpr (is_gru) fill_zeros(grad_recurrent(t, row), args_.gate_columns());
+    if (is_gru()) fill_zeros(grad_recurrent(t, row), args_.gate_columns());
     if (is_projected()) fill_zeros(grad_projected(t, row), args_.projected);
   }
 
   // The gradients by the initial state, for which the first step hands back as any other does.
-  void finish(Range block) const {
+  [[gnu::noinline]] void finish(Range block) const {
     const std::int64_t size = args_.state_size(), hidden = args_.hidden, columns = args_.gate_columns();
     T* const grad_first = static_cast<T*>(args_.grad_first);
     std::int64_t stepped[max_block_rows], n_stepped = 0;
@@ -210,14 +205,12 @@ class Backward {
       if (length == 0) {
         fill_zeros(first, columns);
         hand_over(args_.grad_initial, args_.grad_last, row, size);
-        if constexpr (Cell::has_cell_state)
-          hand_over(args_.grad_initial_cell, args_.grad_last_cell, row, hidden);
+        if (has_cell_state()) hand_over(args_.grad_initial_cell, args_.grad_last_cell, row, hidden);
         continue;
       }
       stepped[n_stepped++] = row;
       copy(first, grad_recurrent(time_.first(length), row), columns);
-      if constexpr (Cell::has_cell_state)
-        copy(static_cast<T*>(args_.grad_initial_cell) + row * hidden, carry(row), hidden);
+      if (has_cell_state()) copy(static_cast<T*>(args_.grad_initial_cell) + row * hidden, carry(row), hidden);
     }
     recurrent_.for_each([&](std::int64_t j, std::int64_t count, std::int64_t width) {
       for (std::int64_t first = 0, height = 0; first < n_stepped; first += height) {
@@ -231,7 +224,7 @@ class Backward {
           T* const to = static_cast<T*>(args_.grad_initial) + row * size + j;
           for_each_vector<T>(count, [&](std::int64_t l, auto n) {
             Vec<T> sum = load(tile.row(i) + l);
-            if constexpr (is_gru) sum += load(carry(row) + j + l, n);
+            if (is_gru()) sum += load(carry(row) + j + l, n);
             store(to + l, sum, n);
           });
         }
@@ -249,6 +242,7 @@ class Backward {
   Workspace workspace_;
   PackedWeights<T> recurrent_, projection_;
   T *zeros_, *carry_;
+  BackwardCell<T> apply_cell_;
   Time time_;
 };
 
@@ -256,7 +250,7 @@ class Backward {
 
 template <class T>
 void recurrence_grad(const RecurrenceGradArgs& args, const Team& team) {
-  with_cell<T>(args.cell, [&](auto cell) { Backward<T, decltype(cell)>(args).run(team); });
+  Backward<T>(args).run(team);
 }
 template void recurrence_grad<float>(const RecurrenceGradArgs&, const Team&);
 template void recurrence_grad<double>(const RecurrenceGradArgs&, const Team&);

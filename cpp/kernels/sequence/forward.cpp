@@ -25,7 +25,7 @@ struct ForwardMemory {
   }
 };
 
-template <class T, class Cell>
+template <class T>
 class Forward {
  public:
   explicit Forward(const RecurrenceArgs& args)
@@ -38,6 +38,7 @@ class Forward {
         zeros_(workspace_.take<T>(memory_.zeros)),
         unprojected_(args.keeps_history ? static_cast<T*>(args.unprojected)
                                         : workspace_.take<T>(memory_.unprojected)),
+        apply_cell_(forward_cell<T>(args.cell)),
         time_(args, /*backward=*/false) {}
 
   void run(const Team& team) const {
@@ -61,6 +62,7 @@ class Forward {
 
  private:
   bool is_projected() const { return args_.projected > 0; }
+  bool has_cell_state() const { return args_.cell == RecurrentCell::lstm; }
   static void fill_zeros(T* to, std::int64_t count) {
     for_each_vector<T>(count, [&](std::int64_t i, auto n) { store(to + i, Vec<T>{}, n); });
   }
@@ -79,12 +81,12 @@ class Forward {
   }
   // Without a history there is one c, that of the last step so far.
   T* cell(std::int64_t t, std::int64_t row) const {
-    if constexpr (!Cell::has_cell_state) return nullptr;
+    if (!has_cell_state()) return nullptr;
     if (args_.keeps_history) return static_cast<T*>(args_.cells) + at(t, row) * args_.hidden;
     return static_cast<T*>(args_.last_cell) + row * args_.hidden;
   }
   const T* cell_before(std::int64_t t, std::int64_t row, bool starts) const {
-    if constexpr (!Cell::has_cell_state) return nullptr;
+    if (!has_cell_state()) return nullptr;
     if (!starts) return cell(time_.before(t), row);
     if (args_.initial_cell == nullptr) return zeros_;
     return static_cast<const T*>(args_.initial_cell) + row * args_.hidden;
@@ -97,40 +99,36 @@ class Forward {
     return static_cast<T*>(args_.activations) + at(t, row) * 4 * args_.hidden;
   }
 
-  void step(std::int64_t t, const std::int64_t* rows, std::int64_t count, bool starts) const {
+  [[gnu::noinline]] void step(std::int64_t t, const std::int64_t* rows, std::int64_t count,
+                              bool starts) const {
     const bool from_zero = starts && args_.initial == nullptr;
+    ForwardRow<T> at_step[max_block_rows];
+    const T* before[max_block_rows];
+    for (std::int64_t i = 0; i < count; ++i) {
+      at_step[i] = row_at_step(t, rows[i], starts);
+      before[i] = at_step[i].before;
+    }
     recurrent_.for_each([&](std::int64_t j, std::int64_t columns, std::int64_t width) {
       for (std::int64_t first = 0, height = 0; first < count; first += height) {
         height = tile_height(count - first);
-        const T* before[micro_rows];
-        for (std::int64_t i = 0; i < height; ++i) before[i] = state_before(t, rows[first + i], starts);
         ProductTile<T> tile;
-        recurrent_.multiply(from_zero ? nullptr : before, height, j, width, tile.data);
-        for (std::int64_t i = 0; i < height; ++i)
-          apply_cell(t, rows[first + i], starts, tile.row(i), before[i], j, columns);
+        recurrent_.multiply(from_zero ? nullptr : before + first, height, j, width, tile.data);
+        apply_cell_({at_step + first, height, j, columns, tile.data, args_.hidden});
       }
     });
     if (is_projected()) project(t, rows, count);
   }
-
-  void apply_cell(std::int64_t t, std::int64_t row, bool starts, const T* product, const T* before,
-                  std::int64_t j, std::int64_t columns) const {
-    const auto from_column = [j](auto* array) { return array == nullptr ? nullptr : array + j; };
-    const ForwardRow<T> at_panel{
-        .product = product,
-        .gates = static_cast<const T*>(args_.gates) + at(t, row) * args_.gate_columns() + j,
-        .bias = from_column(static_cast<const T*>(args_.bias)),
-        .before = before + j,
-        .cell_before = from_column(cell_before(t, row, starts)),
-        .activations = from_column(activations(t, row)),
-        .cell = from_column(cell(t, row)),
-        .output = (is_projected() ? unprojected(t, row) : output(t, row)) + j};
-    for_each_vector<T>(columns, [&](std::int64_t at_column, auto n) RAVINE_INLINE_LAMBDA {
-      Cell::forward(at_panel, {args_.hidden, ProductTile<T>::gate_stride}, at_column, n);
-    });
+  ForwardRow<T> row_at_step(std::int64_t t, std::int64_t row, bool starts) const {
+    return {.gates = static_cast<const T*>(args_.gates) + at(t, row) * args_.gate_columns(),
+            .bias = static_cast<const T*>(args_.bias),
+            .before = state_before(t, row, starts),
+            .cell_before = cell_before(t, row, starts),
+            .activations = activations(t, row),
+            .cell = cell(t, row),
+            .output = is_projected() ? unprojected(t, row) : output(t, row)};
   }
 
-  void project(std::int64_t t, const std::int64_t* rows, std::int64_t count) const {
+  [[gnu::noinline]] void project(std::int64_t t, const std::int64_t* rows, std::int64_t count) const {
     projection_.for_each([&](std::int64_t j, std::int64_t columns, std::int64_t width) {
       for (std::int64_t first = 0, height = 0; first < count; first += height) {
         height = tile_height(count - first);
@@ -144,22 +142,22 @@ class Forward {
   }
 
   // What is past a row's length.
-  void rest(std::int64_t t, std::int64_t row) const {
+  [[gnu::noinline]] void rest(std::int64_t t, std::int64_t row) const {
     fill_zeros(output(t, row), args_.state_size());
     if (!args_.keeps_history) return;
     if (args_.activations != nullptr) fill_zeros(activations(t, row), 4 * args_.hidden);
-    if constexpr (Cell::has_cell_state) fill_zeros(cell(t, row), args_.hidden);
+    if (has_cell_state()) fill_zeros(cell(t, row), args_.hidden);
     if (is_projected()) fill_zeros(unprojected(t, row), args_.hidden);
   }
 
-  void finish(std::int64_t row) const {
+  [[gnu::noinline]] void finish(std::int64_t row) const {
     const std::int64_t length = time_.length(row), t = time_.last(length);
     if (args_.lengths != nullptr && args_.lengths[row] != length)
       report(args_.fault, args_.fault_code, row, args_.lengths[row]);
     const bool starts = length == 0;  // the state is still the initial one
     T* const last = static_cast<T*>(args_.last) + row * args_.state_size();
     copy(last, starts ? state_before(t, row, starts) : output(t, row), args_.state_size());
-    if constexpr (Cell::has_cell_state) {
+    if (has_cell_state()) {
       T* const last_cell = static_cast<T*>(args_.last_cell) + row * args_.hidden;
       const T* const from = starts ? cell_before(t, row, starts) : cell(t, row);
       if (from != last_cell) copy(last_cell, from, args_.hidden);
@@ -171,6 +169,7 @@ class Forward {
   Workspace workspace_;
   PackedWeights<T> recurrent_, projection_;
   T *zeros_, *unprojected_;
+  ForwardCell<T> apply_cell_;
   Time time_;
 };
 
@@ -178,7 +177,7 @@ class Forward {
 
 template <class T>
 void recurrence(const RecurrenceArgs& args, const Team& team) {
-  with_cell<T>(args.cell, [&](auto cell) { Forward<T, decltype(cell)>(args).run(team); });
+  Forward<T>(args).run(team);
 }
 template void recurrence<float>(const RecurrenceArgs&, const Team&);
 template void recurrence<double>(const RecurrenceArgs&, const Team&);

@@ -22,7 +22,7 @@ class PackedWeights {
       : memory_(memory), gates_(gates), columns_(columns), depth_(depth) {}
 
   // By the whole team; a barrier is the caller's. Gate g's weights begin at b + g * gate_stride.
-  void pack(MatrixB<T> b, std::int64_t gate_stride, const Team& team) const {
+  [[gnu::noinline]] void pack(MatrixB<T> b, std::int64_t gate_stride, const Team& team) const {
     int turn = 0;
     for_each([&](std::int64_t j, std::int64_t count, std::int64_t width) {
       for (std::int64_t gate = 0; gate < gates_; ++gate) {
@@ -35,15 +35,18 @@ class PackedWeights {
     });
   }
 
-  // f(first column, columns, width in whole vectors) for every panel.
+  // f(first column, columns, width in whole vectors) for every panel; its code is there once, as it is long.
   template <class F>
-  RAVINE_INLINE void for_each(F f) const {
-    for_each_panel<T>({0, columns_}, f);
+  void for_each(F f) const {
+    for_each_panel<T>(
+        {0, columns_}, [&f](std::int64_t j, std::int64_t columns, std::int64_t width)
+                           __attribute__((noinline)) { f(j, columns, width); });
   }
 
   // to[gate][i] = rows[i] B_gate for the columns of a panel, in rows of panel_columns; zeros where the rows
   // are null. Lanes beyond the last column are 0.
-  void multiply(const T* const* rows, std::int64_t height, std::int64_t j, std::int64_t width, T* to) const {
+  [[gnu::noinline]] void multiply(const T* const* rows, std::int64_t height, std::int64_t j,
+                                  std::int64_t width, T* to) const {
     for (std::int64_t gate = 0; gate < gates_; ++gate) {
       T* const tile = to + gate * micro_rows * panel_columns<T>;
       if (rows == nullptr || depth_ == 0) {
@@ -93,6 +96,7 @@ struct ProductTile {
   alignas(64) T data[4 * gate_stride];
 
   // Of a row of the tile, gate by gate.
+  T* row(std::int64_t i) { return data + i * panel_columns<T>; }
   const T* row(std::int64_t i) const { return data + i * panel_columns<T>; }
 };
 
