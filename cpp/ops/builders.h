@@ -38,10 +38,11 @@ Value arange(Graph& graph, std::int64_t count);  // int64 constant 0, 1, ...
 #define RAVINE_UNARY_BUILDERS(X)                                                                              \
   X(identity) X(neg) X(abs) X(sign) X(square) X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(rsqrt) X(reciprocal)  \
   X(sin) X(cos) X(atan) X(erf) X(floor) X(ceil) X(round) X(relu) X(tanh) X(sigmoid) X(softplus) X(gelu)       \
-  X(gelu_tanh) X(silu) X(mish) X(softsign) X(tanhshrink) X(hardswish) X(logical_not) X(stop_gradient)
+  X(gelu_tanh) X(silu) X(mish) X(softsign) X(tanhshrink) X(hardswish) X(logical_not) X(stop_gradient)      \
+  X(cosh) X(sinh) X(digamma)
 #define RAVINE_BINARY_BUILDERS(X)                                                                             \
   X(add) X(sub) X(mul) X(div) X(pow) X(maximum) X(minimum) X(equal) X(not_equal) X(less) X(less_equal)        \
-  X(greater) X(greater_equal) X(logical_and) X(logical_or) X(logical_xor)
+  X(greater) X(greater_equal) X(logical_and) X(logical_or) X(logical_xor) X(zeta)
 // clang-format on
 #define RAVINE_DECLARE_UNARY(name) Value name(Value x);
 #define RAVINE_DECLARE_BINARY(name) Value name(Value a, Value b);

@@ -15,6 +15,11 @@ namespace ravine {
   X(sin) X(cos) X(atan) X(erf) X(floor) X(ceil) X(round) X(clip) X(hardtanh) X(cast) X(stop_gradient)         \
   X(add) X(sub) X(mul) X(div) X(pow) X(maximum) X(minimum) X(multiply_add)
 
+#define RAVINE_SPECIAL_OP_LIST(X)                                                                             \
+  X(log2) X(log10) X(exp2) X(tan) X(asin) X(acos) X(sinh) X(cosh) X(asinh) X(acosh) X(atanh)         \
+  X(erfc) X(erfinv) X(lgamma) X(digamma) X(atan2) X(hypot) X(logaddexp) X(copysign) X(nextafter) X(fmod)      \
+  X(remainder) X(xlogy) X(xlog1py) X(zeta)
+
 #define RAVINE_COMPARE_OP_LIST(X)                                                                             \
   X(equal) X(not_equal) X(less) X(less_equal) X(greater) X(greater_equal)                                     \
   X(logical_not) X(logical_and) X(logical_or) X(logical_xor)                                                  \
@@ -32,7 +37,12 @@ namespace ravine {
 
 #define RAVINE_SHAPE_OP_LIST(X) X(reshape) X(transpose) X(broadcast_to) X(slice) X(flip) X(pad) X(concat)
 
-#define RAVINE_INDEX_OP_LIST(X) X(gather_rows) X(gather) X(scatter_add_rows) X(scatter_add) X(one_hot)
+#define RAVINE_INDEX_OP_LIST(X) X(gather_rows) X(gather) X(scatter_add_rows) X(scatter_add) X(scatter_winner) X(one_hot)
+
+#define RAVINE_ORDER_OP_LIST(X) X(argsort) X(search_sorted) X(cumsum) X(cumargmax) X(cumargmin)
+
+#define RAVINE_DECOMPOSITION_OP_LIST(X)                                                                       \
+  X(solve) X(solve_triangular) X(cholesky) X(qr) X(eigh) X(svd) X(det) X(slogdet)
 
 #define RAVINE_LINALG_OP_LIST(X) X(matmul)
 
@@ -56,12 +66,15 @@ namespace ravine {
 
 #define RAVINE_OP_LIST(X)                                                                                     \
   RAVINE_ELEMENTWISE_OP_LIST(X)                                                                               \
+  RAVINE_SPECIAL_OP_LIST(X)                                                                                   \
   RAVINE_COMPARE_OP_LIST(X)                                                                                   \
   RAVINE_ACTIVATION_OP_LIST(X)                                                                                \
   RAVINE_RANDOM_OP_LIST(X)                                                                                    \
   RAVINE_REDUCE_OP_LIST(X)                                                                                    \
   RAVINE_SHAPE_OP_LIST(X)                                                                                     \
   RAVINE_INDEX_OP_LIST(X)                                                                                     \
+  RAVINE_ORDER_OP_LIST(X)                                                                                     \
+  RAVINE_DECOMPOSITION_OP_LIST(X)                                                                             \
   RAVINE_LINALG_OP_LIST(X)                                                                                    \
   RAVINE_CONV_OP_LIST(X)                                                                                      \
   RAVINE_POOL_OP_LIST(X)                                                                                      \

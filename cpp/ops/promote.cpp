@@ -68,6 +68,10 @@ Promotion promotion_of(const Op& op) {
     if (pair.op == &op) return Promotion::of_bools;
   if (&op == &bitwise_and_op || &op == &bitwise_or_op || &op == &bitwise_xor_op) return Promotion::joined;
   if (op.kind == OpKind::tile) return promotion_of(op.tile);
+#define RAVINE_IS_OP(name) \
+  if (&op == &name##_op) return Promotion::floating;
+  RAVINE_SPECIAL_OP_LIST(RAVINE_IS_OP)
+#undef RAVINE_IS_OP
   static const std::pair<const Op*, Promotion> rules[] = {
       {&mean_op, Promotion::floating},         {&max_op, Promotion::extreme},
       {&min_op, Promotion::extreme},           {&argmax_op, Promotion::compared},
@@ -76,6 +80,9 @@ Promotion promotion_of(const Op& op) {
       {&one_hot_op, Promotion::one_hot},       {&matmul_op, Promotion::joined},
       {&cross_entropy_op, Promotion::indexed}, {&softmax_op, Promotion::floating},
       {&log_softmax_op, Promotion::floating},  {&logsumexp_op, Promotion::floating},
+      {&argsort_op, Promotion::compared},      {&search_sorted_op, Promotion::compared},
+      {&cumsum_op, Promotion::number},         {&cumargmax_op, Promotion::compared},
+      {&cumargmin_op, Promotion::compared},
   };
   for (const auto& [listed, rule] : rules)
     if (listed == &op) return rule;

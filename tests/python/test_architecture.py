@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 # From the bottom up: a folder may include itself and what stands before it.
-CPP_LAYERS = ("core", "simd", "kernels", "dispatch", "graph", "ops", "optim", "rules", "model", "bindings")
+CPP_LAYERS = (
+    "core",
+    "simd",
+    "kernels",
+    "dispatch",
+    "host",
+    "graph",
+    "ops",
+    "optim",
+    "rules",
+    "model",
+    "bindings",
+)
 
 # The folders of cpp/kernels, likewise; those of one tuple do not include each other. Layers above see api.
 KERNEL_FOLDERS = (

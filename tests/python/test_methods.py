@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import ravine as rv
 from ravine import nn, ops
+from ravine.ops import _late, _methods
 
-# Functions whose first argument is several tensors, a size, a condition (where) or a loss (grad).
-NO_METHODS = {"cat", "concat", "grad", "stack", "rand", "randn", "where"}
-FUNCTIONS = sorted(set(ops.__all__) - NO_METHODS)
+
+def first_argument(function: Any) -> str:
+    return next(iter(inspect.signature(function).parameters))
+
+
+FUNCTIONS = [n for n in ops.__all__ if n != "linalg" and first_argument(getattr(ops, n)) == "input"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_is_the_method(name: str) -> None:
     function = getattr(ops, name)
-    assert next(iter(inspect.signature(function).parameters)) == "input"
     for kind in (rv.Tensor, nn.Parameter, nn.Buffer):
         method = getattr(kind, name)
         assert inspect.unwrap(method) is inspect.unwrap(function)
         assert method.__doc__ == function.__doc__
 
 
-def test_functions_without_a_method_take_no_tensor_first() -> None:
-    for name in NO_METHODS:
-        assert next(iter(inspect.signature(getattr(ops, name)).parameters)) != "input"
+def test_what_makes_tensors_or_takes_several_is_no_method() -> None:
+    assert len(FUNCTIONS) > 250
+    for name in ("cat", "stack", "rand", "zeros", "arange", "einsum", "meshgrid", "cdist"):
+        assert name not in FUNCTIONS
+        assert not hasattr(rv.Tensor, name)
 
 
 X = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]], "float32")
@@ -58,6 +67,16 @@ SPELLINGS = [
     (lambda x: x.int(), X.astype("int32")),
     (lambda x: x.long(), X.astype("int64")),
     (lambda x: x.bool(), X != 0),
+    (lambda x: x.new_zeros(2, 3) + x, X),
+    (lambda x: x.new_ones((2, 3)) * x, X),
+    (lambda x: x.new_full((2, 3), 2.0) * x, 2 * X),
+    (lambda x: x.mT, X.T),
+    (lambda x: x.type_as(x.long()), X.astype("int64")),
+    (lambda x: x % 2, X % 2),
+    (lambda x: 7 // x, 7 // X),
+    (lambda x: x.masked_fill(x > 0, 0.0).cumsum(1), np.minimum(X, 0).cumsum(1)),
+    (lambda x: x.norm(dim=1), np.linalg.norm(X, axis=1)),
+    (lambda x: x.any(axis=0), (X != 0).any(0)),
     (lambda x: x.to("cpu"), X),
     (lambda x: x.to("cpu", "float64"), X.astype("float64")),
     (lambda x: x.to(x.double(), non_blocking=True), X.astype("float64")),
@@ -111,3 +130,29 @@ BAD = [
 def test_bad_input(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call(ops.reshape(X, X.shape))
+
+
+def test_what_is_loaded_late_is_where_the_table_says() -> None:
+    for family, (methods, others) in _late.FAMILIES.items():
+        module = importlib.import_module(f"ravine.ops.{family}")
+        for name in (*methods, *others):
+            assert (first_argument(getattr(module, name)) == "input") == (name in methods), name
+            assert getattr(rv.ops, name) is getattr(module, name)
+    names = {name for kinds in _late.FAMILIES.values() for names in kinds for name in names}
+    assert names - set(ops.__all__) == {"new_full", "new_ones", "new_zeros"}
+
+
+def test_the_stub_of_methods_names_what_tensors_have(repository: Path) -> None:
+    """scripts/methods_stub.py writes it anew."""
+    tree = ast.parse((repository / "python/ravine/ops/_methods.pyi").read_text())
+    (body,) = [node.body for node in tree.body if isinstance(node, ast.ClassDef)]
+    named = {n.name for n in body if isinstance(n, ast.FunctionDef)}
+    named |= {t.id for n in body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
+    assert named == {
+        n for n in dir(_methods.Methods) if n not in dir(object) or n in vars(_methods.Methods)
+    } - {
+        "__doc__",
+        "__module__",
+        "__slots__",
+        "__annotations__",
+    } | {*_late.METHODS}

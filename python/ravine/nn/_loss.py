@@ -9,9 +9,10 @@ from .._parameter import Buffer
 from ._module import Module
 
 
-def _check_reduction(
+def check_reduction(
     module: Module, reduction: str, allowed: tuple[str, ...] = ("mean", "sum", "none")
 ) -> str:
+    """The reduction, where it is one of those allowed; ValueError otherwise."""
     if reduction not in allowed:
         raise ValueError(
             f"{type(module).__name__}: reduction must be one of {', '.join(allowed)}, got {reduction!r}"
@@ -50,7 +51,7 @@ class CrossEntropyLoss(Module):
         super().__init__()
         self.register_buffer("weight", _as_buffer(weight))
         self.ignore_index = ignore_index
-        self.reduction = _check_reduction(self, reduction)
+        self.reduction = check_reduction(self, reduction)
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -84,7 +85,7 @@ class NLLLoss(Module):
         super().__init__()
         self.register_buffer("weight", _as_buffer(weight))
         self.ignore_index = ignore_index
-        self.reduction = _check_reduction(self, reduction)
+        self.reduction = check_reduction(self, reduction)
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.nll_loss(
@@ -111,7 +112,7 @@ class BCEWithLogitsLoss(Module):
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         super().__init__()
         self.register_buffer("weight", _as_buffer(weight))
-        self.reduction = _check_reduction(self, reduction)
+        self.reduction = check_reduction(self, reduction)
         self.register_buffer("pos_weight", _as_buffer(pos_weight))
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -138,7 +139,7 @@ class BCELoss(Module):
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__()
         self.register_buffer("weight", _as_buffer(weight))
-        self.reduction = _check_reduction(self, reduction)
+        self.reduction = check_reduction(self, reduction)
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
@@ -160,7 +161,7 @@ class MSELoss(Module):
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = _check_reduction(self, reduction)
+        self.reduction = check_reduction(self, reduction)
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.mse_loss(input, target, reduction=self.reduction)
@@ -182,7 +183,7 @@ class L1Loss(Module):
 
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = _check_reduction(self, reduction)
+        self.reduction = check_reduction(self, reduction)
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.l1_loss(input, target, reduction=self.reduction)
@@ -205,7 +206,7 @@ class HuberLoss(Module):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__()
-        self.reduction = _check_reduction(self, reduction)
+        self.reduction = check_reduction(self, reduction)
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -229,7 +230,7 @@ class SmoothL1Loss(Module):
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__()
-        self.reduction = _check_reduction(self, reduction)
+        self.reduction = check_reduction(self, reduction)
         self.beta = beta
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -253,7 +254,7 @@ class KLDivLoss(Module):
 
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__()
-        self.reduction = _check_reduction(self, reduction, ("mean", "batchmean", "sum", "none"))
+        self.reduction = check_reduction(self, reduction, ("mean", "batchmean", "sum", "none"))
         self.log_target = log_target
 
     def forward(self, input: Any, target: Any) -> Any:

@@ -86,10 +86,11 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     a, b = apply("stop_gradient", cast(input, dtype)), apply("stop_gradient", cast(other, dtype))
     if dtype not in FLOATING:
         return cast(_integer_quotient(cast(a, "int64"), cast(b, "int64"), rounding_mode), dtype)
-    return _floor_quotient(a, b) if rounding_mode == "floor" else _truncated(apply("div", a, b))
+    return _floor_quotient(a, b) if rounding_mode == "floor" else truncated(apply("div", a, b))
 
 
-def _truncated(x: Tensor) -> Tensor:
+def truncated(x: Any) -> Tensor:
+    """The whole part of floating numbers."""
     return apply("where", x < 0, apply("ceil", x), apply("floor", x))
 
 

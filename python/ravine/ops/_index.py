@@ -15,7 +15,8 @@ from ._reduce import amax, sum
 from ._shape import reshape, unsqueeze
 
 
-def _indices(index: Any, op: str) -> Operand:
+def integer_indices(index: Any, op: str) -> Operand:
+    """An index as integers: int32 or int64; TypeError otherwise."""
     indices = as_tensor(index)
     if indices.dtype == "uint8":
         return apply("cast", indices, dtype="int64")
@@ -41,7 +42,7 @@ def gather(input: Any, dim: int, index: Any) -> Tensor:
         tensor([[2.],
                 [3.]], dtype=float32)
     """
-    x, indices = as_tensor(input), _indices(index, "gather")
+    x, indices = as_tensor(input), integer_indices(index, "gather")
     if 0 in indices.shape and indices.ndim != x.ndim:  # torch looks at no rank where there is no index
         return apply("broadcast_to", np.zeros((), x.dtype), shape=indices.shape)
     if x.ndim == 0 or indices.ndim == 0:  # a scalar counts as a vector of one element
@@ -75,7 +76,7 @@ def index_select(input: Any, dim: int, index: Any) -> Tensor:
                 [3., 4.],
                 [1., 2.]], dtype=float32)
     """
-    x, indices = as_tensor(input), _indices(index, "index_select")
+    x, indices = as_tensor(input), integer_indices(index, "index_select")
     axis = normalise_dim(dim, x.ndim, "index_select", scalar=True)
     if x.ndim:
         return apply("gather_rows", x, indices, axis=axis)
@@ -114,7 +115,7 @@ def embedding(
         tensor([[3., 4.],
                 [1., 2.]], dtype=float32)
     """
-    indices, table = _indices(input, "embedding"), as_tensor(weight)
+    indices, table = integer_indices(input, "embedding"), as_tensor(weight)
     if table.ndim != 2:
         raise ValueError(f"embedding: weight must have shape [rows, features], got {table.shape}")
     skip = -1
@@ -172,7 +173,7 @@ def one_hot(input: Any, num_classes: int = -1, dtype: Any = "int64") -> Tensor:
         tensor([[0, 1, 0],
                 [1, 0, 0]], dtype=int64)
     """
-    indices = _indices(input, "one_hot")
+    indices = integer_indices(input, "one_hot")
     if num_classes == -1:
         numbers = known_numbers(indices)
         if numbers is None:

@@ -12,18 +12,20 @@ from .._trace import FLOATING
 from ._elementwise import clip
 
 
-def _check_reduction(op: str, reduction: str, extra: tuple[str, ...] = ()) -> None:
+def check_reduction(op: str, reduction: str, extra: tuple[str, ...] = ()) -> None:
+    """Raises ValueError for a reduction that there is not."""
     allowed = ("mean", "sum", "none", *extra)
     if reduction not in allowed:
         raise ValueError(f"{op}: reduction must be one of {', '.join(allowed)}, got {reduction!r}")
 
 
-def _reduced(op: str, losses: Tensor, reduction: str) -> Tensor:
-    _check_reduction(op, reduction)
+def reduced(op: str, losses: Tensor, reduction: str) -> Tensor:
+    """The mean or the sum of losses, or each of them."""
+    check_reduction(op, reduction)
     return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
 
 
-def _operands(op: str, input: Any, target: Any) -> tuple[Operand, Operand]:
+def operands(op: str, input: Any, target: Any) -> tuple[Operand, Operand]:
     """Prediction and target of one shape; an integer target takes the prediction's dtype."""
     x, t = as_tensor(input), as_tensor(target)
     if x.shape != t.shape:
@@ -119,7 +121,7 @@ def cross_entropy(
         >>> rv.ops.cross_entropy([[0.0, 0.0]], [1])
         tensor(0.6931472, dtype=float32)
     """
-    _check_reduction("cross_entropy", reduction)
+    check_reduction("cross_entropy", reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1], got {label_smoothing}")
     x, t = as_tensor(input), as_tensor(target)
@@ -135,9 +137,9 @@ def cross_entropy(
         rows = _classes_last(t if t.dtype == x.dtype else apply("cast", t, dtype=x.dtype)).reshape(
             logits.shape
         )
-    operands = [logits, rows] if weight is None else [logits, rows, weight]
+    given = [logits, rows] if weight is None else [logits, rows, weight]
     losses, row_weights, *_ = apply_all(
-        "cross_entropy", operands, label_smoothing=float(label_smoothing), ignore_index=int(ignore_index)
+        "cross_entropy", given, label_smoothing=float(label_smoothing), ignore_index=int(ignore_index)
     )
     if reduction == "none":
         shape = t.shape if indices else x.shape[:1] * (x.ndim > 1) + x.shape[2:]
@@ -164,7 +166,7 @@ def nll_loss(
         >>> rv.ops.nll_loss([[-1.0, -2.0]], [1])
         tensor(2., dtype=float32)
     """
-    _check_reduction("nll_loss", reduction)
+    check_reduction("nll_loss", reduction)
     x, t = as_tensor(input), as_tensor(target)
     if t.dtype in FLOATING:
         raise TypeError(f"nll_loss: target must hold class indices, got dtype {t.dtype}")
@@ -202,7 +204,7 @@ def binary_cross_entropy_with_logits(
         >>> rv.ops.binary_cross_entropy_with_logits([0.0, 100.0], [1.0, 1.0], reduction="none")
         tensor([0.6931472, 0.       ], dtype=float32)
     """
-    x, t = _operands("binary_cross_entropy_with_logits", input, target)
+    x, t = operands("binary_cross_entropy_with_logits", input, target)
     losses = apply("logistic_loss", x, t if pos_weight is None else t * pos_weight, 1.0 - t)
     if weight is not None:
         losses = losses * weight
@@ -210,7 +212,7 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"binary_cross_entropy_with_logits: weights must broadcast to the input's shape {x.shape}"
         )
-    return _reduced("binary_cross_entropy_with_logits", losses, reduction)
+    return reduced("binary_cross_entropy_with_logits", losses, reduction)
 
 
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Tensor:
@@ -225,11 +227,11 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
         >>> rv.ops.binary_cross_entropy([0.5], [1.0])
         tensor(0.6931472, dtype=float32)
     """
-    x, t = _operands("binary_cross_entropy", input, target)
+    x, t = operands("binary_cross_entropy", input, target)
     losses = apply("binary_cross_entropy", x, t)
     if weight is not None:
         losses = losses * weight
-    return _reduced("binary_cross_entropy", losses, reduction)
+    return reduced("binary_cross_entropy", losses, reduction)
 
 
 def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
@@ -240,8 +242,8 @@ def mse_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
         >>> rv.ops.mse_loss([1.0, 2.0], [1.0, 4.0])
         tensor(2., dtype=float32)
     """
-    x, t = _operands("mse_loss", input, target)
-    return _reduced("mse_loss", apply("square", x - t), reduction)
+    x, t = operands("mse_loss", input, target)
+    return reduced("mse_loss", apply("square", x - t), reduction)
 
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
@@ -252,8 +254,8 @@ def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Tensor:
         >>> rv.ops.l1_loss([1.0, 2.0], [1.0, 4.0])
         tensor(1., dtype=float32)
     """
-    x, t = _operands("l1_loss", input, target)
-    return _reduced("l1_loss", apply("abs", x - t), reduction)
+    x, t = operands("l1_loss", input, target)
+    return reduced("l1_loss", apply("abs", x - t), reduction)
 
 
 def _huber(error: Tensor, delta: float) -> Tensor:
@@ -275,8 +277,8 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     """
     if not delta > 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
-    x, t = _operands("huber_loss", input, target)
-    return _reduced("huber_loss", _huber(x - t, float(delta)), reduction)
+    x, t = operands("huber_loss", input, target)
+    return reduced("huber_loss", _huber(x - t, float(delta)), reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Tensor:
@@ -291,8 +293,8 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction)
-    x, t = _operands("smooth_l1_loss", input, target)
-    return _reduced("smooth_l1_loss", _huber(x - t, float(beta)) * (1.0 / beta), reduction)
+    x, t = operands("smooth_l1_loss", input, target)
+    return reduced("smooth_l1_loss", _huber(x - t, float(beta)) * (1.0 / beta), reduction)
 
 
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Tensor:
@@ -310,8 +312,8 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         >>> rv.ops.kl_div([[-0.6931472, -0.6931472]], [[1.0, 0.0]], reduction="batchmean")
         tensor(0.6931472, dtype=float32)
     """
-    _check_reduction("kl_div", reduction, ("batchmean",))
-    x, t = _operands("kl_div", input, target)
+    check_reduction("kl_div", reduction, ("batchmean",))
+    x, t = operands("kl_div", input, target)
     if log_target:
         no_share = apply("equal", t, -math.inf)
         losses = apply("exp", t) * apply("where", no_share, np.zeros((), x.dtype), t - x)
@@ -322,4 +324,4 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         losses = entropy - t * _where_it_counts(t, x, x.dtype)
     if reduction == "batchmean":
         return losses.sum() / float(x.shape[0]) if x.ndim else losses
-    return _reduced("kl_div", losses, reduction)
+    return reduced("kl_div", losses, reduction)

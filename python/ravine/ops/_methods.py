@@ -1,32 +1,19 @@
-"""The methods of tensors, parameters and buffers: one table of the functions of `ravine.ops`.
+"""The methods of tensors, parameters and buffers: the functions of `ravine.ops` that take `input` first.
 
-A function whose first argument is a tensor is the method itself, so that name, arguments and documentation
-are written once. What only a method can be stands at the end.
+Such a function is the method itself, so that name, arguments and documentation are written once. What only a
+method can be stands here. `scripts/methods_stub.py` writes the stub beside this file, for type checkers.
 """
 
 from __future__ import annotations
 
+import builtins
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._dims import is_dim
 from .._tensor import Operand, Tensor, target_dtype
-from . import (
-    _activation,
-    _compare,
-    _conv,
-    _elementwise,
-    _index,
-    _indexing,
-    _linalg,
-    _loss,
-    _norm,
-    _pool,
-    _random,
-    _reduce,
-    _shape,
-)
+from . import _compare, _elementwise, _indexing, _late, _linalg, _shape
 
 
 def _one_by_one(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -94,19 +81,24 @@ def _where(self: Any, condition: Any, other: Any) -> Tensor:
     return _elementwise.where(condition, self, other)
 
 
-def _t(self: Any) -> Tensor:
-    """The transposed matrix; a vector or a scalar is itself.
-
-    Raises ValueError for more than two dimensions.
-    """
-    if self.ndim > 2:
-        raise ValueError(f"t: a tensor of at most 2 dimensions is expected, got shape {self.shape}")
-    return _reversed(self)
-
-
 def _reversed(self: Any) -> Tensor:
     """The tensor with its dimensions in reverse order."""
     return _shape.permute(self, range(self.ndim)[::-1])
+
+
+def _transposed(self: Any) -> Tensor:
+    """The tensor with its last two dimensions swapped."""
+    return _shape.transpose(self, -2, -1)
+
+
+def _type_as(self: Any, other: Any) -> Tensor:
+    """The same numbers in another tensor's dtype."""
+    return _to(self, other.dtype)
+
+
+def _tolist(self: Any) -> Any:
+    """The numbers as nested lists; see `numpy`."""
+    return self.numpy().tolist()
 
 
 class Methods:
@@ -114,149 +106,8 @@ class Methods:
 
     __slots__ = ()
 
-    # activations, softmax
-    celu = _activation.celu
-    elu = _activation.elu
-    gelu = _activation.gelu
-    glu = _activation.glu
-    hardshrink = _activation.hardshrink
-    hardsigmoid = _activation.hardsigmoid
-    hardswish = _activation.hardswish
-    hardtanh = _activation.hardtanh
-    leaky_relu = _activation.leaky_relu
-    log_softmax = _activation.log_softmax
-    logsigmoid = _activation.logsigmoid
-    mish = _activation.mish
-    normalize = _activation.normalize
-    prelu = _activation.prelu
-    relu = _activation.relu
-    relu6 = _activation.relu6
-    selu = _activation.selu
-    sigmoid = _activation.sigmoid
-    silu = _activation.silu
-    softmax = _activation.softmax
-    softmin = _activation.softmin
-    softplus = _activation.softplus
-    softshrink = _activation.softshrink
-    softsign = _activation.softsign
-    tanhshrink = _activation.tanhshrink
-    threshold = _activation.threshold
-
-    # comparison, logic, bits
-    bitwise_and = _compare.bitwise_and
-    bitwise_not = _compare.bitwise_not
-    bitwise_or = _compare.bitwise_or
-    bitwise_xor = _compare.bitwise_xor
-    eq = _compare.eq
-    equal = _compare.equal
-    ge = _compare.ge
-    greater = _compare.greater
-    greater_equal = _compare.greater_equal
-    gt = _compare.gt
-    isnan = _compare.isnan
-    le = _compare.le
-    less = _compare.less
-    less_equal = _compare.less_equal
-    logical_and = _compare.logical_and
-    logical_not = _compare.logical_not
-    logical_or = _compare.logical_or
-    logical_xor = _compare.logical_xor
-    lt = _compare.lt
-    ne = _compare.ne
-    not_equal = _compare.not_equal
-
-    # elementwise
-    abs = _elementwise.abs
-    add = _elementwise.add
-    atan = _elementwise.atan
-    cast = _elementwise.cast
-    ceil = _elementwise.ceil
-    clamp = _elementwise.clamp
-    clip = _elementwise.clip
-    cos = _elementwise.cos
-    detach = _elementwise.detach
-    div = _elementwise.div
-    erf = _elementwise.erf
-    exp = _elementwise.exp
-    expm1 = _elementwise.expm1
-    floor = _elementwise.floor
-    log = _elementwise.log
-    log1p = _elementwise.log1p
-    maximum = _elementwise.maximum
-    minimum = _elementwise.minimum
-    mul = _elementwise.mul
-    neg = _elementwise.neg
-    pow = _elementwise.pow
-    reciprocal = _elementwise.reciprocal
-    round = _elementwise.round
-    rsqrt = _elementwise.rsqrt
-    sign = _elementwise.sign
-    sin = _elementwise.sin
-    sqrt = _elementwise.sqrt
-    square = _elementwise.square
-    stop_gradient = _elementwise.stop_gradient
-    sub = _elementwise.sub
-    tanh = _elementwise.tanh
-
-    # lookup, products, reductions
-    embedding = _index.embedding
-    gather = _index.gather
-    index_select = _index.index_select
-    one_hot = _index.one_hot
-    linear = _linalg.linear
-    matmul = _linalg.matmul
-    amax = _reduce.amax
-    amin = _reduce.amin
-    argmax = _reduce.argmax
-    argmin = _reduce.argmin
-    logsumexp = _reduce.logsumexp
-    max = _reduce.max
-    mean = _reduce.mean
-    min = _reduce.min
-    prod = _reduce.prod
-    std = _reduce.std
-    sum = _reduce.sum
-    var = _reduce.var
-
-    # layers and losses
-    adaptive_avg_pool2d = _pool.adaptive_avg_pool2d
-    avg_pool2d = _pool.avg_pool2d
-    max_pool2d = _pool.max_pool2d
-    conv2d = _conv.conv2d
-    batch_norm = _norm.batch_norm
-    group_norm = _norm.group_norm
-    instance_norm = _norm.instance_norm
-    layer_norm = _norm.layer_norm
-    dropout = _random.dropout
-    dropout2d = _random.dropout2d
-    binary_cross_entropy = _loss.binary_cross_entropy
-    binary_cross_entropy_with_logits = _loss.binary_cross_entropy_with_logits
-    cross_entropy = _loss.cross_entropy
-    huber_loss = _loss.huber_loss
-    kl_div = _loss.kl_div
-    l1_loss = _loss.l1_loss
-    mse_loss = _loss.mse_loss
-    nll_loss = _loss.nll_loss
-    smooth_l1_loss = _loss.smooth_l1_loss
-
-    # shape
-    broadcast_to = _one_by_one(_shape.broadcast_to)
-    chunk = _shape.chunk
-    expand = _shape.expand
-    flatten = _shape.flatten
-    flip = _one_by_one(_shape.flip)
-    narrow = _shape.narrow
-    pad = _shape.pad
-    permute = _one_by_one(_shape.permute)
-    reshape = _one_by_one(_shape.reshape)
-    split = _shape.split
-    squeeze = _shape.squeeze
-    transpose = _shape.transpose
-    unflatten = _shape.unflatten
-    unsqueeze = _shape.unsqueeze
-
     # methods alone, with torch's names
-    view = reshape
+    view = _one_by_one(_shape.reshape)
     where = _where
     to = _to
     clone = contiguous = cpu = _itself
@@ -266,8 +117,10 @@ class Methods:
     long = _cast_to("int64")
     byte = _cast_to("uint8")
     bool = _cast_to("bool")
-    t = _t
     T = property(_reversed)
+    mT = property(_transposed)
+    type_as = _type_as
+    tolist = _tolist
 
     # operators that are more than one recorded operation; the others stand in `_tensor.Operand`
     __getitem__ = _indexing.getitem
@@ -278,10 +131,53 @@ class Methods:
     def __rmatmul__(self, other: Any) -> Tensor:
         return _linalg.matmul(other, self)
 
+    def __mod__(self, other: Any) -> Tensor:
+        return _late.load("remainder")(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return _late.load("remainder")(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return _late.load("floor_divide")(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return _late.load("floor_divide")(other, self)
+
     def __rpow__(self, base: Any) -> Tensor:
         return _elementwise.pow(base, self)
 
 
-for _name, _method in vars(Methods).items():
-    if callable(_method) or isinstance(_method, property):
-        setattr(Operand, _name, _method)
+# Sizes or dims may be given one by one.
+ONE_BY_ONE = ("broadcast_to", "flip", "permute", "reshape")
+
+
+class _LateMethod:
+    """Stands in the place of a function that is loaded where it is used first."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        function = _late.load(self._name)
+        setattr(Operand, self._name, function)
+        return function if instance is None else function.__get__(instance, owner)
+
+
+def takes_a_tensor_first(function: Any) -> builtins.bool:
+    """Whether it is a function whose first argument is `input`."""
+    code = getattr(getattr(function, "__wrapped__", function), "__code__", None)
+    return code is not None and code.co_varnames[:1] == ("input",)
+
+
+def install(functions: Mapping[str, Any]) -> None:
+    """Gives tensors these functions, where the first argument is `input`, and the methods of this file."""
+    for name, function in functions.items():
+        if takes_a_tensor_first(function):
+            setattr(Methods, name, _one_by_one(function) if name in ONE_BY_ONE else function)
+    for name, method in vars(Methods).items():
+        if callable(method) or isinstance(method, property):
+            setattr(Operand, name, method)
+    for name in _late.METHODS:
+        setattr(Operand, name, _LateMethod(name))

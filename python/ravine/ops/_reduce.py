@@ -18,7 +18,7 @@ _NARROW = ("bool", "uint8", "int32")
 
 
 class Extreme(NamedTuple):
-    """What `max(dim)` and `min(dim)` return."""
+    """What `max(dim)`, `sort`, `topk` and other choices along a dimension return."""
 
     values: Tensor
     indices: Tensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 import sys
 import types
@@ -17,6 +18,7 @@ import pytest
 
 import ravine as rv
 from ravine import nn, ops
+from ravine.ops import _late
 
 torch = pytest.importorskip("torch")
 # torch's test utilities want its TestCase, of a package that only torch's own tests need.
@@ -199,6 +201,10 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "expand": lambda x, sizes: ops.expand(x, *sizes),
     "nn.functional.embedding": swapped("embedding"),
     "where": swapped("where"),
+    "einsum": swapped("einsum"),
+    "polygamma": swapped("polygamma"),
+    "special.polygamma": swapped("polygamma"),
+    "__rmod__": lambda x, other: other % x,
     "nn.functional.batch_norm": with_buffers("batch_norm", "training", False),
     "nn.functional.instance_norm": with_buffers("instance_norm", "use_input_stats", True),
     "__getitem__": lambda x, index: ops.reshape(x, x.shape)[index],
@@ -209,16 +215,49 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "__rpow__": lambda x, other: other**x,
     "__rmatmul__": lambda x, other: other @ x,
 }
-METHODS = ("view", "to", "float", "double", "int", "long", "byte", "bool", "clone", "contiguous", "T", "t")
+METHODS = (
+    "mT",
+    "new_zeros",
+    "new_ones",
+    "new_full",
+    "view",
+    "to",
+    "float",
+    "double",
+    "int",
+    "long",
+    "byte",
+    "bool",
+    "clone",
+    "contiguous",
+    "T",
+    "t",
+)
+
+
+# Their numbers are others than torch's.
+RANDOM = (
+    "rand",
+    "randn",
+    "rand_like",
+    "randn_like",
+    "bernoulli",
+    "multinomial",
+    "normal",
+    "randint",
+    "randint_like",
+)
 
 
 def counterpart(name: str) -> Callable[..., Any] | None:
     """Ravine's function of an entry of torch's database of operations."""
     if name in SPECIAL:
         return SPECIAL[name]
-    short = name.removeprefix("nn.functional.")
-    if short in ops.__all__ and "dropout" not in short and short not in ("rand", "randn"):
+    short = name.removeprefix("nn.functional.").removeprefix("special.")
+    if short in ops.__all__ and "dropout" not in short and short not in RANDOM:
         return getattr(ops, short)
+    if name.startswith("linalg.") and name[7:] in ops.linalg.__all__:
+        return getattr(ops.linalg, name[7:])
     if name in METHODS:
         method = getattr(rv.Tensor, name)
         return method.fget if isinstance(method, property) else method
@@ -312,12 +351,28 @@ def check_call(
     return wrong
 
 
+# Families of short compositions have a case of their own for every function. Of their samples, thousands for
+# some, a spread of so many a dtype shows that names, arguments, shapes and dtypes are torch's.
+SPREAD, MOST = 6, 500
+_LATE = {name for kinds in _late.FAMILIES.values() for names in kinds for name in names}
+
+
+def spread(name: str, found: list[Any]) -> list[Any]:
+    short = name.removeprefix("nn.functional.").removeprefix("special.")
+    if not (short in _LATE or name.startswith("linalg.")) or len(found) <= SPREAD:
+        return found
+    return [found[i * (len(found) - 1) // (SPREAD - 1)] for i in range(SPREAD)]
+
+
 def samples(op: Any, dtype: str) -> Iterator[Call]:
     wanted = getattr(torch, dtype)
     if wanted not in op.dtypes:
         return
     named = getattr(op.op, "keywords", {})
-    for sample in op.sample_inputs("cpu", wanted, requires_grad=op.supports_autograd):
+    for sample in spread(
+        op.name,
+        [*itertools.islice(op.sample_inputs("cpu", wanted, requires_grad=op.supports_autograd), MOST)],
+    ):
         try:
             yield Call((sample.input, *sample.args), {**named, **sample.kwargs})
         except Untranslatable:  # noqa: PERF203
