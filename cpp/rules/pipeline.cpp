@@ -43,6 +43,7 @@ Unit run_rules(Unit unit, PassContext& context) {
 
 constexpr Pass pipeline[] = {
     {"canonicalize", run_canonicalize},
+    {"join_slices", run_rules<rules::joined_slices>},
     {"mask_norm_gradients", run_rules<rules::norm_relu_gradients>},
     {"expand", run_expand},
     {"canonicalize_parts", run_canonicalize},

@@ -11,6 +11,9 @@ namespace ravine::rules {
 // What needs no numbers: x + 0, a cast to the same dtype, views of views.
 std::span<const Rule> algebra();
 
+// The gradients of slices of one tensor are written into one buffer.
+std::span<const Rule> joined_slices();
+
 // (A B)^T = B^T A^T.
 std::span<const Rule> transposed_products();
 // Optimizers update a parameter piece by piece, as the product computes its gradient.

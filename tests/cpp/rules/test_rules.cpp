@@ -54,6 +54,32 @@ class Rules : public ::testing::Test {
   Graph graph_{op_table()};
 };
 
+// ---- slices
+
+TEST_F(Rules, SlicesOfAGradientAreJoined) {
+  const RuleSet slices{rules::joined_slices()};
+  const Value a = input("a", {1, 3}), b = input("b", {2, 3}), c = input("c", {1, 3}), y = input("y", {5, 3});
+  const auto at = [](Value x, std::int64_t before) {
+    return ops::pad(x, Dims{before, 0}, Dims{5 - before - x.shape()[0], 0});
+  };
+  EXPECT_EQ(applied(slices, {at(c, 3) + at(b, 1) + at(a, 0)}), "concat(a, b, c, broadcast_to(constant))");
+  EXPECT_EQ(applied(slices, {at(a, 4) + y + at(c, 0)}), "add(concat(c, broadcast_to(constant), a), y)");
+  // What overlaps goes into another buffer.
+  EXPECT_EQ(applied(slices, {at(a, 0) + at(b, 0) + at(c, 1)}),
+            "add(concat(a, c, broadcast_to(constant)), concat(b, broadcast_to(constant)))");
+}
+
+TEST_F(Rules, SumsOfOtherThingsStay) {
+  const RuleSet slices{rules::joined_slices()};
+  const Value a = input("a", {1, 3}), b = input("b", {1, 3}), y = input("y", {2, 3});
+  const Value first = ops::pad(a, {0, 0}, {1, 0}), second = ops::pad(b, {1, 0}, {0, 0});
+  EXPECT_EQ(applied(slices, {first + y}), "add(pad(a), y)");
+  EXPECT_EQ(applied(slices, {first + ops::pad(b, {1, 0}, {0, 0}, 1)}), "add(pad(a), pad(b))");
+  EXPECT_EQ(applied(slices, {first * second}), "mul(pad(a), pad(b))");
+  const Value wide = input("w", {1, 2});
+  EXPECT_EQ(applied(slices, {first + ops::pad(wide, {1, 1}, {0, 0})}), "add(pad(a), pad(w))");
+}
+
 // ---- algebra
 
 TEST_F(Rules, WhatDoesNothingIsRemoved) {
