@@ -96,7 +96,7 @@ def whole() -> Whole:
     return ended(fitted(trainer()))
 
 
-@pytest.mark.parametrize("batches", [1, 5, 12, 13, 14, 25, 26, 38, 39])
+@pytest.mark.parametrize("batches", [1, 12, 13, 25, 38, 39])
 def test_a_run_resumes_after_any_batch(whole: Whole, batches: int, tmp_path: Path) -> None:
     """13 batches an epoch, 3 an update: inside of epochs and of accumulations, and at their ends."""
     first = fitted(trainer(), callbacks=[StopAt(batches)])
@@ -190,7 +190,7 @@ def test_callbacks_and_logs_resume(tmp_path: Path) -> None:
     assert len(whole.history["loss"]) < 30  # it stopped early
     saved = sorted(path.name for path in (tmp_path / "whole" / "checkpoints").iterdir())
     assert len(saved) == 3 and saved[0] == "best.safetensors"
-    for batches in (20, 26, 30):
+    for batches in (20, 26):
         folder = tmp_path / str(batches)
         run(folder, StopAt(batches))
         resumed, used = run(folder, resume=latest_checkpoint(folder / "checkpoints"))
@@ -343,7 +343,7 @@ def test_signals_end_after_the_step_with_a_checkpoint(number: signal.Signals, tm
 def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     """The short form of tests/kill_training.py."""
     kills = 0
-    for step in (3, 40, 70):
+    for step in (3, 50):
         with started(tmp_path) as process:
             until_step(process, step)
             os.kill(process.pid, signal.SIGKILL)
@@ -352,7 +352,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path) -> None:
     with started(tmp_path) as process:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert kills == 3
+    assert kills == 2
     whole = fitted(trainer(), epochs=20)
     for key, value in rv.load(tmp_path / "final.safetensors").items():
         np.testing.assert_array_equal(value, whole.model.state_dict()[key])
