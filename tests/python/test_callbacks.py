@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -298,6 +299,8 @@ def test_any_source_gives_what_arrays_give() -> None:
         np.testing.assert_array_equal(trained(source), expected)
     endless = (batch for _ in range(9) for batch in batches)
     np.testing.assert_array_equal(trained(endless, steps_per_epoch=5), expected)
+    trained(data.Prefetch(data.Stream(lambda: iter(batches * 9))), steps_per_epoch=5)
+    assert not [thread for thread in threading.enumerate() if thread.name == "ravine.data.Prefetch"]
     with pytest.raises(ValueError, match=r"no more batches after 5, in epoch 2"):
         trained((batch for batch in batches), steps_per_epoch=5)
 

@@ -189,6 +189,7 @@ class Loop:
             raise
         finally:
             self._seconds, self._begun = self._seconds_now(), None
+            self._drawing = None  # a thread that draws ahead ends with its pass
             self._tell("fit_end")
 
     def _ended(self) -> bool:
