@@ -36,6 +36,12 @@ EXACT = [
     (r"attrs: dict = \{\}", "attrs: dict[str, Any] = {}"),
     (r"\barg[01]: ", "value: "),
     (
+        r"(class Watch:\n(?:    .*\n)+?)    @staticmethod\n    def __new__\(.*\):\n(?:        .*\n)+",
+        r"\1    def __init__(self, references: list[Any], versions: list[int], modes: list[bool])"
+        " -> None: ...\n",
+    ),
+    (r"def same\(self\):", "def same(self) -> bool:"),
+    (
         r"    @staticmethod\n    def __new__\(.*\):\n(        .*\n)+",
         "    def __init__(self, what: str) -> None: ...\n",
     ),

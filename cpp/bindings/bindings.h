@@ -18,6 +18,7 @@ namespace py = pybind11;
 
 void bind_errors(py::module_& module);
 void bind_lock(py::module_& module);
+void bind_watch(py::module_& module);
 void bind_runtime(py::module_& module);
 void bind_array(py::module_& module);
 void bind_random(py::module_& module);

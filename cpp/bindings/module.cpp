@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, module) {
   module.attr("__version__") = RAVINE_VERSION;
   bind_errors(module);
   bind_lock(module);
+  bind_watch(module);
   bind_runtime(module);
   bind_array(module);
   bind_random(module);

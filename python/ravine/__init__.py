@@ -15,6 +15,7 @@ from ._step import TrainStep
 from ._tensor import Tensor
 from ._threads import cpu_info, get_num_threads, set_num_threads, threads
 from ._trace import eager
+from .record._scalar import Scalar
 
 if TYPE_CHECKING:
     __version__: str
@@ -28,6 +29,7 @@ _LAZY_NAMES = {"MinimizeResult": "_minimize", "Trainer": "train", "minimize": "_
 
 __all__ = [
     "MinimizeResult",
+    "Scalar",
     "Tensor",
     "TrainStep",
     "Trainer",

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import itertools
+import os
+import sys
+import warnings
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _core, _trace
 from ._finite import check_inputs, check_parameters
-from ._parameter import State, changes
+from ._parameter import State
 from ._random import RandomStream
 from ._tensor import Operand, Tensor
+from .record._arrays import living
+from .record._draws import Draws
+from .record._signature import Reader, Signature
+from .record._versions import Versioned, new_version
+
+_WARNED = 10  # recompilations for one cause, after which a warning names it
 
 
-class _Settings:
-    __slots__ = ("conv_precision", "program_bytes", "programs")
+class _Settings(Versioned):
+    """Of the process; programs depend on the precision of convolutions as on a module."""
 
     def __init__(self) -> None:
         self.programs = 64
         self.program_bytes = 1 << 30
         self.conv_precision = "fast"
+        self.training = False
+        self._version = new_version()
+
+    def _static_key(self, reader: Reader) -> dict[str, Hashable]:
+        return {"conv_precision": self.conv_precision}
 
 
 _settings = _Settings()
@@ -80,7 +94,7 @@ def set_conv_precision(precision: str) -> None:
         raise ValueError(f"set_conv_precision: 'fast' or 'exact' is expected, got {precision!r}")
     _core.set_exact_convolutions(precision == "exact")
     _settings.conv_precision = precision
-    changes.bump()
+    _settings._version = new_version()
 
 
 class Inputs(NamedTuple):
@@ -164,16 +178,32 @@ def flatten_outputs(result: Any, what: str) -> tuple[list[Operand], Callable[[Se
 
 
 class Compiled:
-    """A program and how its outputs form a result. The program lets one thread in at a time."""
+    """A program, what it depends on, and how its outputs form a result. It lets one thread in at a time.
 
-    __slots__ = ("_rebuild", "_stream", "program")
+    Args:
+        program: to be run on the arrays of a call, and then on those it holds.
+        rebuild: makes the result of the outputs.
+        stream: of random numbers, if it draws some.
+        signature: what it depends on.
+        held: arrays that it reads in every run.
+    """
+
+    __slots__ = ("_held", "_rebuild", "_stream", "program", "signature", "used")
 
     def __init__(
-        self, program: _core.Program, rebuild: Callable[[Sequence[Any]], Any], stream: RandomStream | None
+        self,
+        program: _core.Program,
+        rebuild: Callable[[Sequence[Any]], Any],
+        stream: RandomStream | None,
+        signature: Signature,
+        held: Sequence[np.ndarray],
     ) -> None:
         self.program = program
+        self.signature = signature
+        self.used = 0  # larger for those that were looked up later
         self._rebuild = rebuild
         self._stream = stream
+        self._held = held
 
     @property
     def draws_random_numbers(self) -> bool:
@@ -182,12 +212,14 @@ class Compiled:
     def run(self, arrays: Sequence[np.ndarray]) -> Any:
         if self._stream is not None:
             self._stream.get()
+        if self._held:
+            arrays = [*arrays, *self._held]
         return self._rebuild(self.program.run(arrays))
 
     def profile(self, arrays: Sequence[np.ndarray], runs: int) -> dict[str, Any]:
         if self._stream is not None:
             self._stream.get()
-        return self.program.profile(arrays, runs)
+        return self.program.profile([*arrays, *self._held], runs)
 
 
 class Recording(NamedTuple):
@@ -196,6 +228,7 @@ class Recording(NamedTuple):
     trace: _trace.Trace
     tensors: list[Tensor]  # the inputs
     result: Any
+    signature: Signature | None  # of a recording that is to be compiled
 
 
 def record(
@@ -206,24 +239,43 @@ def record(
     *,
     stream: RandomStream,
     eager: bool = False,
+    roots: Iterable[Any] = (),
     parameters: Iterable[tuple[str, State]] = (),
     argument_names: Sequence[str] | None = None,
 ) -> Recording:
     """Calls `function(arguments)` with tensors for the arrays; floating ones take the dtype `floating`.
 
-    Where a NaN is looked for, arrays and parameters are looked at first.
+    `roots` are the functions and modules that are recorded. An eager recording looks for a NaN, if it does,
+    in arrays and parameters first. One that is to be compiled is made again if it met arrays that live on:
+    their numbers are then read in every run.
     """
-    trace = _trace.new_trace(names, eager=eager, random=stream.get() if eager else None)
-    if trace.check_nan:
-        check_inputs(inputs, argument_names)
-        check_parameters(parameters)
-    tensors = []
-    for i, array in enumerate(inputs.arrays):
-        dtype = _trace.array_dtype(array.dtype, floating, f"input {i}")
-        value = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape) if eager else None
-        tensors.append(Tensor(trace.graph.input(array.shape, dtype, f"input{i}", value), trace))
-    with _trace.recording(trace):
-        return Recording(trace, tensors, function(inputs.rebuild(tensors)))
+
+    def attempt(trace: _trace.Trace) -> Recording:
+        tensors = []
+        for i, array in enumerate(inputs.arrays):
+            dtype = _trace.array_dtype(array.dtype, floating, f"input {i}")
+            value = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape) if eager else None
+            tensors.append(Tensor(trace.graph.input(array.shape, dtype, f"input{i}", value), trace))
+        with _trace.recording(trace):
+            return Recording(trace, tensors, function(inputs.rebuild(tensors)), None)
+
+    if eager:
+        trace = _trace.new_trace(names, eager=True, random=stream.get())
+        if trace.check_nan:
+            check_inputs(inputs, argument_names)
+            check_parameters(parameters)
+        return attempt(trace)
+    signature = Signature([*roots, _settings])
+    draws = Draws(signature.reach)
+    recording = attempt(_trace.new_trace(names, eager=False))
+    found = living(recording.trace.arrays)
+    if found:
+        recording = attempt(_trace.new_trace(names, eager=False, living=found))
+    draws.check()
+    trace = recording.trace
+    held = [array for array, _ in trace.held.values()]
+    signature.finish(trace.touched.values(), held, living(trace.numbers))
+    return recording._replace(signature=signature)
 
 
 def compile_recording(
@@ -240,7 +292,9 @@ def compile_recording(
     drawing = stream if trace.draws else None
     random = drawing.get() if drawing else None
     program = _core.Program(trace.graph, values, random, keep_derived=keep_derived)
-    return Compiled(program, rebuild, drawing)
+    assert recording.signature is not None
+    held = [array for array, _ in trace.held.values()]
+    return Compiled(program, rebuild, drawing, recording.signature, held)
 
 
 def eager_result(recording: Recording, what: str) -> Any:
@@ -252,55 +306,91 @@ def eager_result(recording: Recording, what: str) -> Any:
 
 
 class ProgramCache:
-    """Compiled programs by key, the least recently used dropped.
+    """Compiled programs by key and signature, the least recently used dropped.
 
     One thread compiles at a time, the others wait. What is there already is found and used without a lock:
     every change of the table is one operation of it.
 
     Args:
-        owner: whose programs these are, for errors.
+        owner: whose programs these are, for errors and warnings.
     """
 
-    __slots__ = ("_compiling", "_owner", "_programs")
+    __slots__ = ("_causes", "_compiling", "_owner", "_programs", "_uses")
 
     def __init__(self, owner: str) -> None:
         self._owner = owner
         self._compiling = _core.Lock(owner)
-        self._programs: OrderedDict[Hashable, Compiled] = OrderedDict()
+        self._programs: dict[Hashable, tuple[Compiled, ...]] = {}  # of a key, the newest first
+        self._uses = itertools.count(1)
+        self._causes: Counter[str] = Counter()  # of recompilations
 
     def get(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
-        key = (_settings.conv_precision, key)
-        compiled = self._programs.get(key)
-        if compiled is not None:
-            with suppress(KeyError):  # another thread has just dropped it
-                self._programs.move_to_end(key)
-            return compiled
-        with self._compiling:
-            compiled = self._programs.get(key)  # another thread may have compiled it meanwhile
-            if compiled is None:
-                compiled = self._programs[key] = build()
-                self._drop_least_recently_used()
-            return compiled
+        compiled = self._find(key)
+        if compiled is None:
+            with self._compiling:
+                compiled = self._find(key)  # another thread may have compiled it meanwhile
+                if compiled is None:
+                    self._tell(key)
+                    compiled = build()
+                    compiled.used = next(self._uses)
+                    self._programs[key] = (compiled, *self._programs.get(key, ()))
+                    self._drop_least_recently_used()
+        return compiled
+
+    def _find(self, key: Hashable) -> Compiled | None:
+        for compiled in self._programs.get(key, ()):
+            if compiled.signature.holds():
+                compiled.used = next(self._uses)
+                return compiled
+        return None
+
+    def _tell(self, key: Hashable) -> None:
+        """Writes why a program is compiled, if that is asked for; warns of the tenth for one cause."""
+        others = self._programs.get(key)
+        what, how = others[0].signature.change() if others else ("", "")
+        if what:
+            self._causes[what] += 1
+            if self._causes[what] == _WARNED:
+                warnings.warn(
+                    f"{self._owner} was compiled again for the {_WARNED}th time because {what} {how}. A "
+                    f"number that changes can be an rv.Scalar, an array a Buffer or an argument: they do not "
+                    f"compile again. RAVINE_LOG=recompile lists all recompilations",
+                    stacklevel=2,
+                )
+        if "recompile" in os.environ.get("RAVINE_LOG", ""):
+            new = "a first program" if not self._programs else "other shapes, dtypes, numbers or options"
+            print(f"ravine: {self._owner} is compiled: {f'{what} {how}' if what else new}", file=sys.stderr)
 
     def _drop_least_recently_used(self) -> None:
-        kept = sum(program.arena_bytes for program in self.programs())
-        while len(self._programs) > 1 and (
-            len(self._programs) > _settings.programs or kept > _settings.program_bytes
-        ):
-            _, dropped = self._programs.popitem(last=False)
-            kept -= dropped.program.arena_bytes
+        oldest = self._all()[:-1]  # but the newest
+        n, kept = len(oldest) + 1, sum(program.arena_bytes for program in self.programs())
+        for dropped in oldest:
+            if n <= _settings.programs and kept <= _settings.program_bytes:
+                break
+            n, kept = n - 1, kept - dropped.program.arena_bytes
+            for key, group in list(self._programs.items()):
+                if dropped in group:
+                    self._programs[key] = tuple(compiled for compiled in group if compiled is not dropped)
+        self._programs = {key: group for key, group in self._programs.items() if group}
 
     def clear(self) -> None:
-        self._programs.clear()
+        self._programs = {}
 
     def __len__(self) -> int:
-        return len(self._programs)
+        return sum(map(len, self._programs.values()))
+
+    def _all(self) -> list[Compiled]:
+        """Those that were looked up last come last."""
+        groups = list(self._programs.values())
+        return sorted(
+            (compiled for group in groups for compiled in group), key=lambda compiled: compiled.used
+        )
 
     def programs(self) -> list[_core.Program]:
-        return [compiled.program for compiled in list(self._programs.values())]
+        return [compiled.program for compiled in self._all()]
 
     def draws_random_numbers(self) -> bool:
-        return any(compiled.draws_random_numbers for compiled in list(self._programs.values()))
+        return any(compiled.draws_random_numbers for compiled in self._all())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ProgramCache:
         return ProgramCache(self._owner)

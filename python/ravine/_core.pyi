@@ -20,6 +20,7 @@ __all__ = [
     "Program",
     "RandomState",
     "Value",
+    "Watch",
     "check_hyper",
     "cpu_info",
     "dot",
@@ -57,6 +58,16 @@ class Lock:
     def __init__(self, what: str) -> None: ...
     def __enter__(self): ...
     def __exit__(self, *exception): ...
+
+class Watch:
+    """
+    Versions and modes of weakly referenced modules, to be compared.
+    """
+    def __init__(self, references: list[Any], versions: list[int], modes: list[bool]) -> None: ...
+    def same(self) -> bool:
+        """
+        Whether every object still has its version and its mode, by identity.
+        """
 
 class Array:
     """

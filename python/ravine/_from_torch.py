@@ -14,7 +14,6 @@ PACKAGE = {
     "inference_mode": "nothing is needed in its place: a module called on arrays computes no gradients",
     "tensor": "hand NumPy arrays to models and steps",
     "from_numpy": "hand NumPy arrays to models and steps",
-    "compile": "a model is compiled when it is called first",
     "set_default_dtype": "model.to('float64') converts a model",
     "device": "there is one device, the CPU: leave it out",
     "cuda": "Ravine runs on CPUs only",

@@ -36,10 +36,14 @@ class CompiledFunction:
             return eager_result(record(call, inputs, None, stream=self._stream, eager=True), self._what)
 
         def build() -> Compiled:
-            recording = record(call, inputs, None, stream=self._stream)
+            recording = record(call, inputs, None, stream=self._stream, roots=self._reached())
             return compile_recording(recording, self._what, self._stream)
 
         return self._programs.get(inputs.key, build).run(inputs.arrays)
+
+    def _reached(self) -> tuple[Any, ...]:
+        """What a recording that calls this can read."""
+        return (self._function,)
 
     def programs(self) -> list[_core.Program]:
         """The programs compiled so far; `program.describe()` shows one as a table."""

@@ -114,7 +114,16 @@ class _Differentiated:
         def recorded(eager: bool) -> Recording:
             parameters = model.named_parameters() if model is not None else ()
             return extend(
-                record(call, inputs, floating, names, stream=self._stream, eager=eager, parameters=parameters)
+                record(
+                    call,
+                    inputs,
+                    floating,
+                    names,
+                    stream=self._stream,
+                    eager=eager,
+                    roots=self._reached(),
+                    parameters=parameters,
+                )
             )
 
         if _trace.eager_mode():
@@ -123,8 +132,11 @@ class _Differentiated:
         def build() -> Compiled:
             return compile_recording(recorded(False), self._what, self._stream)
 
-        key = (model._fingerprint() if model is not None else 0, variant, inputs.key)
-        return self._programs.get(key, build).run(inputs.arrays)
+        return self._programs.get((variant, inputs.key), build).run(inputs.arrays)
+
+    def _reached(self) -> tuple[Any, ...]:
+        """What a recording that calls this can read."""
+        return self._function, self._model
 
     def draws_random_numbers(self) -> bool:
         """Whether a program compiled so far does."""

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _core, _trace
 from ._tensor import Operand, Tensor, dtype_name
+from .record._versions import Versioned, new_version
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing.Self needs Python 3.11
 
 
-class _Changes:
-    """Counts changes to the structure of any model, so that "nothing changed since" is one comparison.
-
-    Numbers come from an iterator, whose step is atomic: threads that change models at once never share one.
-    """
-
-    __slots__ = ("_numbers", "count")
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count(1)
-        self.count = 0
-
-    def bump(self) -> None:
-        """To be called after the change."""
-        self.count = next(self._numbers)
-
-
-changes = _Changes()
-
-
 class State(Operand):
     """An array that outlives programs; in `forward` it stands for its value in that run."""
 
-    __slots__ = ("__weakref__", "array")
+    __slots__ = ("__weakref__", "_owners", "array")
 
     def __init__(self, data: Any, channels_last: bool = False) -> None:
         self.array = data if isinstance(data, _core.Array) else _new_array(data, channels_last)
+        self._owners: list[weakref.ref[Versioned]] = []
+
+    def _join(self, owner: Versioned) -> None:
+        """Tells this module of changes from now on."""
+        owners = [known for known in self._owners if known() is not None]
+        if all(known() is not owner for known in owners):
+            self._owners = [*owners, weakref.ref(owner)]
+
+    def _changed(self) -> None:
+        for known in self._owners:
+            if (owner := known()) is not None:
+                owner.__dict__["_version"] = new_version()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,7 +56,17 @@ class State(Operand):
         self.array.numpy()[...] = new
 
     def numpy(self) -> np.ndarray:
-        """The numbers, as a view that shares memory with the model."""
+        """The numbers, as a view that shares memory with the model.
+
+        Raises RuntimeError while a program is recorded, which would keep the numbers of now.
+        """
+        trace = _trace.thread.trace
+        if trace is not None and not trace.eager:
+            raise RuntimeError(
+                f"the numbers of a {type(self).__name__} cannot be looked at while forward is recorded: the "
+                f"program would keep those of now. Use it in tensor operations (ops.where instead of `if`), "
+                f"or look at values inside `with rv.eager():`"
+            )
         return self.array.numpy()
 
     def to_dtype(self, dtype: Any) -> None:
@@ -71,7 +74,7 @@ class State(Operand):
         name = dtype_name(dtype)
         if name != self.dtype:
             self.array = _core.Array(self.data.astype(name), self.array.channels_last)
-            changes.bump()
+            self._changed()
 
     def _as_value(self, trace: _trace.Trace) -> _core.Value:
         return trace.state(self.array)
@@ -132,7 +135,7 @@ class Parameter(State):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         self._requires_grad = bool(value)
-        changes.bump()
+        self._changed()
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         self.requires_grad = requires_grad

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from . import _core, _trace
-from ._compile import Compiled, flatten_outputs, record, split_inputs
+from . import _trace
+from ._compile import compile_recording, flatten_outputs, record, split_inputs
 from ._places import gradients
 from ._random import RandomStream
 from ._tensor import Operand, Tensor
@@ -82,13 +82,8 @@ class Probe:
         self._given = split_inputs((tuple(inputs), tuple(extra)), levels=2)
         stream = RandomStream()
         recording = record(call, self._given, model._floating_dtype(), model._state_names(), stream=stream)
-        outputs, rebuild = flatten_outputs(recording.result, what)
-        trace = recording.trace
-        values = [output._as_value(trace) for output in outputs]
-        drawing = stream if trace.draws else None
-        random = drawing.get() if drawing else None
-        # No trace.finish(): what forward assigned to buffers never becomes an effect of the program.
-        self._compiled = Compiled(_core.Program(trace.graph, values, random), rebuild, drawing)
+        recording.trace.forget()  # what forward assigned to buffers never becomes an effect of the program
+        self._compiled = compile_recording(recording, what, stream)
 
     def run(self) -> Any:
         """What `measure` returned, as arrays, for the model's present parameters."""

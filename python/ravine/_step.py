@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -20,7 +21,7 @@ from ._compile import (
     split_inputs,
 )
 from ._grad import check_scalar
-from ._parameter import Parameter, changes
+from ._parameter import Parameter
 from ._places import add_place, gradients, place_of_node
 from ._profile import Profile, profile_of
 from ._random import RandomStream
@@ -32,30 +33,28 @@ from .optim import Optimizer
 _MASK = (1 << 64) - 1
 _RANDOM_KEYS = ("random.seed", "random.step")
 
+_kind = attrgetter("__class__", "shape", "dtype")
+
 
 class _Recent:
     """The newest program of a step with one optimizer, and what has to be as it was for it to serve again."""
 
-    __slots__ = ("_changes", "_kinds", "_optimizer", "_version", "bound", "compiled")
+    __slots__ = ("_kinds", "_optimizer", "_version", "bound", "compiled")
 
-    def __init__(
-        self, count: int, trained: Trained, arrays: Sequence[np.ndarray], compiled: Compiled
-    ) -> None:
-        self._changes = count
-        self._kinds = [(x.shape, x.dtype) for x in arrays]
+    def __init__(self, trained: Trained, arrays: Sequence[np.ndarray], compiled: Compiled) -> None:
+        self._kinds = list(map(_kind, arrays))
         self._optimizer, self._version = trained.optimizer, trained.optimizer._version
         self.bound, self.compiled = trained.bound, compiled
 
     def serves(self, batch: tuple[Any, ...]) -> bool:
-        if changes.count != self._changes or self._optimizer._version != self._version:
+        if self._optimizer._version != self._version:
             return False
-        kinds = self._kinds
-        if len(batch) != len(kinds):
-            return False
-        for x, (shape, dtype) in zip(batch, kinds, strict=False):
-            if type(x) is not np.ndarray or x.shape != shape or x.dtype != dtype:
+        try:
+            if list(map(_kind, batch)) != self._kinds:
                 return False
-        return True
+        except AttributeError:  # of what is no array
+            return False
+        return self.compiled.signature.unchanged()
 
 
 class _Forward(NamedTuple):
@@ -181,7 +180,7 @@ class TrainStep:
         """
         with self._lock:
             recent = self._recent
-            if recent is None or _trace.eager_mode() or not recent.serves(batch):
+            if recent is None or _trace.thread.special or not recent.serves(batch):
                 return self._run(batch, with_output=False)[0]
             lr = recent.bound.before_run()
             result = recent.compiled.run(batch)
@@ -248,10 +247,8 @@ class TrainStep:
 
     def _program_for(self, inputs: Inputs, with_output: bool) -> Compiled:
         self._drop_outdated()
-        fingerprints = tuple([model._fingerprint() for model in self._models.values()])
-        of_loss = self._loss._fingerprint() if isinstance(self._loss, Module) else None
         phases = tuple([trained.bound.phase for trained in self._trained])
-        key = (fingerprints, of_loss, with_output, phases, inputs.key)
+        key = (with_output, phases, inputs.key)
         return self._programs.get(key, lambda: self._compile(inputs, with_output))
 
     def _run_eagerly(self, inputs: Inputs, with_output: bool) -> tuple[Any, list[float], bool]:
@@ -269,13 +266,10 @@ class TrainStep:
 
     def _remember(self, batch: tuple[Any, ...], with_output: bool, compiled: Compiled) -> None:
         """Lets the next call find this program by comparing, without making a key."""
-        count = changes.count
-        modules = [*self._models.values(), *([self._loss] if isinstance(self._loss, Module) else [])]
-        known = all(module._unchanged_since(count) for module in modules)
         trained = self._trained[0]
         simple = len(self._trained) == 1 and trained.optimizer.accumulate == 1 and not with_output
         simple = simple and all(type(x) is np.ndarray for x in batch)
-        self._recent = _Recent(count, trained, batch, compiled) if known and simple else None
+        self._recent = _Recent(trained, batch, compiled) if simple else None
 
     def _forward(self, arguments: Any) -> _Forward:
         if self._loss is None:
@@ -307,6 +301,7 @@ class TrainStep:
             names,
             stream=self._stream,
             eager=eager,
+            roots=[self._function, *self._models.values()],
             parameters=[named for model in self._models.values() for named in model.named_parameters()],
             argument_names=None if self._loss is None else ("x", "y"),
         )

@@ -27,6 +27,7 @@ class Operand(Methods):
 
     __slots__ = ()
     __array_ufunc__ = None  # ndarray + tensor asks the tensor, not NumPy
+    _is_number = False  # whether it takes the dtype of the other operands, as a Python number does
 
     def __getattr__(self, name: str) -> Any:
         raise absent(type(self).__name__, name, TENSOR)
@@ -41,6 +42,10 @@ class Operand(Methods):
 
     def _as_value(self, trace: _trace.Trace) -> _core.Value:
         raise NotImplementedError
+
+    def _as_value_like(self, trace: _trace.Trace, like: str | None) -> _core.Value:
+        """The same beside operands of the dtype `like`."""
+        return self._as_value(trace)
 
     def numpy(self) -> np.ndarray:
         raise NotImplementedError
@@ -218,7 +223,7 @@ class Tensor(Operand):
 
 def operand_dtype(inputs: Sequence[Any]) -> str | None:
     """The dtype that numbers beside these operands take: a floating one first, tensors' before arrays'."""
-    tensors = [x.dtype for x in inputs if isinstance(x, Operand)]
+    tensors = [x.dtype for x in inputs if isinstance(x, Operand) and not x._is_number]
     dtypes = tensors or [x.dtype.name for x in inputs if isinstance(x, np.ndarray)]
     return next((d for d in dtypes if d in _trace.FLOATING), dtypes[0] if dtypes else None)
 
@@ -230,7 +235,9 @@ def apply_all(op: str, inputs: Sequence[Any], **attrs: Any) -> list[Tensor]:
         x if isinstance(x, Operand) or _trace.is_number(x) else _trace.as_array(x, op) for x in inputs
     ]
     like = operand_dtype(operands)
-    values = [_trace.as_value(x, trace, like) for x in operands]
+    # Arrays as they came, not as they were converted: the trace tells those that live on from the others.
+    given = [x if isinstance(x, np.ndarray) else operand for x, operand in zip(inputs, operands, strict=True)]
+    values = [_trace.as_value(x, trace, like) for x in given]
     return [Tensor(value, trace) for value in trace.graph.apply(op, values, attrs)]
 
 
@@ -256,11 +263,10 @@ def as_operand(x: Any, what: str) -> Operand | np.ndarray:
 
 def known_numbers(x: Any) -> np.ndarray | None:
     """The numbers of an array or a tensor, or None for a tensor that a program will compute."""
-    if not isinstance(x, Operand):
-        return _trace.as_array(x)
     trace = _trace.current_or_eager()
-    value = x._as_value(trace)
-    return value.numpy() if trace.eager or value.op == "constant" else None
+    if not isinstance(x, Operand):
+        return trace.known_numbers(x if isinstance(x, np.ndarray) else _trace.as_array(x))
+    return trace.known_numbers(x._as_value(trace))
 
 
 def dtype_name(dtype: Any) -> str:

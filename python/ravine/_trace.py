@@ -31,15 +31,20 @@ class Trace:
 
     __slots__ = (
         "_pending",
+        "arrays",
         "check_nan",
         "draws",
         "eager",
         "graph",
+        "held",
+        "living",
         "modules",
         "names",
+        "numbers",
         "observer",
         "paths",
         "spans",
+        "touched",
         "used",
     )
 
@@ -50,6 +55,7 @@ class Trace:
         check_nan: bool = False,
         names: Mapping[int, str] | None = None,
         random: _core.RandomState | None = None,
+        living: Sequence[np.ndarray] = (),
     ) -> None:
         self.graph = _core.Graph(eager=eager, check_nan=check_nan, random=random)
         self.eager = eager
@@ -61,11 +67,45 @@ class Trace:
         self.modules: list[Any] = []  # whose forward is under way, from the outermost
         self.paths: dict[int, list[str]] = {}  # of the outermost module's parts, by id
         self.spans: list[tuple[int, int, str]] = []  # with check_nan: first node, end, and place of modules
+        self.touched: dict[int, Any] = {}  # modules that were called
+        self.arrays: dict[int, np.ndarray] = {}  # that became constants, by identity; not of eager traces
+        self.numbers: dict[int, np.ndarray] = {}  # whose numbers decided what was recorded
+        # Arrays that are read in every run, by what an operation sees of them; and those that it has seen.
+        self.living = {_view_of(array): array for array in living}
+        self.held: dict[tuple[int, str], tuple[np.ndarray, _core.Value]] = {}
         self._pending: dict[int, tuple[_core.Array, _core.Value]] = {}
+
+    def array(self, array: np.ndarray, like: str | None) -> _core.Value:
+        """An array as a constant; one that is known to live as an input of the program."""
+        ours = as_array(array)
+        if ours.dtype.kind == "f" and like in FLOATING:
+            ours = ours.astype(like, copy=False)
+        if self.eager:
+            return self.graph.constant(ours)
+        living = self.living.get(_view_of(array))
+        if living is not None:
+            key = (id(living), ours.dtype.name)
+            if key not in self.held:
+                self.held[key] = (living, self.graph.input(ours.shape, ours.dtype.name, "array"))
+            return self.held[key][1]
+        self.arrays[id(array)] = array
+        return self.graph.constant(ours)
+
+    def known_numbers(self, x: Any) -> np.ndarray | None:
+        """The numbers of an array or a value, or None for what a program will compute."""
+        if isinstance(x, np.ndarray):
+            if not self.eager:
+                self.numbers[id(x)] = x
+            return as_array(x)
+        if self.eager or x.op == "constant":
+            return x.numpy()
+        array = next((array for array, value in self.held.values() if value.id == x.id), None)
+        return None if array is None else self.known_numbers(array)
 
     @contextmanager
     def within(self, module: Any) -> Iterator[None]:
         """For a while, what is recorded belongs to this module, which those under way have called."""
+        self.touched[id(module)] = module
         origin = self.graph.origin
         if not self.modules:
             self.paths = {}
@@ -93,10 +133,10 @@ class Trace:
     def assign(self, array: _core.Array, value: _core.Value) -> None:
         self._pending[id(array)] = (array, value)
 
-    def forget(self, arrays: Sequence[_core.Array]) -> None:
-        """Drops what was assigned to these."""
-        for array in arrays:
-            self._pending.pop(id(array), None)
+    def forget(self, arrays: Sequence[_core.Array] | None = None) -> None:
+        """Drops what was assigned to these, or to any."""
+        for key in list(self._pending) if arrays is None else map(id, arrays):
+            self._pending.pop(key, None)
 
     @contextmanager
     def replaced(self, values: Sequence[tuple[_core.Array, _core.Value]]) -> Iterator[None]:
@@ -129,24 +169,31 @@ class Trace:
         self._pending.clear()
 
 
+def _view_of(array: np.ndarray) -> tuple[Any, ...]:
+    """What tells an array from others while both are alive."""
+    return (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str)
+
+
 class _ThreadState(threading.local):
     trace: Trace | None = None
     eager: bool = False
     check_nan: bool = False
+    modes: dict[int, bool] | None = None  # of modules, by identity, if other than their own
+    special: bool = False  # whether calls on arrays are to look at any of these
 
 
-_thread = _ThreadState()
+thread = _ThreadState()
 _process_stream = RandomStream()  # of operations called outside of any model
 
 
 def current() -> Trace | None:
     """The trace this thread records into, if any."""
-    return _thread.trace
+    return thread.trace
 
 
 def current_or_eager() -> Trace:
     """The trace this thread records into; outside of any, a fresh eager one."""
-    return _thread.trace or Trace(eager=True, check_nan=_thread.check_nan, random=_process_stream.get())
+    return thread.trace or Trace(eager=True, check_nan=thread.check_nan, random=_process_stream.get())
 
 
 @contextmanager
@@ -163,14 +210,19 @@ def part_of_step(name: str) -> Iterator[None]:
 
 def eager_mode() -> bool:
     """Whether this thread is inside `rv.eager()`."""
-    return _thread.eager
+    return thread.eager
 
 
 def new_trace(
-    names: Mapping[int, str] | None, *, eager: bool, random: _core.RandomState | None = None
+    names: Mapping[int, str] | None,
+    *,
+    eager: bool,
+    random: _core.RandomState | None = None,
+    living: Sequence[np.ndarray] = (),
 ) -> Trace:
     """A trace that looks for NaN if this thread is inside `rv.eager(check_nan=True)`."""
-    return Trace(eager=eager, check_nan=eager and _thread.check_nan, names=names, random=random)
+    check_nan = eager and thread.check_nan
+    return Trace(eager=eager, check_nan=check_nan, names=names, random=random, living=living)
 
 
 class recording:
@@ -182,12 +234,12 @@ class recording:
         self._trace = trace
 
     def __enter__(self) -> Trace:
-        self._outer = _thread.trace
-        _thread.trace = self._trace
+        self._outer = thread.trace
+        thread.trace = self._trace
         return self._trace
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        _thread.trace = self._outer
+        thread.trace = self._outer
         if kind is RecursionError and self._outer is None:
             limit = sys.getrecursionlimit()
             raise RecursionError(
@@ -224,11 +276,22 @@ class eager:
         self._check_nan = check_nan
 
     def __enter__(self) -> None:
-        self._outer = (_thread.eager, _thread.check_nan)
-        _thread.eager, _thread.check_nan = True, self._check_nan
+        self._outer = (thread.eager, thread.check_nan, thread.special)
+        thread.eager, thread.check_nan, thread.special = True, self._check_nan, True
 
     def __exit__(self, *_: object) -> None:
-        _thread.eager, _thread.check_nan = self._outer
+        thread.eager, thread.check_nan, thread.special = self._outer
+
+
+@contextmanager
+def own_modes() -> Iterator[None]:
+    """Context in which this thread sets and sees modes of its own; other threads keep the modules'."""
+    outer = (thread.modes, thread.special)
+    thread.modes, thread.special = dict(outer[0] or {}), True
+    try:
+        yield
+    finally:
+        thread.modes, thread.special = outer
 
 
 def array_dtype(dtype: np.dtype[Any], floating: str | None, what: str) -> str:
@@ -313,12 +376,9 @@ def as_value(x: Any, trace: Trace, like: str | None = None) -> _core.Value:
 
     `like` is the dtype of the other operands: numbers take it, and floating arrays where it is floating.
     """
-    convert = getattr(x, "_as_value", None)
+    convert = getattr(x, "_as_value_like", None)
     if convert is not None:
-        return convert(trace)
+        return convert(trace, like)
     if is_number(x):
         return trace.graph.constant(np.asarray(x, dtype=number_dtype(x, like)))
-    array = as_array(x)
-    if array.dtype.kind == "f" and like in FLOATING:
-        array = array.astype(like, copy=False)
-    return trace.graph.constant(array)
+    return trace.array(x if isinstance(x, np.ndarray) else as_array(x), like)

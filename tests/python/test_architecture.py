@@ -53,6 +53,7 @@ PYTHON_LAYERS = (
         "_trace",
         "_tensor",
         "_parameter",
+        "record",
         "_threads",
         "_compile",
         "_plot",

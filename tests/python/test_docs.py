@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-PAGES = ("checkpoints.md", "diagnostics.md", "initialisation.md", "preprocessing.md", "trainer.md")
+PAGES = (
+    "checkpoints.md",
+    "diagnostics.md",
+    "initialisation.md",
+    "preprocessing.md",
+    "recording.md",
+    "trainer.md",
+    "training.md",
+)
 
 
 def test_every_page_with_examples_is_tested(repository: Path) -> None:

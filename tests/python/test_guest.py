@@ -89,7 +89,7 @@ class Forks(nn.Module):
             else: os._exit(1)
         return model(x)
 inner = rv.TrainStep(Forks(), lambda output, y: output.sum(), optim.SGD(lr=0.0))
-inner._model.part = model
+inner.model.part = model
 inner(x, y)
 if child == 0:
     inner(x, y)

@@ -144,6 +144,7 @@ def test_changes_inside_containers_and_arrays_are_seen() -> None:
     np.testing.assert_array_equal(net(x), [3, 15])
 
 
+@pytest.mark.filterwarnings("ignore:Applied was compiled again for the 10th time")
 def test_a_function_in_place_of_a_dead_one_is_seen() -> None:
     class Applied(nn.Module):
         def __init__(self) -> None:

@@ -31,6 +31,7 @@ from ._containers import ModuleDict, ModuleList, Sequential
 from ._conv import Conv2d
 from ._dropout import Dropout, Dropout2d
 from ._embedding import Embedding
+from ._freeze import freeze, unfreeze
 from ._linear import Flatten, Identity, Linear, Unflatten
 from ._loss import (
     BCELoss,
@@ -149,7 +150,9 @@ __all__ = [
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "freeze",
     "functional",
     "init",
+    "unfreeze",
     "utils",
 ]

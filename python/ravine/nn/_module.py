@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -20,12 +20,13 @@ from .._compile import (
     split_inputs,
 )
 from .._from_torch import MODULE, absent, check_device
-from .._parameter import Buffer, Parameter, State, changes
+from .._parameter import Buffer, Parameter, State
 from .._places import add_place, place_of
 from .._profile import Profile, profile_of
 from .._random import RandomStream
 from .._tensor import Tensor, target_dtype
-from ._fingerprint import fingerprint
+from ..record._signature import Reader, mode_of
+from ..record._versions import Versioned, new_version
 from ._state_dict import IncompatibleKeys, load, named_state
 from ._tree import BELOW, below_first, post_order, tree_text, walk
 
@@ -43,7 +44,7 @@ def _with_device(init: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-class Module:
+class Module(Versioned):
     """Base class of layers and models.
 
     A subclass makes its parts in `__init__`, after `super().__init__()`, and says in `forward` how they
@@ -73,12 +74,9 @@ class Module:
         ['hidden.weight', 'hidden.bias', 'head.weight', 'head.bias']
     """
 
-    training: bool
-
-    # Attributes that are bookkeeping: no part of the fingerprint, and `training` only through assignment.
+    # Attributes that are bookkeeping, not what a program depends on.
     _INTERNAL: ClassVar[frozenset[str]] = frozenset(
-        ("_parameters", "_buffers", "_modules", "_programs", "_stream", "_recent", "_stamp", "_fingerprints")
-        + ("_ids",)
+        ("_parameters", "_buffers", "_modules", "_programs", "_stream", "_recent", "_version")
     )
 
     def __init__(self) -> None:
@@ -95,9 +93,7 @@ class Module:
         fields["_programs"] = ProgramCache(type(self).__name__)
         fields["_stream"] = RandomStream()
         fields["_recent"] = None
-        fields["_stamp"] = (-1, -1)  # (count of changes, number of the fingerprint at that count)
-        fields["_fingerprints"] = {}
-        fields["_ids"] = itertools.count()
+        fields["_version"] = new_version()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -109,7 +105,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        trace = _trace.current()
+        trace = _trace.thread.trace
         if trace is not None:
             with trace.within(self):
                 first = trace.graph.n_nodes if trace.check_nan else 0
@@ -128,15 +124,15 @@ class Module:
         recent = self._recent
         if (
             recent is not None
-            and recent[0] == changes.count
             and not kwargs
             and len(args) == 1
             and type(args[0]) is np.ndarray
-            and args[0].shape == recent[1]
-            and args[0].dtype == recent[2]
-            and not _trace.eager_mode()
+            and args[0].shape == recent[0]
+            and args[0].dtype == recent[1]
+            and not _trace.thread.special
+            and recent[2].signature.unchanged()
         ):
-            return recent[3].run(args)
+            return recent[2].run(args)
         return self._call_on_arrays(args, kwargs)
 
     def _call_on_arrays(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -159,20 +155,26 @@ class Module:
             )
             return eager_result(recording, what)
 
-        count = changes.count
         compiled = self._program_for(inputs, call)
-        if self._stamp[0] == count and not kwargs and len(args) == 1 and type(args[0]) is np.ndarray:
-            self.__dict__["_recent"] = (count, args[0].shape, args[0].dtype, compiled)
+        if not kwargs and len(args) == 1 and type(args[0]) is np.ndarray:
+            self.__dict__["_recent"] = (args[0].shape, args[0].dtype, compiled)
         return compiled.run(inputs.arrays)
 
     def _program_for(self, inputs: Inputs, call: Callable[[Any], Any]) -> Compiled:
         def build() -> Compiled:
-            recording = record(call, inputs, self._floating_dtype(), self._state_names(), stream=self._stream)
+            recording = record(
+                call,
+                inputs,
+                self._floating_dtype(),
+                self._state_names(),
+                stream=self._stream,
+                roots=[self],
+            )
             return compile_recording(
                 recording, f"{type(self).__name__}.forward", self._stream, keep_derived=True
             )
 
-        return self._programs.get((self._fingerprint(), inputs.key), build)
+        return self._programs.get(inputs.key, build)
 
     def profile(self, *args: Any, runs: int = 20) -> Profile:
         """Where the time of a call goes, kernel call by kernel call, module by module.
@@ -200,24 +202,23 @@ class Module:
 
     # --- what programs depend on
 
-    def _fingerprint(self) -> int:
-        """A number for all but the inputs that a program depends on; one comparison while nothing changes."""
-        count = changes.count
-        stamp = self._stamp
-        if stamp[0] == count:
-            return stamp[1]
-        key, only_assignments = fingerprint(self)
-        number = self._fingerprints.get(key)
-        if number is None:
-            if len(self._fingerprints) >= 1024:
-                self._fingerprints.clear()  # numbers are never given twice, so nothing stale can be met
-            number = self._fingerprints.setdefault(key, next(self._ids))  # one operation: threads agree
-        self.__dict__["_stamp"] = (count if only_assignments else -1, number)
-        return number
+    def _static_key(self, reader: Reader) -> dict[str, Hashable]:
+        key: dict[str, Hashable] = {"its class": type(self)}
+        for name, state in itertools.chain(self._parameters.items(), self._buffers.items()):
+            key[name] = reader.key(state)
+        for name, module in self._modules.items():
+            key[name] = reader.key(module)
+        for name, value in self._static_items():
+            key[name] = reader.key(value)
+        return key
 
-    def _unchanged_since(self, count: int) -> bool:
-        """Whether the fingerprint is that of `count` changes, and can only change by another counted one."""
-        return self._stamp[0] == count
+    def _static_items(self) -> Iterator[tuple[str, Any]]:
+        for name, value in self.__dict__.items():
+            if name not in self._INTERNAL and name != "training" and not isinstance(value, Tensor):
+                yield name, value
+
+    def _with_parts(self) -> Iterator[tuple[str, Module]]:
+        return walk(self, "", True)
 
     def _floating_dtype(self) -> str:
         for state in itertools.chain(self.parameters(), self.buffers()):
@@ -233,7 +234,8 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._set(name, value)
-        changes.bump()
+        if name != "training":
+            self.__dict__["_version"] = new_version()
 
     def _set(self, name: str, value: Any) -> None:
         fields = self.__dict__
@@ -259,7 +261,7 @@ class Module:
                 if table is not target:
                     table.pop(name, None)
             fields.pop(name, None)
-            target[name] = value
+            self._register(target, name, value)
             return
         if name in tables[1] and isinstance(value, Tensor | np.ndarray) and tables[1][name] is not None:
             tables[1][name].assign(value)
@@ -275,6 +277,12 @@ class Module:
                 return
         object.__setattr__(self, name, value)
 
+    def _register(self, table: dict[str, Any], name: str, value: Any) -> None:
+        table[name] = value
+        if isinstance(value, State):
+            value._join(self)
+        self.__dict__["_version"] = new_version()
+
     def __getattr__(self, name: str) -> Any:
         fields = self.__dict__
         for table in ("_parameters", "_buffers", "_modules"):
@@ -288,7 +296,7 @@ class Module:
             del table[name]
         else:
             object.__delattr__(self, name)
-        changes.bump()
+        self.__dict__["_version"] = new_version()
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
@@ -306,23 +314,20 @@ class Module:
             raise TypeError(
                 f"register_parameter: a Parameter or None is expected, got {type(param).__name__}"
             )
-        self._parameters[name] = param
-        changes.bump()
+        self._register(self._parameters, name, param)
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
         """Adds a buffer under `name`, from a Buffer or an array; None keeps the name free for one."""
         self._check_name(name)
         is_ready = tensor is None or isinstance(tensor, Buffer)
-        self._buffers[name] = tensor if is_ready else Buffer(tensor, persistent)
-        changes.bump()
+        self._register(self._buffers, name, tensor if is_ready else Buffer(tensor, persistent))
 
     def register_module(self, name: str, module: Module | None) -> None:
         """Adds a module under `name`."""
         self._check_name(name)
         if not (module is None or isinstance(module, Module)):
             raise TypeError(f"register_module: a Module or None is expected, got {type(module).__name__}")
-        self._modules[name] = module
-        changes.bump()
+        self._register(self._modules, name, module)
 
     add_module = register_module
 
@@ -397,19 +402,45 @@ class Module:
 
     # --- modes
 
+    @property
+    def training(self) -> bool:
+        """Whether the module is in training mode: dropout drops, BatchNorm uses the batch."""
+        return mode_of(self)
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        modes = _trace.thread.modes
+        if modes is None:
+            self.__dict__["training"] = mode
+        else:  # of this thread alone
+            modes[id(self)] = mode
+
     def train(self: M, mode: bool = True) -> M:
         """Sets this module and all below it to training (dropout drops, BatchNorm uses the batch) or not."""
         if not isinstance(mode, bool):
             raise TypeError(f"train: a bool is expected, got {mode!r}")
-        todo: list[Module] = [self]
-        while todo:
-            module = todo.pop()
-            module.training = mode
-            for child in module.children():
-                if type(child).train is Module.train:
-                    todo.append(child)
-                else:  # a part that decides for itself, to stay frozen, say
+        modes, fields, plain = _trace.thread.modes, self.__dict__, _TRAIN
+        own = mode and "_frozen" not in fields  # by nn.freeze
+        if modes is None:
+            fields["training"] = own
+        else:
+            modes[id(self)] = own
+        todo = [fields["_modules"]]
+        for parts in todo:  # quickly, as this stands around every prediction of a service
+            for child in parts.values():
+                if child is None:
+                    continue
+                if type(child).train is not plain:  # it decides for itself, to stay frozen, say
                     child.train(mode)
+                    continue
+                fields = child.__dict__
+                own = mode and "_frozen" not in fields
+                if modes is None:
+                    fields["training"] = own
+                else:
+                    modes[id(child)] = own
+                if fields["_modules"]:
+                    todo.append(fields["_modules"])
         return self
 
     def eval(self: M) -> M:
@@ -494,6 +525,9 @@ class Module:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({name: value for name, value in state.items() if name != BELOW})
         self._init_bookkeeping()
+        for own in itertools.chain(self._parameters.values(), self._buffers.values()):
+            if own is not None:
+                own._join(self)
 
     # --- text
 
@@ -528,3 +562,6 @@ class Module:
     def programs(self) -> list[Any]:
         """The programs compiled for this module so far; `program.describe()` shows one as a table."""
         return self._programs.programs()
+
+
+_TRAIN = Module.train

@@ -14,6 +14,7 @@ from .._nesting import as_arrays, common_length, shapes_of, take
 from .._state import below, check_keys, read_seed, seed_entry
 from .._step import TrainStep
 from .._tensor import Tensor
+from .._trace import own_modes
 from ..data import Batches, Source
 from ._checkpoint_file import read_checkpoint, write_checkpoint
 from ._composition import HasState, gathered, restored
@@ -22,7 +23,7 @@ from ._inputs import as_batch, as_source, training_sources, validation_sources
 from ._loop import Loop
 from ._progress import Progress
 from ._schedules import check_length, check_monitors, feed_monitors
-from ._validation import Evaluator, modes_kept, predictions
+from ._validation import Evaluator, predictions
 from ._weights import WeightedLoss
 from .callbacks import Callback, Checkpoint, check_callbacks, overridden
 from .metrics import MetricLike, Metrics, named_metrics
@@ -351,7 +352,7 @@ class Trainer:
         assert isinstance(source, Batches)
         if source.batch_size > 1 and source.n % source.batch_size == 1:
             x, y, _ = as_batch(take(source.arrays, slice(0, 1)))
-            with modes_kept(self.model):
+            with own_modes():
                 self._set_training_mode()
                 try:
                     self.step.check(x, y)

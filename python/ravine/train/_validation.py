@@ -10,12 +10,13 @@ import numpy as np
 
 from .. import nn
 from .._tensor import Tensor
+from .._trace import own_modes
 from ..data import Source
 from ._inputs import as_batch
 from ._weights import without_weights
 from .metrics import Metric, Metrics
 
-__all__ = ["Evaluator", "modes_kept", "predictions"]
+__all__ = ["Evaluator", "predictions"]
 
 
 class _Evaluation(nn.Module):
@@ -49,8 +50,7 @@ class Evaluator:
     def __call__(self, source: Source) -> dict[str, Any]:
         """Mean loss and metrics over a pass over the source, in evaluation mode."""
         self._metrics.reset()
-        with _evaluation_mode(self._evaluation.model):
-            self._evaluation.eval()
+        with _evaluation_mode(self._evaluation):
             for batch in source.batches(0):
                 x, y, weight = as_batch(batch)
                 output, loss = self._evaluation(x, y)
@@ -73,20 +73,9 @@ def _joined(outputs: list[Any]) -> Any:
 
 
 @contextmanager
-def modes_kept(model: nn.Module) -> Iterator[None]:
-    """Afterwards every module has the mode it had."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
 def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Context in which all modules are in evaluation mode."""
-    with modes_kept(model):
+    """Context in which this thread sees all modules in evaluation mode; another one may train them."""
+    with own_modes():
         model.eval()
         yield
 
