@@ -41,3 +41,9 @@ def test_character_model(repository: Path, run_python) -> None:
     losses = [float(line.split()[-1]) for line in epochs]
     assert losses[-1] < 0.2 < 0.6 < losses[0]  # nats a character
     assert "forty seven, forty eight, forty nine, fifty, fifty one, " in written
+
+
+def test_physics_informed(repository: Path, run_python) -> None:
+    text = output(repository, run_python, "physics_informed.py")
+    adam, lbfgs = (float(error) for error in re.findall(r"largest error (\S+)", text))
+    assert lbfgs < 1e-3 < adam < 0.1
