@@ -1,4 +1,4 @@
-"""A network that solves u'' = -pi² sin(pi x), u(0) = u(1) = 0, by its residual alone: Adam first, then L-BFGS.
+"""A network that solves u'' = -pi² sin(pi x), u(0) = u(1) = 0, by its residual alone: Adam, then L-BFGS.
 
 The derivatives in the loss are `ops.grad`, and the training differentiates through them. The solution is
 u = sin(pi x).

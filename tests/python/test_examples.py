@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-EXAMPLES = {"character_model.py", "newton_regression.py", "sparse_coding.py"}
+EXAMPLES = {"character_model.py", "newton_regression.py", "physics_informed.py", "sparse_coding.py"}
 
 
 def output(repository: Path, run_python, name: str) -> str:
