@@ -67,6 +67,7 @@ class _Encoder(Transformer):
 
     _state_names = ("categories_",)
 
+    handle_unknown: str
     categories_: list[np.ndarray]
 
     def _keep_categories(self, categories: Any) -> None:
@@ -116,18 +117,13 @@ class _Encoder(Transformer):
                 self._find(known, column, self._name(names, i), refuse=self.handle_unknown == "error")
         else:
             before = [set(known.tolist()) for known in self.categories_] if self._is_fitted else None
-            lists = [
-                _sorted(set(column.categories) | (before[i] if before else set()), self._what(names, i))
-                for i, column in enumerate(columns)
-            ]
+            lists = []
+            for i, column in enumerate(columns):
+                found = set(column.categories) | (before[i] if before else set())
+                lists.append(_sorted(found, f"{self._owner}: {self._name(names, i)}"))
         self.categories_ = [np.array(column, dtype=object) for column in lists]
         self._keep_names(names)
         return self
-
-    handle_unknown: str
-
-    def _what(self, names: Sequence[str] | None, i: int) -> str:
-        return f"{self._owner}: {self._name(names, i)}"
 
     def _find(self, known: Sequence[Any], column: _Column, name: str, refuse: bool) -> np.ndarray:
         """The positions of a column's categories among the known; -1 for others, unless these are refused."""
