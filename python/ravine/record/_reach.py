@@ -168,7 +168,7 @@ class Reach:
             self._visit(value)
         else:
             self._add(Place(functools.partial(_entry, vars(owner), name), f"{name} of class {kind}"))
-            if fields and not isinstance(x, Versioned):
+            if hasattr(x, "__dict__") and not isinstance(x, Versioned):  # a field may come to hide it
                 self._add(Place(functools.partial(_entry, fields, name), label))
 
 

@@ -51,6 +51,10 @@ class Holder:
         return self.by_nested(x)
 
 
+class Empty:
+    factor = 1.0
+
+
 class Slots:
     __slots__ = ("factor",)
 
@@ -142,6 +146,7 @@ READ = {
     "callable object": of(Holder, lambda h: h, lambda h, new: setattr(h.nested, "factor", new)),
     "property": of(Holder, lambda h: h.by_property, lambda h, new: setattr(h.nested, "factor", new)),
     "field over a class's": of(Holder, lambda h: h.by_class, lambda h, new: setattr(h, "factor", new)),
+    "first field": of(Empty, lambda e: lambda x: x * e.factor, lambda e, new: setattr(e, "factor", new)),
     "class": of(
         lambda: type("Own", (Holder,), {}), lambda c: c().by_class, lambda c, new: setattr(c, "factor", new)
     ),
