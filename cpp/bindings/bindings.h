@@ -25,6 +25,7 @@ void bind_random(py::module_& module);
 void bind_minimize(py::module_& module);
 void bind_graph(py::module_& module);
 void bind_optim(py::module_& module);
+void bind_train(py::module_& module);
 void bind_program(py::module_& module);
 void bind_model(py::module_& module);
 

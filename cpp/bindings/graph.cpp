@@ -7,7 +7,6 @@
 #include "graph/autodiff.h"
 #include "graph/eager.h"
 #include "ops/list.h"
-#include "optim/optimizer.h"
 #include "rules/op_table.h"
 
 namespace ravine::bindings {
@@ -134,10 +133,6 @@ void bind_graph(py::module_& module) {
       .def(
           "guard", [](Graph& self, const PyValue& loss) { self.guard(loss.value); }, py::arg("loss"),
           "Leaves the effects recorded from here on out of runs in which the loss is NaN or infinite.")
-      .def(
-          "guard_gradients",
-          [](Graph& self, const std::shared_ptr<optim::Clipping>& clipping) { self.guard(clipping); },
-          py::arg("clipping"), "The same for runs in which the clipping skips the gradients.")
       .def_readwrite("origin", &Graph::origin,
                      "The module and the part of a step that recorded nodes belong to.")
       .def(
@@ -169,20 +164,6 @@ void bind_graph(py::module_& module) {
             return wrap(self, gradients(output.value, to_values(wrt)));
           },
           py::arg("output"), py::arg("wrt"))
-      .def(
-          "gradient_norm",
-          [](Graph& self, const std::shared_ptr<optim::Optimizer>& optimizer,
-             const std::vector<PyValue>& gradients) {
-            optim::gradient_norm(self, optimizer, to_values(gradients));
-          },
-          py::arg("optimizer"), py::arg("gradients"))
-      .def(
-          "optimizer_step",
-          [](Graph& self, const std::shared_ptr<optim::Optimizer>& optimizer,
-             const std::vector<PyValue>& gradients) {
-            optim::optimizer_step(self, optimizer, to_values(gradients));
-          },
-          py::arg("optimizer"), py::arg("gradients"))
       .def_property_readonly("n_nodes", [](const Graph& self) { return self.nodes().size(); });
 
   module.def("op_names", [] {

@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, module) {
   bind_optim(module);
   bind_minimize(module);
   bind_graph(module);
+  bind_train(module);
   bind_program(module);
   bind_model(module);
 }

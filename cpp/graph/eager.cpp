@@ -111,6 +111,7 @@ void make_eager(Graph& graph, bool check_nan, std::shared_ptr<RandomState> rando
     for (const Value& input : node.inputs) inputs.push_back(eager_value(input));
     if (node.op->kind == OpKind::effect) {
       if (!node.graph->effects_refused) node.graph->effects_refused = run_effect(node, inputs);
+      else if (node.target) node.target->after_refusal();
       return;
     }
     node.eager_values = evaluate(node, inputs, random);

@@ -134,7 +134,8 @@ struct TileExpression {
 struct EffectTarget {
   virtual ~EffectTarget() = default;
   virtual void before_run() {}
-  virtual void after_run() {}  // only when the run succeeded and its effects took place
+  virtual void after_run() {}      // only when the run succeeded and its effects took place
+  virtual void after_refusal() {}  // when a guard left its effects out
   // What Graph::guard asks: whether the effects recorded after the guard are left out.
   virtual bool refuses() const { return false; }
   // The arrays that its effect changes.

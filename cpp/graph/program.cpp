@@ -153,7 +153,10 @@ void Program::run(std::span<const void* const> inputs, std::span<void* const> ou
   expect_no_fault();
   refused_ = std::any_of(schedule_.guards.begin(), schedule_.guards.end(),
                          [](const Guard& guard) { return guard.refuses(); });
-  if (refused_) return;
+  if (refused_) {
+    for (const auto& target : schedule_.targets) target->after_refusal();
+    return;
+  }
   if (schedule_.draws) ++schedule_.random->step;
   for (const auto& target : schedule_.targets) target->after_run();
 }

@@ -33,7 +33,7 @@ class Program {
   // programs that share an effect's target or random numbers; other callers wait. Programs that share
   // parameters only may run at once: where one of them writes a parameter, the others may read some elements
   // from before and some from after.
-  // If a guard refuses, no state behind it changes, targets are not told and no random numbers count as
+  // If a guard refuses, no state behind it changes, targets are told of that and no random numbers count as
   // drawn.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs);
 

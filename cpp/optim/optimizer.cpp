@@ -16,8 +16,11 @@ namespace ravine::optim {
 // ---- the optimizer
 
 Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper,
-                     std::span<const std::string> slots)
-    : rule_(rule_named(rule)), hyper_(rule_.name, rule_.hyper), parameters_(std::move(parameters)) {
+                     std::span<const std::string> slots, std::shared_ptr<Mutex> mutex)
+    : mutex_(std::move(mutex)),
+      rule_(rule_named(rule)),
+      hyper_(rule_.name, rule_.hyper),
+      parameters_(std::move(parameters)) {
   for (const auto& [name, value] : hyper) hyper_.set(name, value);
   if (rule_.check != nullptr) rule_.check(hyper_);
   for (const Array& parameter : parameters_)
@@ -71,6 +74,10 @@ void Optimizer::check_slots(const HyperValues& hyper) const {
 
 void Optimizer::set_all(const Settings& hyper) {
   const std::lock_guard lock(mutex());
+  set_held(hyper);
+}
+
+void Optimizer::set_held(const Settings& hyper) {
   HyperValues changed = hyper_;
   for (const auto& [name, value] : hyper) changed.set(name, value);
   if (rule_.check != nullptr) rule_.check(changed);
@@ -106,6 +113,11 @@ void Optimizer::set_scalar(std::string_view name, double value) {
     return;
   }
   fail<KeyError>(rule_.name, ": keeps no number '", name, "'");
+}
+
+void Optimizer::set_progress(std::int64_t step, std::span<const double> scalars) {
+  progress_.step = step;
+  std::copy(scalars.begin(), scalars.end(), progress_.scalars);
 }
 
 void Optimizer::before_run() {

@@ -25,8 +25,9 @@ class Optimizer final : public EffectTarget {
   // parameters that are not floating. Hyperparameters not named take the rule's defaults.
   // Slots that depend on a hyperparameter are kept where that is nonzero or where `slots` names them, so that
   // it can be turned on later.
+  // Optimizers that move together share a mutex; null: one of its own.
   Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper,
-            std::span<const std::string> slots = {});
+            std::span<const std::string> slots = {}, std::shared_ptr<Mutex> mutex = nullptr);
 
   Optimizer(const Optimizer&) = delete;  // programs hold addresses in it
   Optimizer& operator=(const Optimizer&) = delete;
@@ -38,7 +39,8 @@ class Optimizer final : public EffectTarget {
   // Waits for a run. Holds from the next one on, for programs that are compiled already too. Nothing changes
   // on an error.
   void set(std::string_view name, double value) { set_all({{std::string(name), value}}); }
-  void set_all(const Settings& hyper);  // which may be allowed together only
+  void set_all(const Settings& hyper);   // which may be allowed together only
+  void set_held(const Settings& hyper);  // the same for who holds the mutex
 
   // The state that is kept: one array per parameter, each in its parameter's layout.
   struct SlotArrays {
@@ -54,6 +56,9 @@ class Optimizer final : public EffectTarget {
   // that is not finite.
   Settings scalars() const;
   void set_scalar(std::string_view name, double value);
+  // Steps and scalars at once, for who holds the mutex.
+  const Progress& progress() const { return progress_; }
+  void set_progress(std::int64_t step, std::span<const double> scalars);
 
   // What follows the rule in the next runs: average += average_weight (parameter - average), and before that
   // slow += slow_weight (parameter - slow), which becomes the parameter. 0: nothing.
@@ -70,10 +75,12 @@ class Optimizer final : public EffectTarget {
   void before_run() override;
   void after_run() override;
   std::vector<Array> written() const override;
+  Mutex& mutex() const override { return mutex_ != nullptr ? *mutex_ : EffectTarget::mutex(); }
 
  private:
   void check_slots(const HyperValues& hyper) const;
 
+  std::shared_ptr<Mutex> mutex_;  // null: its own
   const Rule& rule_;
   HyperValues hyper_;
   std::vector<Array> parameters_;

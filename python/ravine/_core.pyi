@@ -11,14 +11,18 @@ import numpy as np
 
 __all__ = [
     "Array",
-    "Clipping",
     "CurvaturePairs",
+    "Description",
     "Graph",
     "Lock",
-    "Optimizer",
     "Origin",
+    "Plateau",
+    "PreparedUpdate",
     "Program",
     "RandomState",
+    "Schedule",
+    "Stage",
+    "TrainState",
     "Value",
     "Watch",
     "check_hyper",
@@ -48,6 +52,7 @@ __all__ = [
     "set_num_threads",
     "set_poison",
     "solve_positive_definite",
+    "stage_names",
     "symmetric_eigen",
 ]
 
@@ -96,62 +101,6 @@ class RandomState:
     def seed(self) -> int: ...
     @seed.setter
     def seed(self, value: int) -> None: ...
-    @property
-    def step(self) -> int: ...
-    @step.setter
-    def step(self, value: int) -> None: ...
-
-class Clipping:
-    """
-    Bounds of gradients that optimizers share.
-    """
-
-    skip_nonfinite: bool
-    def __init__(self, n_parameters: int) -> None: ...
-    @property
-    def clip_global_norm(self) -> float: ...
-    @clip_global_norm.setter
-    def clip_global_norm(self, value: float) -> None: ...
-    @property
-    def clip_norm(self) -> float: ...
-    @clip_norm.setter
-    def clip_norm(self, value: float) -> None: ...
-    @property
-    def clip_value(self) -> float: ...
-    @clip_value.setter
-    def clip_value(self, value: float) -> None: ...
-    @property
-    def global_norm(self) -> float: ...
-
-class Optimizer:
-    """
-    An update rule bound to parameters.
-    """
-    def __init__(
-        self,
-        rule: str,
-        parameters: collections.abc.Sequence[Array],
-        hyper: collections.abc.Mapping[str, float],
-        slots: collections.abc.Sequence[str] = [],
-    ) -> None: ...
-    def set(self, name: str, value: float) -> None: ...
-    def set_all(self, hyper: collections.abc.Mapping[str, float]) -> None: ...
-    def set_clipping(self, clipping: Clipping, first: int) -> None: ...
-    def set_scalar(self, name: str, value: float) -> None: ...
-    @property
-    def average_weight(self) -> float: ...
-    @average_weight.setter
-    def average_weight(self, value: float) -> None: ...
-    @property
-    def hyper(self) -> dict[str, float]: ...
-    @property
-    def scalars(self) -> dict[str, float]: ...
-    @property
-    def slots(self) -> dict[str, list[Array | None]]: ...
-    @property
-    def slow_weight(self) -> float: ...
-    @slow_weight.setter
-    def slow_weight(self, value: float) -> None: ...
     @property
     def step(self) -> int: ...
     @step.setter
@@ -216,15 +165,10 @@ class Graph:
         """
         Nodes recorded from now on belong to the module of this path.
         """
-    def gradient_norm(self, optimizer: Optimizer, gradients: collections.abc.Sequence[Value]) -> None: ...
     def gradients(self, output: Value, wrt: collections.abc.Sequence[Value]) -> list[Value]: ...
     def guard(self, loss: Value) -> None:
         """
         Leaves the effects recorded from here on out of runs in which the loss is NaN or infinite.
-        """
-    def guard_gradients(self, clipping: Clipping) -> None:
-        """
-        The same for runs in which the clipping skips the gradients.
         """
     def input(
         self,
@@ -233,7 +177,6 @@ class Graph:
         name: str = "",
         value: np.ndarray | None = None,
     ) -> Value: ...
-    def optimizer_step(self, optimizer: Optimizer, gradients: collections.abc.Sequence[Value]) -> None: ...
     def state(self, array: Array, name: str = "") -> Value: ...
     @property
     def differentiating(self) -> int:
@@ -256,6 +199,151 @@ class Graph:
         """
     @origin.setter
     def origin(self, value: Origin) -> None: ...
+
+class Schedule:
+    """
+    A number as a function of the step.
+    """
+    @staticmethod
+    def of_function(
+        function: collections.abc.Callable, steps: int | None = None, text: str = "a function of the step"
+    ) -> Schedule:
+        """
+        A function of Python, which is asked once a step.
+        """
+    def __init__(
+        self,
+        formula: str,
+        numbers: collections.abc.Sequence[float],
+        children: collections.abc.Sequence[Schedule] = [],
+        text: str = "",
+    ) -> None: ...
+    def at(self, step: int) -> float: ...
+    def value(self, step: int) -> float:
+        """
+        Without the check of the end.
+        """
+    @property
+    def foreign(self) -> bool:
+        """
+        Whether a function of Python takes part.
+        """
+    @property
+    def steps(self) -> int | None: ...
+
+class Plateau(Schedule):
+    """
+    A schedule that falls as a metric stops improving.
+    """
+    def __init__(
+        self,
+        schedule: Schedule,
+        maximize: bool,
+        factor: float,
+        patience: int,
+        threshold: float,
+        relative: bool,
+        cooldown: int,
+        min_value: float,
+    ) -> None: ...
+    def update(self, metric: float) -> None: ...
+    @property
+    def state(self) -> tuple[float, int, int, int]:
+        """
+        (best, bad, cooling, reductions)
+        """
+    @state.setter
+    def state(self, value: tuple[float, int, int, int]) -> None: ...
+
+class Stage:
+    """
+    What happens to gradients before the rule.
+    """
+    def __init__(self, name: str, numbers: dict, label: str) -> None: ...
+
+class Description:
+    """
+    An optimizer: stages and a rule, with all their numbers.
+    """
+    def __init__(
+        self,
+        owner: str,
+        rule: str,
+        groups: collections.abc.Iterable,
+        stages: collections.abc.Sequence[Stage],
+        average: Schedule | None = None,
+        slow: Schedule | None = None,
+    ) -> None:
+        """
+        groups: [([(name, label, number or Schedule)], whether all its parameters decay)].
+        """
+
+class PreparedUpdate:
+    """
+    The gradients behind the stages.
+    """
+
+class TrainState:
+    """
+    The state of a training run.
+    """
+
+    evaluating: bool
+    def __init__(self, description: Description) -> None: ...
+    def ask(self) -> None:
+        """
+        Asks functions of Python for the numbers of the next run.
+        """
+    def averages(self, parameters: collections.abc.Sequence[tuple[str, Array, int]]) -> dict: ...
+    def bind(self, parameters: collections.abc.Sequence[tuple[str, Array, int]]) -> None:
+        """
+        [(name, array, group)]: makes these the trained ones.
+        """
+    def describe(self, description: Description) -> None: ...
+    def load_state_dict(
+        self,
+        state: collections.abc.Mapping[str, np.ndarray],
+        parameters: collections.abc.Sequence[tuple[str, Array, int]],
+    ) -> None: ...
+    def prepare(
+        self,
+        graph: Graph,
+        gradients: collections.abc.Sequence[Value],
+        gradients_at: collections.abc.Callable | None = None,
+    ) -> PreparedUpdate:
+        """
+        Records the stages, and all that may refuse the step.
+        """
+    def state_dict(self) -> dict: ...
+    def update(self, graph: Graph, prepared: PreparedUpdate) -> None:
+        """
+        Records the rule.
+        """
+    @property
+    def draws(self) -> bool: ...
+    @property
+    def foreign(self) -> bool: ...
+    @property
+    def gathered(self) -> int: ...
+    @property
+    def generation(self) -> int:
+        """
+        Changes whenever programs recorded before refuse to run.
+        """
+    @property
+    def gradient_norm(self) -> float | None: ...
+    @property
+    def keeps_average(self) -> bool: ...
+    @property
+    def looks_elsewhere(self) -> bool: ...
+    @property
+    def lr(self) -> float | None: ...
+    @property
+    def phase(self) -> tuple[bool, bool]: ...
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
 
 class Program:
     """
@@ -360,6 +448,7 @@ def solve_positive_definite(matrix: np.ndarray, b: np.ndarray) -> np.ndarray | N
     The solution of matrix x = b; None where the matrix is not positive definite.
     """
 
+def stage_names() -> list[str]: ...
 def symmetric_eigen(matrix: np.ndarray) -> tuple:
     """
     Eigenvalues, ascending, and eigenvectors in the columns of a symmetric matrix [n, n].

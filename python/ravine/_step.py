@@ -26,9 +26,9 @@ from ._places import add_place, gradients, place_of_node
 from ._profile import Profile, profile_of
 from ._random import RandomStream
 from ._tensor import Operand
-from ._trained import Trained
+from ._trained import Trained, checked_optimizers, named_models, named_optimizers
 from .nn import Module
-from .optim import Optimizer
+from .optim import Hyper, Optimizer
 
 _MASK = (1 << 64) - 1
 _RANDOM_KEYS = ("random.seed", "random.step")
@@ -156,14 +156,17 @@ class TrainStep:
             )
         else:
             raise TypeError(f"TrainStep: model must be a Module or a function, got {type(model).__name__}")
-        self._models = _named_models(self._given)
-        self._optimizer = optimizer if isinstance(self._given, Module) else _checked(optimizer, self._models)
-        optimizers = _named_optimizers(self._optimizer)
+        self._models = named_models(self._given)
+        self._optimizer = (
+            optimizer if isinstance(self._given, Module) else checked_optimizers(optimizer, self._models)
+        )
+        optimizers = named_optimizers(self._optimizer)
         self._trained = [Trained(name, self._models[name], rule) for name, rule in optimizers.items()]
         self._read_only = [m for name, m in self._models.items() if name not in optimizers]
         self._stream = RandomStream()
         self._stream.draw()  # now, so that threads that train at once draw in the order of construction
         self._programs = ProgramCache("TrainStep")
+        self._generations = [trained.bound.generation for trained in self._trained]
         self._recent: _Recent | None = None
         self._parts: dict[str, float] = {}
         self._lock = _core.Lock("TrainStep")
@@ -182,9 +185,8 @@ class TrainStep:
             recent = self._recent
             if recent is None or _trace.thread.special or not recent.serves(batch):
                 return self._run(batch, with_output=False)[0]
-            lr = recent.bound.before_run()
+            recent.bound.before_run()
             result = recent.compiled.run(batch)
-            recent.bound.after_run(lr, recent.compiled.program.refused)
         return self._taken(result)[0] if type(result) is _Forward else float(result)
 
     def with_output(self, x: Any, y: Any) -> tuple[float, Any]:
@@ -229,37 +231,44 @@ class TrainStep:
         """One call, with the lock held."""
         inputs = self._inputs(batch)
         if _trace.eager_mode():
-            self._drop_outdated()
-            result, rates, refused = self._run_eagerly(inputs, with_output)
+            self._refresh()
+            result = self._run_eagerly(inputs, with_output)
         else:
             compiled = self._program_for(inputs, with_output)
-            rates = [trained.bound.before_run() for trained in self._trained]
+            for trained in self._trained:
+                trained.bound.before_run()
             result = compiled.run(inputs.arrays)
-            refused = compiled.program.refused
             self._remember(batch, with_output, compiled)
-        for trained, lr in zip(self._trained, rates, strict=True):
-            trained.bound.after_run(lr, refused)
         return self._taken(result)
 
-    def _drop_outdated(self) -> None:
-        if any(trained.bound.structure_changed() for trained in self._trained):
+    def _refresh(self) -> None:
+        """Takes over what has changed in the optimizers."""
+        for trained in self._trained:
+            trained.bound.refresh()
+        self._drop_stale()
+
+    def _drop_stale(self) -> None:
+        """Drops programs that were recorded for other parameters or stages."""
+        generations = [trained.bound.generation for trained in self._trained]
+        if generations != self._generations:
+            self._recent = None
             self._programs.clear()
+            self._generations = generations
 
     def _program_for(self, inputs: Inputs, with_output: bool) -> Compiled:
-        self._drop_outdated()
-        phases = tuple([trained.bound.phase for trained in self._trained])
+        self._refresh()
+        phases = tuple([trained.bound.state.phase for trained in self._trained])
         key = (with_output, phases, inputs.key)
         return self._programs.get(key, lambda: self._compile(inputs, with_output))
 
-    def _run_eagerly(self, inputs: Inputs, with_output: bool) -> tuple[Any, list[float], bool]:
-        """Result, learning rates, and whether a guard refused the effects."""
+    def _run_eagerly(self, inputs: Inputs, with_output: bool) -> Any:
         random = self._stream.get()
         drawn, refused = random.step, True
         try:
             recording = self._record(inputs, with_output, eager=True)
-            rates = self._add_update(recording, inputs)  # which takes effect at once
+            self._add_update(recording, inputs)  # which takes effect at once
             refused = recording.trace.graph.effects_refused
-            return eager_result(recording, "TrainStep"), rates, refused
+            return eager_result(recording, "TrainStep")
         finally:
             if refused:  # as if the call had not been made
                 random.step = drawn
@@ -267,7 +276,7 @@ class TrainStep:
     def _remember(self, batch: tuple[Any, ...], with_output: bool, compiled: Compiled) -> None:
         """Lets the next call find this program by comparing, without making a key."""
         trained = self._trained[0]
-        simple = len(self._trained) == 1 and trained.optimizer.accumulate == 1 and not with_output
+        simple = len(self._trained) == 1 and trained.bound.calls_per_update == 1 and not with_output
         simple = simple and all(type(x) is np.ndarray for x in batch)
         self._recent = _Recent(trained, batch, compiled) if simple else None
 
@@ -353,8 +362,8 @@ class TrainStep:
         add_place(error, place_of_node(trace, node))
         raise error
 
-    def _add_update(self, recording: Recording, inputs: Inputs) -> list[float]:
-        """Records gradients and updates behind the forward pass. Returns the learning rates."""
+    def _add_update(self, recording: Recording, inputs: Inputs) -> None:
+        """Records gradients and updates behind the forward pass."""
         trace = recording.trace
         named = self._trained_parameters(trace)
         loss = recording.result.loss if isinstance(recording.result, _Forward) else recording.result
@@ -362,12 +371,11 @@ class TrainStep:
         if trace.check_nan:
             self._check_loss(trace, loss)
         slopes = iter(gradients(trace, loss._as_value(trace), [state for part in states for state in part]))
-        by_name = [{name: next(slopes) for name, _ in part} for part in named]
-        changed = [trained.bind(part) for trained, part in zip(self._trained, named, strict=True)]
-        if any(changed):
-            self._programs.clear()  # they update the optimizers of before
-            self._recent = None
-        rates = [trained.bound.before_run() for trained in self._trained]
+        of_parts = [[next(slopes) for _ in part] for part in named]
+        for trained, part in zip(self._trained, named, strict=True):
+            trained.bound.before_run()
+            trained.bind(part)
+        self._drop_stale()
 
         def gradients_at(parameters: Sequence[Parameter], values: Sequence[_core.Value]) -> list[_core.Value]:
             return self._gradients_at(recording, inputs, parameters, values)
@@ -375,14 +383,13 @@ class TrainStep:
         trace.graph.begin_update()
         with _trace.recording(trace):
             trace.graph.guard(loss._as_value(trace))
-            steps = []
-            for trained, part, of_part in zip(self._trained, named, by_name, strict=True):
-                directed = trained.direct(trace, part, of_part, gradients_at)
-                steps.append(trained.prepare(trace, part, directed))
+            prepared = [
+                trained.prepare(trace, part, of_part, gradients_at)
+                for trained, part, of_part in zip(self._trained, named, of_parts, strict=True)
+            ]
             trace.finish()  # behind everything that may refuse
-            for trained, along in zip(self._trained, steps, strict=True):
-                trained.update(trace, along)
-        return rates
+            for trained, update in zip(self._trained, prepared, strict=True):
+                trained.update(trace, update)
 
     def _compile(self, inputs: Inputs, with_output: bool) -> Compiled:
         recording = self._record(inputs, with_output, eager=False)
@@ -436,14 +443,33 @@ class TrainStep:
         return self._optimizer if isinstance(self._optimizer, Optimizer) else dict(self._optimizer)
 
     @property
+    def hyper(self) -> Any:
+        """The numbers of the optimizer in this step: `step.hyper["lr"] = 0.01` holds from the next call on.
+
+        The optimizer that was handed over keeps its own, which other steps may use; see `optim.Hyper`. With a
+        dict of optimizers, a dict of such numbers: `step.hyper["g"]["lr"]`.
+
+        Example:
+            >>> import ravine as rv
+            >>> from ravine import nn, optim
+            >>> optimizer = optim.SGD(lr=0.1, groups=[optim.Group("bias", lr=0.2)])
+            >>> step = rv.TrainStep(nn.Linear(3, 1), nn.MSELoss(), optimizer)
+            >>> step.hyper["lr"] = 0.05
+            >>> step.hyper["bias"]["lr"], step.hyper["lr"], optimizer.lr
+            (0.2, 0.05, 0.1)
+        """
+        of_each = {t.name: Hyper(t.bound, self._lock, self._refresh) for t in self._trained}
+        return of_each[""] if isinstance(self._given, Module) else of_each
+
+    @property
     def steps(self) -> int:
         """Number of updates done; with several optimizers, those of the first."""
-        return self._trained[0].bound.steps
+        return self._trained[0].bound.state.steps
 
     def _updates_of(self, calls: int) -> int:
         """Number of updates that so many further calls make."""
-        trained = self._trained[0]
-        return (trained.bound.gathered + calls) // trained.optimizer.accumulate
+        bound = self._trained[0].bound
+        return (bound.state.gathered + calls) // bound.calls_per_update
 
     @property
     def skipped(self) -> int:
@@ -451,7 +477,7 @@ class TrainStep:
 
         With the optimizer's `skip_nonfinite`, also those in which a gradient was.
         """
-        return self._trained[0].bound.skipped
+        return self._trained[0].bound.state.skipped
 
     @property
     def gradient_norm(self) -> Any:
@@ -460,7 +486,7 @@ class TrainStep:
         None if the optimizer neither clips by a norm nor skips, so that nothing measures it. With a dict of
         optimizers, a dict of such norms.
         """
-        norms = {trained.name: trained.bound.gradient_norm for trained in self._trained}
+        norms = {trained.name: trained.bound.state.gradient_norm for trained in self._trained}
         return norms[""] if isinstance(self._given, Module) else norms
 
     def programs(self) -> list[_core.Program]:
@@ -504,6 +530,7 @@ class TrainStep:
         if any(array.shape != () or array.dtype.kind not in "iu" for array in random):
             raise ValueError(f"load_state_dict of TrainStep: random.seed and random.step are {random}")
         with self._lock:
+            self._recent = None  # first, as an interruption may come at any point
             before = [trained.state_dict() for trained in self._trained[:-1]]
             try:
                 for trained, own in zip(self._trained, owned, strict=True):
@@ -512,47 +539,9 @@ class TrainStep:
                 for trained, own in zip(self._trained, before, strict=False):
                     trained.load_state_dict(own)
                 raise
-            self._programs.clear()
-            self._recent = None
+            self._drop_stale()
             seed, step = (int(array) & _MASK for array in random)
             self._stream.set(seed, step)
-
-
-def _named_models(given: Module | Mapping[Any, Any]) -> dict[str, Module]:
-    """Models by name; a single one has the name ""."""
-    if isinstance(given, Module):
-        return {"": given}
-    for name, model in given.items():
-        if not isinstance(name, str) or not name or "." in name:
-            raise ValueError(f"TrainStep: a model needs a name without dots, got {name!r}")
-        if not isinstance(model, Module):
-            raise TypeError(f"TrainStep: model {name!r} must be a Module, got {type(model).__name__}")
-    return dict(given)
-
-
-def _checked(optimizers: Any, models: Mapping[str, Module]) -> Any:
-    """Optimizers for some of the models, in the models' order."""
-    if not isinstance(optimizers, Mapping):
-        raise TypeError(
-            "TrainStep: with a dict of models, optimizer must be a dict of optimizers for those that are "
-            f"trained, got {type(optimizers).__name__}"
-        )
-    unknown = [name for name in optimizers if name not in models]
-    if unknown or not optimizers:
-        raise ValueError(
-            f"TrainStep: optimizers for {list(optimizers)}, expected some of the models {list(models)}"
-        )
-    return {name: optimizers[name] for name in models if name in optimizers}
-
-
-def _named_optimizers(given: Any) -> dict[str, Optimizer]:
-    named = given if isinstance(given, dict) else {"": given}
-    for optimizer in named.values():
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"TrainStep: optimizer must be one of ravine.optim, got {type(optimizer).__name__}"
-            )
-    return named
 
 
 def _loss_and_parts(result: Any, what: str) -> tuple[Any, dict[str, Any]]:

@@ -14,8 +14,6 @@ from .nn import Module
 from .optim import Optimizer
 from .optim._average import register
 from .optim._bound import BoundOptimizer
-from .optim._gradients import bounded_by_weights, sharpest
-from .optim.schedules._schedule import load_schedule_states, schedule_states
 
 _PARTS = ("optimizer", "schedule", "preconditioner")  # of a state_dict, that belong to the optimizer
 
@@ -34,7 +32,6 @@ class Trained:
         self.model = model
         self.optimizer = optimizer
         self.bound = BoundOptimizer(optimizer)
-        self._preconditioner = optimizer._preconditioner()
         register(model, self.bound)
 
     # --- recording an update
@@ -44,56 +41,24 @@ class Trained:
         named = self.model.named_parameters()
         return [(name, p) for name, p in named if p.requires_grad and id(p.array) in trace.used]
 
-    def bind(self, parameters: Sequence[tuple[str, Parameter]]) -> bool:
-        """Makes these the trained parameters. True if that changes anything: older programs must go."""
-        changed = self.bound.bind(parameters, dict(self.model.named_parameters()))
-        if self._preconditioner is not None:
-            changed = self._preconditioner.bind(parameters) or changed
-        return changed
-
-    def direct(
-        self,
-        trace: Trace,
-        parameters: Sequence[tuple[str, Parameter]],
-        gradients: dict[str, _core.Value],
-        gradients_at: Callable[[Sequence[Parameter], Sequence[_core.Value]], list[_core.Value]],
-    ) -> dict[str, _core.Value]:
-        """What an optimizer makes of the gradients that looks at the loss at other parameters, too."""
-        states = [parameter for _, parameter in parameters]
-        rho, adaptive = self.optimizer._sharpness()
-        if rho != 0:
-            look = self.bound.number(trace, "rho")
-            values = sharpest(trace, dict(parameters), gradients, look, adaptive)
-            gradients = dict(zip(gradients, gradients_at(states, values), strict=True))
-        if self._preconditioner is not None:
-            if trace.draws:
-                kind = type(self.optimizer).__name__
-                raise ValueError(
-                    f"TrainStep: {kind} compares two gradients of a mini-batch; a loss that draws random "
-                    "numbers has no two that agree: turn dropout off"
-                )
-            gradients = self._preconditioner.direct(
-                trace, gradients, lambda values: gradients_at(states, values)
-            )
-        return gradients
+    def bind(self, parameters: Sequence[tuple[str, Parameter]]) -> None:
+        """Makes these the trained parameters."""
+        self.bound.bind(parameters, dict(self.model.named_parameters()))
 
     def prepare(
         self,
         trace: Trace,
         parameters: Sequence[tuple[str, Parameter]],
-        gradients: dict[str, _core.Value],
-    ) -> dict[str, _core.Value]:
-        """Records all that may refuse the update. Returns what the rule steps along; {}: no update now."""
-        gathered = self.bound.gather(trace, gradients)
-        if not self.bound.phase[1]:
-            return {}
-        bounded = bounded_by_weights(self.optimizer, trace, dict(parameters), gathered)
-        return self.bound.prepare(trace, bounded)
+        gradients: Sequence[_core.Value],
+        gradients_at: Callable[[Sequence[Parameter], Sequence[_core.Value]], list[_core.Value]],
+    ) -> _core.PreparedUpdate:
+        """Records all that may refuse the update."""
+        states = [parameter for _, parameter in parameters]
+        return self.bound.prepare(trace, gradients, lambda values: gradients_at(states, values))
 
-    def update(self, trace: Trace, steps: Mapping[str, _core.Value]) -> None:
+    def update(self, trace: Trace, prepared: _core.PreparedUpdate) -> None:
         """Records the rule."""
-        if steps:
-            self.bound.record(trace, steps)
+        self.bound.update(trace, prepared)
 
     # --- state
 
@@ -102,18 +67,15 @@ class Trained:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The optimizer's, its schedules' and its preconditioner's, each under a prefix."""
-        states = {"optimizer": self.bound.state_dict(), "schedule": schedule_states(self.optimizer)}
-        if self._preconditioner is not None:
-            states["preconditioner"] = self._preconditioner.state_dict()
         return {
             self._prefixed(part) + key: value
-            for part, state in states.items()
+            for part, state in self.bound.state_dict().items()
             for key, value in state.items()
         }
 
     def owns(self, key: str) -> bool:
         """Whether a key of the step's state_dict belongs here."""
-        parts = _PARTS if self._preconditioner is not None else _PARTS[:2]
+        parts = _PARTS if self.bound.preconditioner is not None else _PARTS[:2]
         return any(key.startswith(self._prefixed(part)) for part in parts)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -122,15 +84,41 @@ class Trained:
         for key, value in state_dict.items():
             part = key.partition(".")[0]
             states[part][key.removeprefix(self._prefixed(part))] = value
-        shapes = {name: parameter.shape for name, parameter in self.model.named_parameters()}
-        preconditioner = self._preconditioner
-        memory = preconditioner and preconditioner.check_state(states["preconditioner"], shapes)
-        before = schedule_states(self.optimizer)
-        load_schedule_states(self.optimizer, states["schedule"])
-        try:
-            self.bound.load_state_dict(states["optimizer"], shapes)
-        except ValueError:
-            load_schedule_states(self.optimizer, before)
-            raise
-        if preconditioner is not None and memory is not None:
-            preconditioner.load_state(memory)
+        self.bound.load_state_dict(states, dict(self.model.named_parameters()))
+
+
+def named_models(given: Module | Mapping[Any, Any]) -> dict[str, Module]:
+    """Models by name; a single one has the name ""."""
+    if isinstance(given, Module):
+        return {"": given}
+    for name, model in given.items():
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"TrainStep: a model needs a name without dots, got {name!r}")
+        if not isinstance(model, Module):
+            raise TypeError(f"TrainStep: model {name!r} must be a Module, got {type(model).__name__}")
+    return dict(given)
+
+
+def checked_optimizers(optimizers: Any, models: Mapping[str, Module]) -> Any:
+    """Optimizers for some of the models, in the models' order."""
+    if not isinstance(optimizers, Mapping):
+        raise TypeError(
+            "TrainStep: with a dict of models, optimizer must be a dict of optimizers for those that are "
+            f"trained, got {type(optimizers).__name__}"
+        )
+    unknown = [name for name in optimizers if name not in models]
+    if unknown or not optimizers:
+        raise ValueError(
+            f"TrainStep: optimizers for {list(optimizers)}, expected some of the models {list(models)}"
+        )
+    return {name: optimizers[name] for name in models if name in optimizers}
+
+
+def named_optimizers(given: Any) -> dict[str, Optimizer]:
+    named = given if isinstance(given, dict) else {"": given}
+    for optimizer in named.values():
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"TrainStep: optimizer must be one of ravine.optim, got {type(optimizer).__name__}"
+            )
+    return named

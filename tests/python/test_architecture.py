@@ -20,6 +20,7 @@ CPP_LAYERS = (
     "ops",
     "optim",
     "rules",
+    "train",
     "model",
     "bindings",
 )

@@ -72,16 +72,15 @@ def prepare_update(workload: Workload) -> Callable[[], float]:
     parameters = {f"p{i}": nn.Parameter(value) for i, value in enumerate(values)}
     bound = BoundOptimizer(optimizer_of(workload))
     bound.bind(list(parameters.items()), parameters)
-    bound.before_run()
     held = {name: nn.Parameter(value) for name, value in zip(parameters, gradients, strict=True)}
     with _trace.recording(_trace.Trace()) as trace:
-        bound.record(trace, {name: trace.state(gradient.array) for name, gradient in held.items()})
+        slopes = [trace.state(gradient.array) for gradient in held.values()]
+        bound.update(trace, bound.prepare(trace, slopes))
     program = _core.Program(trace.graph, [])
 
     def step() -> float:
-        lr = bound.before_run()
+        bound.before_run()
         program.run([])
-        bound.after_run(lr, refused=program.refused)
         return 0.0
 
     return step

@@ -4,13 +4,25 @@ from . import lr_scheduler, schedules
 from ._adagrad import Adadelta, Adagrad, RMSprop
 from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yogi
 from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
+from ._hyper import Hyper
 from ._lbfgs import LBFGS
 from ._matrices import Adafactor, Muon
 from ._momentum import ASGD, LARS, SGD, Lion, Rprop
 from ._optimizer import LearningRate, Optimizer
 from ._options import Group
 from ._schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
-from ._wrappers import SAM, Lookahead
+from ._stages import (
+    Stage,
+    accumulate,
+    add_noise,
+    clip_adaptive,
+    clip_by_global_norm,
+    clip_by_norm,
+    clip_by_value,
+    skip_nonfinite,
+)
+from ._update import Update
+from ._wrappers import SAM, Lookahead, chain
 
 __all__ = [
     "ASGD",
@@ -31,6 +43,7 @@ __all__ = [
     "Adan",
     "Average",
     "Group",
+    "Hyper",
     "LearningRate",
     "Lion",
     "Lookahead",
@@ -43,9 +56,19 @@ __all__ = [
     "Rprop",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
+    "Stage",
+    "Update",
     "Yogi",
+    "accumulate",
+    "add_noise",
     "averaged",
+    "chain",
+    "clip_adaptive",
+    "clip_by_global_norm",
+    "clip_by_norm",
+    "clip_by_value",
     "lr_scheduler",
     "schedules",
+    "skip_nonfinite",
     "update_bn",
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ._optimizer import Optimizer
 from ._options import Rate
+from ._rule import Rule
 
 
-class Adagrad(Optimizer):
+class Adagrad(Rule):
     """Adagrad: steps scaled by the root of the sum of all squared gradients.
 
     For a gradient g (weight decay added) in step t from 1: `s += g²`,
@@ -39,7 +39,7 @@ class Adagrad(Optimizer):
     maximize: bool = False
 
 
-class Adadelta(Optimizer):
+class Adadelta(Rule):
     """Adadelta: steps in the units of the weights, from running means of squared gradients and steps.
 
     For a gradient g (weight decay added): `v = rho v + (1 - rho) g²`,
@@ -70,7 +70,7 @@ class Adadelta(Optimizer):
     maximize: bool = False
 
 
-class RMSprop(Optimizer):
+class RMSprop(Rule):
     """RMSprop: steps scaled by the root of a running mean of squared gradients.
 
     For a gradient g (weight decay added): `v = alpha v + (1 - alpha) g²`, `d = sqrt(v) + eps`, centered with

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ._optimizer import Optimizer
 from ._options import Rate
+from ._rule import Rule
 
 
-class Adam(Optimizer):
+class Adam(Rule):
     """Adam: steps scaled by running moments of the gradient.
 
     For a gradient g (weight decay added: `g += weight_decay · w`) in step t from 1:
@@ -71,7 +71,7 @@ class AdamW(Adam):
     weight_decay: Rate = 1e-2
 
 
-class Adamax(Optimizer):
+class Adamax(Rule):
     """Adamax: Adam with the largest decayed gradient in place of the second moment.
 
     For a gradient g (weight decay added) in step t from 1: `m = β₁ m + (1 - β₁) g`,
@@ -103,7 +103,7 @@ class Adamax(Optimizer):
     maximize: bool = False
 
 
-class NAdam(Optimizer):
+class NAdam(Rule):
     """NAdam: Adam with Nesterov's momentum.
 
     Adam's moments of a gradient g (weight decay added) in step t from 1, and
@@ -140,7 +140,7 @@ class NAdam(Optimizer):
     maximize: bool = False
 
 
-class RAdam(Optimizer):
+class RAdam(Rule):
     """Rectified Adam: no adaptive scale before the second moment is trustworthy.
 
     Adam's moments of a gradient g (weight decay added); with `ρ∞ = 2 / (1 - β₂) - 1` and
@@ -175,7 +175,7 @@ class RAdam(Optimizer):
     maximize: bool = False
 
 
-class AdaBelief(Optimizer):
+class AdaBelief(Rule):
     """AdaBelief: steps scaled by how far the gradient is from its running mean.
 
     For a gradient g (weight decay added) in step t from 1: `m = β₁ m + (1 - β₁) g`,
@@ -211,7 +211,7 @@ class AdaBelief(Optimizer):
     maximize: bool = False
 
 
-class Yogi(Optimizer):
+class Yogi(Rule):
     """Yogi: Adam whose second moment changes by at most a share of the squared gradient.
 
     For a gradient g (weight decay added) in step t from 1: `m = β₁ m + (1 - β₁) g`,
@@ -247,7 +247,7 @@ class Yogi(Optimizer):
     maximize: bool = False
 
 
-class Adan(Optimizer):
+class Adan(Rule):
     """Adan: Nesterov's momentum from differences of gradients.
 
     For a gradient g and its difference d to the last one (0 in the first step): running means m of g (β₁),
@@ -282,7 +282,7 @@ class Adan(Optimizer):
     maximize: bool = False
 
 
-class LAMB(Optimizer):
+class LAMB(Rule):
     """LAMB: Adam with steps in proportion to each parameter's norm, for large batches.
 
     Adam's moments of a gradient g in step t from 1, `u = (m / (1 - β₁ᵗ)) / (sqrt(v / (1 - β₂ᵗ)) + eps) +

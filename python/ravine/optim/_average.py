@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _trace
+from .. import _core, _trace
 from .._numbers import flag, number, whole
 from ..nn import Module
 from ..nn._norm import _BatchNorm
+from ._value import Value
 
 if TYPE_CHECKING:
     from ._bound import BoundOptimizer
+    from .schedules._schedule import Leaf
 
 
-class Average:
+class Average(Value):
     """Base of the averages: in which steps the weights enter, and how much they count.
 
     Given to an optimizer as `average`. The average takes one more array per parameter and is updated in the
@@ -41,18 +43,19 @@ class Average:
         owner = type(self).__name__
         self.start, self.every = whole(owner, "start", start, 0), whole(owner, "every", every, 1)
 
+    def _formula(self) -> tuple[str, Sequence[float]]:
+        """The engine's formula of the share, and its numbers."""
+        raise NotImplementedError(f"{type(self).__name__} defines no weight(step)")
+
+    def _expression(self, leaf: Leaf) -> _core.Schedule:
+        if type(self).weight is not Average.weight:
+            return leaf(self.weight, None, repr(self))
+        formula, numbers = self._formula()
+        return _core.Schedule(formula, [float(x) for x in numbers])
+
     def weight(self, step: int) -> float:
         """The share of the newest weights in the average after a step, from 0; 0 where they do not enter."""
-        entered, rest = divmod(step - self.start, self.every)
-        return self._share(entered) if entered >= 0 and rest == 0 else 0.0
-
-    def _share(self, entered: int) -> float:
-        """The share of the next weights where `entered` others did before."""
-        raise NotImplementedError
-
-    def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({fields})"
+        return self._expression(_core.Schedule.of_function).value(step)
 
 
 class Polyak(Average):
@@ -73,8 +76,8 @@ class Polyak(Average):
         [0.0, 0.0, 1.0, 0.5, 0.3333333333333333]
     """
 
-    def _share(self, entered: int) -> float:
-        return 1.0 / (entered + 1)
+    def _formula(self) -> tuple[str, Sequence[float]]:
+        return "mean_share", (self.start, self.every)
 
 
 class SWA(Polyak):
@@ -128,10 +131,8 @@ class EMA(Average):
         self.bias_correction = flag("EMA", "bias_correction", bias_correction)
         super().__init__(start, every)
 
-    def _share(self, entered: int) -> float:
-        if self.bias_correction:
-            return (1.0 - self.decay) / (1.0 - self.decay ** (entered + 1))
-        return 1.0 if entered == 0 else 1.0 - self.decay
+    def _formula(self) -> tuple[str, Sequence[float]]:
+        return "exponential_mean_share", (self.start, self.every, self.decay, self.bias_correction)
 
 
 _trained: weakref.WeakKeyDictionary[Module, list[weakref.ref[BoundOptimizer]]] = weakref.WeakKeyDictionary()
@@ -170,18 +171,18 @@ def averaged(model: Module) -> Iterator[Module]:
         True
     """
     steps = [reference() for reference in reversed(_trained.get(model, []))]
-    bound = next((step for step in steps if step is not None and step.keeps_average()), None)
+    bound = next((step for step in steps if step is not None and step.state.keeps_average), None)
     if bound is None:
         raise ValueError(
             f"averaged: no training step keeps an average of this {type(model).__name__}: give its optimizer "
             f"one, such as average=optim.EMA(0.999), and train"
         )
-    if bound.evaluating:
+    if bound.state.evaluating:
         raise RuntimeError("averaged: the model has its averaged weights already")
     parameters = dict(model.named_parameters())
     averages = bound.averages(parameters)
     saved = [(state, np.array(state.data)) for state in (*parameters.values(), *model.buffers())]
-    bound.evaluating = True
+    bound.state.evaluating = True
     for name, average in averages.items():
         parameters[name].data = average
     try:
@@ -189,7 +190,7 @@ def averaged(model: Module) -> Iterator[Module]:
     finally:
         for state, data in saved:
             state.data = data
-        bound.evaluating = False
+        bound.state.evaluating = False
 
 
 def update_bn(model: Module, x: Any, *, batch_size: int = 256) -> None:

@@ -12,14 +12,14 @@ from .._numbers import flag, number, whole
 from .._parameter import Parameter
 from .._tensor import Tensor
 from .._trace import Trace, plain_array
-from ._optimizer import Optimizer
 from ._options import Rate
+from ._rule import Rule
 
 # Gradients of the loss of this mini-batch at other parameters.
 GradientsAt = Callable[[Sequence[_core.Value]], "list[_core.Value]"]
 
 
-class LBFGS(Optimizer):
+class LBFGS(Rule):
     """Limited-memory BFGS on mini-batches, one update a step (online L-BFGS).
 
     The step is `w -= lr · H g`, where g is the mini-batch's gradient and H the inverse Hessian that the last
@@ -139,15 +139,15 @@ class CurvatureMemory:
                 array.numpy()[...] = value
 
     def direct(
-        self, trace: Trace, gradients: Mapping[str, _core.Value], gradients_at: GradientsAt
-    ) -> dict[str, _core.Value]:
-        """Records the update of the memory, and H g in the place of the gradients g, by name."""
+        self, trace: Trace, gradients: Sequence[_core.Value], gradients_at: GradientsAt
+    ) -> list[_core.Value]:
+        """Records the update of the memory, and H g in the place of the gradients g of the parameters."""
         state = {
             field: [Tensor(trace.state(array), trace) for array in arrays]
             for field, arrays in self._arrays.items()
         }
         now = self._flat([Tensor(trace.state(p.array), trace) for _, p in self._parameters])
-        g = self._flat([Tensor(gradients[name], trace) for name, _ in self._parameters])
+        g = self._flat([Tensor(gradient, trace) for gradient in gradients])
         before = [piece._as_value(trace) for piece in self._pieces(state["previous"][0])]
         g_before = self._flat([Tensor(value, trace) for value in gradients_at(before)])
         if self._description.maximize:
@@ -174,10 +174,7 @@ class CurvatureMemory:
         for field, values in {**rows, "previous": [now]}.items():
             for array, value in zip(self._arrays[field], values, strict=True):
                 trace.assign(array, value._as_value(trace))
-        pieces = self._pieces(direction)
-        return {
-            name: piece._as_value(trace) for (name, _), piece in zip(self._parameters, pieces, strict=True)
-        }
+        return [piece._as_value(trace) for piece in self._pieces(direction)]
 
     def _flat(self, pieces: Sequence[Tensor]) -> Tensor:
         return ops.concat([piece.reshape(-1) for piece in pieces])

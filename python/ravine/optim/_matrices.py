@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .._numbers import alike, number, whole
-from ._optimizer import Optimizer
 from ._options import Group, Rate
+from ._rule import Rule
 
 
-class Muon(Optimizer):
+class Muon(Rule):
     """Muon: momentum made orthogonal, for matrices; AdamW for all other parameters.
 
     For the gradient g of a matrix (a filter [out, in, ...] counts as [out, in · ...]):
@@ -85,7 +85,7 @@ class Muon(Optimizer):
         return {**values, "adam_lr": adam_lr, "match_rms_adamw": ("adjust_lr_fn", adjusts)}
 
 
-class Adafactor(Optimizer):
+class Adafactor(Rule):
     """Adafactor: Adam without momentum, whose second moment is kept as one row and one column of means.
 
     In step t from 1, with `ρ = min(lr, 1 / sqrt(t))`, `α = max(eps[1], rms(w)) · ρ` and the share

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ._optimizer import Optimizer
 from ._options import Rate
+from ._rule import Rule
 
 
-class SGD(Optimizer):
+class SGD(Rule):
     """Stochastic gradient descent, with momentum.
 
     For a gradient g (weight decay added: `g += weight_decay · w`):
@@ -43,7 +43,7 @@ class SGD(Optimizer):
     maximize: bool = False
 
 
-class ASGD(Optimizer):
+class ASGD(Rule):
     """Averaged stochastic gradient descent.
 
     In step t from 1, for a gradient g (weight decay added):
@@ -78,7 +78,7 @@ class ASGD(Optimizer):
     maximize: bool = False
 
 
-class Rprop(Optimizer):
+class Rprop(Rule):
     """Resilient backpropagation: each weight has a step size of its own, and moves by the gradient's sign.
 
     `size = clamp(size · η)` with η = etas[1] where the gradient kept its sign, etas[0] where it changed, else
@@ -108,7 +108,7 @@ class Rprop(Optimizer):
     maximize: bool = False
 
 
-class Lion(Optimizer):
+class Lion(Rule):
     """Lion: the sign of an interpolation between gradient and momentum.
 
     `w -= lr · (sign(β₁ m + (1 - β₁) g) + weight_decay · w)`, then `m = β₂ m + (1 - β₂) g`.
@@ -137,7 +137,7 @@ class Lion(Optimizer):
     maximize: bool = False
 
 
-class LARS(Optimizer):
+class LARS(Rule):
     """Layer-wise adaptive rate scaling: momentum, with steps in proportion to each parameter's norm.
 
     For a gradient g (weight decay added): `r = trust_coefficient · |w| / (|g| + eps)` (1 where a norm is 0),

@@ -6,9 +6,11 @@ import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .._numbers import alike, flag, number, positive, whole
+from .._numbers import flag
 from .._parameter import Parameter
 from ..nn import Module
+from ._average import Average
+from ._stages import STAGES
 
 if TYPE_CHECKING:
     from ._optimizer import Optimizer
@@ -24,24 +26,13 @@ def checked_option(owner: Optimizer, name: str, value: Any) -> Any:
     kind = type(owner).__name__
     if name == "groups":
         return checked_groups(owner, value)
-    if name in ("no_decay", "skip_nonfinite"):
+    if name == "no_decay":
         return flag(kind, name, value)
-    if name == "accumulate":
-        return whole(kind, name, value, 1)
     if name == "average":
-        if value is not None and (isinstance(value, type) or not hasattr(value, "weight")):
-            raise TypeError(f"{kind}: average must be one of ravine.optim, such as EMA(), got {value!r}")
-        return value
-    if value is None:
-        return None
-    if name == "noise":
-        pair = value if isinstance(value, tuple | list) else (value, 0.55)
-        if len(pair) != 2:
-            raise TypeError(f"{kind}: noise must be a number or a pair (eta, gamma), got {value!r}")
-        if pair is value:
-            alike(kind, name, pair)
-        return number(kind, "noise[0]", pair[0]), number(kind, "noise[1]", pair[1])
-    return positive(kind, name, value)
+        if value is None or isinstance(value, Average):
+            return value
+        raise TypeError(f"{kind}: average must be one of ravine.optim, such as EMA(), got {value!r}")
+    return None if value is None else STAGES[name].checked(kind, name, value)
 
 
 class Group:
@@ -93,6 +84,12 @@ groups=(Group('head.*', lr=0.02),))
             raise
         owner._changed()
 
+    def _copy(self, owner: Optimizer) -> Group:
+        """The same selection with numbers of its own."""
+        copy = object.__new__(Group)
+        copy.__dict__.update(_owner=owner, _selection=self._selection, _hyper=dict(self._hyper))
+        return copy
+
     def __repr__(self) -> str:
         parts = [repr(self._selection), *(f"{name}={value!r}" for name, value in self._hyper.items())]
         return f"Group({', '.join(parts)})"
@@ -103,6 +100,13 @@ groups=(Group('head.*', lr=0.02),))
         checked = {name: owner._checked(name, value) for name, value in self._hyper.items()}
         self._hyper.update(checked)
         self.__dict__["_owner"] = owner
+
+    def _name(self, position: int) -> str:
+        """How `step.hyper` calls it: by its pattern without the star at the end, else by its position."""
+        selection = self._selection
+        if not isinstance(selection, str):
+            return str(position)
+        return selection.removesuffix("*").removesuffix(".") or selection
 
     def _names(self, parameters: Mapping[str, Parameter]) -> set[str]:
         """The names of those parameters that it selects. Raises ValueError where an item selects none."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ._optimizer import Optimizer
 from ._options import Rate
+from ._rule import Rule
 
 
-class ScheduleFreeSGD(Optimizer):
+class ScheduleFreeSGD(Rule):
     """Schedule-free SGD: needs no falling learning rate, whenever training ends.
 
     For a gradient g at the weights y (weight decay added): `z -= lr · g`, `x = (1 - c) x + c z`,
@@ -40,7 +40,7 @@ class ScheduleFreeSGD(Optimizer):
     maximize: bool = False
 
 
-class ScheduleFreeAdamW(Optimizer):
+class ScheduleFreeAdamW(Rule):
     """Schedule-free AdamW: needs no falling learning rate, whenever training ends.
 
     As `ScheduleFreeSGD` with β₁ for beta and `z -= lr · (g / (sqrt(v / (1 - β₂ᵗ)) + eps) + weight_decay · y)`

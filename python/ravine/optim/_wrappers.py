@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .. import _core
 from .._numbers import flag, number, positive, whole
 from ._optimizer import Optimizer, refuse_parameters
 from ._options import Group
+from ._stages import STAGES, Stage
 
 if TYPE_CHECKING:
+    from typing_extensions import Self  # typing.Self needs Python 3.11
+
     from ._lbfgs import CurvatureMemory
 
 
@@ -25,7 +30,7 @@ class Wrapper(Optimizer):
         if not isinstance(optimizer, Optimizer):
             kind = type(optimizer).__name__
             raise TypeError(f"{type(self).__name__}: optimizer must be one of ravine.optim, got {kind}")
-        self.__dict__.update(_inner=optimizer, _own_changes=0, _last_lr=None)
+        self.__dict__.update(_inner=optimizer, _own_changes=0)
 
     @property
     def optimizer(self) -> Optimizer:
@@ -70,11 +75,28 @@ class Wrapper(Optimizer):
     def _check_numbers(self, numbers: dict[str, float]) -> None:
         self.optimizer._check_numbers(numbers)
 
-    def _slow_weight(self, step: int) -> float | None:
-        return self.optimizer._slow_weight(step)
+    def _slow_weight(self) -> _core.Schedule | None:
+        return self.optimizer._slow_weight()
 
-    def _sharpness(self) -> tuple[float, bool]:
-        return self.optimizer._sharpness()
+    def _stages(self) -> list[tuple[str, Any]]:
+        return self.optimizer._stages()
+
+    def _numbers(self) -> dict[str, Any]:
+        return {**self.optimizer._numbers(), **self._settings()}
+
+    def _settings(self) -> dict[Any, Any]:
+        return {name: self.__dict__[name] for name in self._own}
+
+    def _copy(self) -> Self:
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__, _inner=self.optimizer._copy(), _seen=self._settings())
+        return copy
+
+    def _take_over(self, given: Self) -> None:  # type: ignore[override]
+        self.optimizer._take_over(given.optimizer)
+        now = given._settings()
+        self.__dict__.update({n: value for n, value in now.items() if value is not self.__dict__["_seen"][n]})
+        self.__dict__.update(_seen=now, _own_changes=self.__dict__["_own_changes"] + 1)
 
     def _preconditioner(self) -> CurvatureMemory | None:
         return self.optimizer._preconditioner()
@@ -126,8 +148,13 @@ class Lookahead(Wrapper):
             raise ValueError(f"Lookahead: alpha must be in (0, 1], got {alpha}")
         return alpha
 
-    def _slow_weight(self, step: int) -> float | None:
-        return self.alpha if (step + 1) % self.k == 0 else 0.0
+    def _slow_weight(self) -> _core.Schedule:
+        return _core.Schedule("every", [self.alpha, float(self.k)])
+
+
+def takes_two_gradients(optimizer: Optimizer) -> bool:
+    """Whether sharpness-aware minimisation is among the stages."""
+    return any(option in ("sam", "adaptive_sam") for option, _ in optimizer._stages())
 
 
 class SAM(Wrapper):
@@ -158,7 +185,7 @@ class SAM(Wrapper):
 
     def __init__(self, optimizer: Optimizer, rho: float = 0.05, adaptive: bool = False) -> None:
         super().__init__(optimizer)
-        if optimizer._preconditioner() is not None or optimizer._sharpness()[0] != 0:
+        if optimizer._preconditioner() is not None or takes_two_gradients(optimizer):
             raise ValueError(f"SAM: {type(optimizer).__name__} takes gradients at two places itself")
         self.rho: float = rho
         self.adaptive: bool = adaptive
@@ -168,5 +195,70 @@ class SAM(Wrapper):
             return flag("SAM", name, value)
         return positive("SAM", "rho", value)
 
-    def _sharpness(self) -> tuple[float, bool]:
-        return (-self.rho if self.optimizer.hyper()["maximize"] else self.rho), self.adaptive
+    def _stages(self) -> list[tuple[str, Any]]:
+        uphill = -self.rho if self.optimizer._constants()["maximize"] else self.rho
+        return [("adaptive_sam" if self.adaptive else "sam", uphill), *self.optimizer._stages()]
+
+
+class Chain(Wrapper):
+    """Stages before an optimizer; their numbers are attributes by the names of the options: `clip_norm`."""
+
+    def __init__(self, stages: Sequence[Stage], optimizer: Optimizer) -> None:
+        super().__init__(optimizer)
+        if takes_two_gradients(optimizer):
+            kind = type(optimizer).__name__
+            raise ValueError(f"chain: {kind} takes the gradients first: write {kind}(chain(...)) instead")
+        taken = [option for option, _ in optimizer._stages()]
+        for stage in stages:
+            if not isinstance(stage, Stage):
+                raise TypeError(f"chain: stages such as optim.clip_by_norm(1.0) are expected, got {stage!r}")
+            if stage.option in taken:
+                raise ValueError(f"chain: {STAGES[stage.option].stage} occurs twice")
+            taken.append(stage.option)
+        own = {stage.option: stage.value for stage in stages}
+        if "accumulate" in own and optimizer._preconditioner() is not None:
+            raise ValueError(f"chain: {type(optimizer).__name__}: gradients cannot be accumulated")
+        self.__dict__.update(own, _own=tuple(own))
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages, in order."""
+        return tuple(Stage(option, self.__dict__[option]) for option in self._own)
+
+    def _checked_own(self, name: str, value: Any) -> Any:
+        return Stage(name, value).value
+
+    def _stages(self) -> list[tuple[str, Any]]:
+        return [*self._settings().items(), *self.optimizer._stages()]
+
+    @property
+    def _owner(self) -> str:
+        return self.optimizer._owner
+
+    def __repr__(self) -> str:
+        return f"chain({', '.join(map(repr, (*self.stages, self.optimizer)))})"
+
+
+def chain(*stages_and_optimizer: Any) -> Chain:
+    """Stages, in the order in which they see the gradients, and then an optimizer.
+
+    The options of the optimizer inside (`clip_norm=...`) are stages too and come behind these.
+
+    Args:
+        stages_and_optimizer: stages such as `optim.clip_by_global_norm(1.0)`; the optimizer is the last.
+
+    Raises TypeError for anything else, and ValueError for a stage that occurs twice and for an optimizer that
+    takes gradients at two places (SAM), inside of which the chain belongs.
+
+    Example:
+        >>> from ravine import optim
+        >>> optimizer = optim.chain(optim.clip_by_global_norm(1.0), optim.add_noise(0.1), optim.AdamW())
+        >>> optimizer.lr, optimizer.clip_global_norm
+        (0.001, 1.0)
+        >>> optimizer.clip_global_norm = 0.5
+        >>> optimizer.stages[0]
+        Stage(option='clip_global_norm', value=0.5)
+    """
+    if not stages_and_optimizer:
+        raise TypeError("chain: stages and an optimizer are expected, got nothing")
+    return Chain(stages_and_optimizer[:-1], stages_and_optimizer[-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
+from collections.abc import Sequence as Numbers
 
 from ..._numbers import number, positive, whole
 from ._schedule import Schedule
@@ -37,18 +37,8 @@ class CosineRestarts(Schedule):
         self.end = number("CosineRestarts", "end", end)
         self.decay = number("CosineRestarts", "decay", decay)
 
-    def _value(self, step: int) -> float:
-        length = self.cycle
-        if self.mult == 1:
-            finished, step = divmod(step, length)
-        else:
-            finished = 0
-            while step >= length:  # in integers: a logarithm would be wrong at some restarts
-                step -= length
-                length *= self.mult
-                finished += 1
-        peak = self.lr * self.decay**finished
-        return self.end + 0.5 * (peak - self.end) * (1.0 + math.cos(math.pi * step / length))
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "cosine_restarts", (self.lr, self.cycle, self.mult, self.end, self.decay)
 
 
 class Cyclic(Schedule):
@@ -94,12 +84,10 @@ class Cyclic(Schedule):
         self.mode = mode
         self.gamma = number("Cyclic", "gamma", gamma)
 
-    def _value(self, step: int) -> float:
-        length = self.step_size_up + self.step_size_down
-        cycle, t = divmod(step, length)
-        share = t / self.step_size_up if t <= self.step_size_up else (length - t) / self.step_size_down
-        scale = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": self.gamma**step}[self.mode]
-        return self.lr + (self.max_lr - self.lr) * share * scale
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        base = {"triangular": 1.0, "triangular2": 0.5, "exp_range": self.gamma}[self.mode]
+        by_cycle = self.mode == "triangular2"
+        return "cyclic", (self.lr, self.max_lr, self.step_size_up, self.step_size_down, base, by_cycle)
 
 
 class OneCycle(Schedule):
@@ -166,13 +154,8 @@ class OneCycle(Schedule):
             phases.append((2 * up, first))
         return [*phases, (self.steps - 1.0, first / self.final_div_factor)]
 
-    def _value(self, step: int) -> float:
-        begin, rate = 0.0, self.max_lr / self.div_factor
-        for end, target in self._phases():
-            if step <= end:
-                share = (step - begin) / (end - begin)
-                if self.anneal == "cos":
-                    share = (1.0 - math.cos(math.pi * share)) / 2.0
-                return rate + (target - rate) * share
-            begin, rate = end, target
-        return rate
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        assert self.steps is not None
+        first = self.max_lr / self.div_factor
+        ends = (x for phase in self._phases() for x in phase)
+        return "one_cycle", (first, self.anneal == "cos", self.steps, *ends)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
-import math
 from collections.abc import Sequence as Numbers
 
 from ..._numbers import number, positive, whole
@@ -23,8 +21,8 @@ class Constant(Schedule):
     def __init__(self, lr: float) -> None:
         self.lr = number("Constant", "lr", lr)
 
-    def _value(self, step: int) -> float:
-        return self.lr
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "constant", (self.lr,)
 
 
 class StepDecay(Schedule):
@@ -46,8 +44,8 @@ class StepDecay(Schedule):
         self.step_size = whole("StepDecay", "step_size", step_size)
         self.gamma = number("StepDecay", "gamma", gamma)
 
-    def _value(self, step: int) -> float:
-        return self.lr * self.gamma ** (step // self.step_size)
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "step_decay", (self.lr, self.step_size, self.gamma)
 
 
 class MultiStep(Schedule):
@@ -71,8 +69,8 @@ class MultiStep(Schedule):
         self.milestones = _increasing("MultiStep", "milestones", milestones)
         self.gamma = number("MultiStep", "gamma", gamma)
 
-    def _value(self, step: int) -> float:
-        return self.lr * self.gamma ** bisect.bisect_right(self.milestones, step)
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "multi_step", (self.lr, self.gamma, *self.milestones)
 
 
 class Piecewise(Schedule):
@@ -99,8 +97,8 @@ class Piecewise(Schedule):
                 f"{len(self.rates)}"
             )
 
-    def _value(self, step: int) -> float:
-        return self.rates[bisect.bisect_right(self.boundaries, step)]
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "piecewise", (*self.boundaries, *self.rates)
 
 
 def _increasing(owner: str, name: str, steps: Numbers[int]) -> tuple[int, ...]:
@@ -139,12 +137,11 @@ class Exponential(Schedule):
         self.k = None if k is None else number("Exponential", "k", k)
         self.every = positive("Exponential", "every", every)
 
-    def _value(self, step: int) -> float:
-        t = step / self.every
+    def _formula(self) -> tuple[str, Numbers[float]]:
         if self.gamma is not None:
-            return self.lr * self.gamma**t
+            return "exponential", (self.lr, self.gamma, self.every)
         assert self.k is not None
-        return self.lr * math.exp(-self.k * t)
+        return "natural_exponential", (self.lr, self.k, self.every)
 
 
 class Linear(Schedule):
@@ -166,13 +163,9 @@ class Linear(Schedule):
         self.end = number("Linear", "end", end)
         self.steps = whole("Linear", "steps", steps)
 
-    def _value(self, step: int) -> float:
+    def _formula(self) -> tuple[str, Numbers[float]]:
         assert self.steps is not None
-        return _between(self.start, self.end, step / self.steps)
-
-
-def _between(start: float, end: float, share: float) -> float:
-    return start * (1.0 - share) + end * share
+        return "linear", (self.start, self.end, self.steps)
 
 
 class Polynomial(Schedule):
@@ -196,9 +189,9 @@ class Polynomial(Schedule):
         self.power = positive("Polynomial", "power", power)
         self.end = number("Polynomial", "end", end)
 
-    def _value(self, step: int) -> float:
+    def _formula(self) -> tuple[str, Numbers[float]]:
         assert self.steps is not None
-        return self.end + (self.lr - self.end) * (1.0 - step / self.steps) ** self.power
+        return "polynomial", (self.lr, self.steps, self.power, self.end)
 
 
 class Cosine(Schedule):
@@ -222,9 +215,9 @@ class Cosine(Schedule):
         self.steps = whole("Cosine", "steps", steps)
         self.end = number("Cosine", "end", end)
 
-    def _value(self, step: int) -> float:
+    def _formula(self) -> tuple[str, Numbers[float]]:
         assert self.steps is not None
-        return self.end + 0.5 * (self.lr - self.end) * (1.0 + math.cos(math.pi * step / self.steps))
+        return "cosine", (self.lr, self.steps, self.end)
 
 
 class InverseSqrt(Schedule):
@@ -249,8 +242,8 @@ class InverseSqrt(Schedule):
         self.lr = number("InverseSqrt", "lr", lr)
         self.timescale = positive("InverseSqrt", "timescale", timescale)
 
-    def _value(self, step: int) -> float:
-        return self.lr / math.sqrt(1.0 + step / self.timescale)
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "inverse_sqrt", (self.lr, self.timescale)
 
 
 class InverseTime(Schedule):
@@ -277,8 +270,8 @@ class InverseTime(Schedule):
         self.k = number("InverseTime", "k", k)
         self.every = positive("InverseTime", "every", every)
 
-    def _value(self, step: int) -> float:
-        return self.lr / (1.0 + self.k * (step / self.every))
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "inverse_time", (self.lr, self.k, self.every)
 
 
 class Warmup(Schedule):
@@ -317,13 +310,6 @@ class Warmup(Schedule):
                 f"Warmup: an exponential one needs start and lr above 0, got {self.start} and {self.lr}"
             )
 
-    def _value(self, step: int) -> float:
+    def _formula(self) -> tuple[str, Numbers[float]]:
         assert self.steps is not None
-        share = step / self.steps
-        if share == 1.0:
-            return self.lr
-        if self.kind == "constant":
-            return self.start
-        if self.kind == "exponential":
-            return self.start * (self.lr / self.start) ** share
-        return _between(self.start, self.lr, share)
+        return f"warmup_{self.kind}", (self.lr, self.steps, self.start)

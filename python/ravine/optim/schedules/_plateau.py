@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from ... import _core
 from ..._numbers import number, whole
-from ._schedule import Schedule, as_schedule
+from ._schedule import Leaf, Schedule, as_schedule
 
 
 class ReduceOnPlateau(Schedule):
@@ -77,16 +77,35 @@ class ReduceOnPlateau(Schedule):
         self.min_lr = number(owner, "min_lr", min_lr)
         self.monitor = monitor
         self._steps = self.lr.steps
-        self._best = math.inf if mode == "min" else -math.inf
-        self._bad = self._cooling = self._reductions = 0
+        self._plateau = self._new_plateau()
+
+    def _new_plateau(self) -> _core.Plateau:
+        return _core.Plateau(
+            self.lr._expression(_core.Schedule.of_function),
+            maximize=self.mode == "max",
+            factor=self.factor,
+            patience=self.patience,
+            threshold=self.threshold,
+            relative=self.threshold_mode == "rel",
+            cooldown=self.cooldown,
+            min_value=self.min_lr,
+        )
+
+    def _expression(self, leaf: Leaf) -> _core.Schedule:
+        return self._plateau
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_plateau": self._plateau.state}
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        self.__dict__.update({name: value for name, value in fields.items() if name != "_plateau"})
+        self._plateau = self._new_plateau()
+        self._plateau.state = fields["_plateau"]
 
     @property
     def steps(self) -> int | None:  # type: ignore[override]
         """As many as the schedule that is reduced."""
         return self._steps
-
-    def _value(self, step: int) -> float:
-        return max(self.lr._value(step) * self.factor**self._reductions, self.min_lr)
 
     def parts(self) -> Iterator[Schedule]:
         yield self
@@ -94,31 +113,15 @@ class ReduceOnPlateau(Schedule):
 
     def update(self, metric: float) -> None:
         """Takes the newest value of the metric."""
-        value = float(metric)
-        if self._better(value):
-            self._best, self._bad = value, 0
-        else:
-            self._bad += 1
-        if self._cooling > 0:
-            self._cooling -= 1
-            self._bad = 0
-        if self._bad > self.patience:
-            self._reductions += 1
-            self._cooling, self._bad = self.cooldown, 0
-
-    def _better(self, value: float) -> bool:
-        sign = 1.0 if self.mode == "min" else -1.0
-        margin = self.threshold if self.threshold_mode == "abs" else self.threshold * abs(self._best)
-        if math.isinf(self._best):
-            return sign * value < sign * self._best
-        return sign * value < sign * self._best - margin
+        self._plateau.update(float(metric))
 
     def state_dict(self) -> dict[str, np.ndarray]:
+        best, bad, cooling, reductions = self._plateau.state
         state = {
-            "best": np.asarray(self._best, np.float64),
-            "bad": np.asarray(self._bad, np.int64),
-            "cooling": np.asarray(self._cooling, np.int64),
-            "reductions": np.asarray(self._reductions, np.int64),
+            "best": np.asarray(best, np.float64),
+            "bad": np.asarray(bad, np.int64),
+            "cooling": np.asarray(cooling, np.int64),
+            "reductions": np.asarray(reductions, np.int64),
         }
         return state | {f"lr.{key}": value for key, value in self.lr.state_dict().items()}
 
@@ -133,7 +136,5 @@ class ReduceOnPlateau(Schedule):
         self.lr.load_state_dict(
             {key[3:]: value for key, value in state_dict.items() if key.startswith("lr.")}
         )
-        self._best = float(own["best"])
-        self._bad, self._cooling, self._reductions = (
-            int(own[key]) for key in ("bad", "cooling", "reductions")
-        )
+        bad, cooling, reductions = (int(own[key]) for key in ("bad", "cooling", "reductions"))
+        self._plateau.state = float(own["best"]), bad, cooling, reductions

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Sequence as Numbers
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from ... import _core
 from ..._numbers import number, whole
 from ..._plot import new_axes
+from .._value import Value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# A function of the step, how many steps it spans, and its text in messages: as a schedule of the engine.
+Leaf: TypeAlias = "Callable[[Callable[[int], float], int | None, str], _core.Schedule]"
 
-class Schedule:
+
+class Schedule(Value):
     """A rate as a function of the step, from 0: `schedule(step)`.
 
     A schedule that spans a number of steps (`schedule.steps`) refuses later ones, so that a run longer than
@@ -37,9 +42,30 @@ class Schedule:
     steps: int | None = None
     """How many steps it spans; None for one that never ends."""
 
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        """The engine's formula and its numbers."""
+        raise NotImplementedError(f"{type(self).__name__} defines no _value(step)")
+
+    def _children(self) -> tuple[Schedule, ...]:
+        """The schedules that the formula is made of."""
+        return ()
+
+    def _expression(self, leaf: Leaf) -> _core.Schedule:
+        """The schedule as the engine evaluates it; `leaf` makes those of Python's functions."""
+        if type(self)._value is not Schedule._value:
+            return leaf(self._value, self.steps, repr(self))
+        formula, numbers = self._formula()
+        children = [child._expression(leaf) for child in self._children()]
+        return _core.Schedule(formula, [float(x) for x in numbers], children, repr(self))
+
     def _value(self, step: int) -> float:
         """The rate of a step from 0 to `steps`; that of `steps` is where the schedule arrives, for `hold`."""
-        raise NotImplementedError
+        known = self.__dict__.get("_known")
+        if known is None:
+            known = self._expression(_core.Schedule.of_function)
+            if not known.foreign:  # functions of Python may give another number every time
+                self._known = known
+        return known.value(step)
 
     def __call__(self, step: int) -> float:
         """The rate of a step. Raises ValueError for a step below 0 or beyond the schedule's end."""
@@ -50,6 +76,18 @@ class Schedule:
                 f"let it go on with hold(), or append a schedule (schedule + other)"
             )
         return self._value(step)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_known"}
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        self.__dict__.update(fields)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if type(self)._value is Schedule._value:
+            super().__setattr__(name, value)
+        else:  # a schedule of the user's own may have state
+            self.__dict__[name] = value
 
     def values(self, n: int | None = None) -> np.ndarray:
         """The rates of the first n steps, as float64 [n]; without n of all, where the schedule ends.
@@ -108,10 +146,6 @@ class Schedule:
         """
         if state_dict:
             raise ValueError(f"load_state_dict of {self!r}: unexpected keys {sorted(state_dict)}")
-
-    def __repr__(self) -> str:
-        fields = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
 
 
 def _is_operand(x: Any) -> bool:
@@ -179,6 +213,9 @@ class _Composed(Schedule):
     def __init__(self, *parts: Schedule) -> None:
         self._parts = parts
 
+    def _children(self) -> tuple[Schedule, ...]:
+        return self._parts
+
     def parts(self) -> Iterator[Schedule]:
         yield self
         for part in self._parts:
@@ -235,16 +272,11 @@ class Sequence(_Composed):
                     f"Sequence: {part!r} never ends, so nothing can follow it: end it with take(n)"
                 )
         super().__init__(*parts)
-        last = parts[-1].steps
-        self._starts = [0]
-        for part in parts[:-1]:
-            assert part.steps is not None
-            self._starts.append(self._starts[-1] + part.steps)
-        self.steps = None if last is None else self._starts[-1] + last
+        ends = [part.steps for part in parts]
+        self.steps = None if ends[-1] is None else sum(ends)  # type: ignore[arg-type]
 
-    def _value(self, step: int) -> float:
-        i = max(i for i, start in enumerate(self._starts) if start <= step)
-        return self._parts[i]._value(step - self._starts[i])
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "sequence", ()
 
     def __repr__(self) -> str:
         return " + ".join(map(repr, self._parts))
@@ -268,8 +300,8 @@ class Product(_Composed):
         super().__init__(*(as_schedule("Product", x) for x in schedules))
         self.steps = min((part.steps for part in self._parts if part.steps is not None), default=None)
 
-    def _value(self, step: int) -> float:
-        return math.prod(part._value(step) for part in self._parts)
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "product", ()
 
     def __repr__(self) -> str:
         return " * ".join(f"({p!r})" if isinstance(p, Sequence) else repr(p) for p in self._parts)
@@ -284,8 +316,9 @@ class _Taken(_Composed):
         if schedule.steps is not None and self.steps > schedule.steps:
             raise ValueError(f"take: {schedule!r} spans {schedule.steps} steps, {self.steps} were asked for")
 
-    def _value(self, step: int) -> float:
-        return self._parts[0]._value(step)
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        assert self.steps is not None
+        return "take", (self.steps,)
 
     def __repr__(self) -> str:
         return f"({self._parts[0]!r}).take({self.steps})"
@@ -296,11 +329,9 @@ class _Held(_Composed):
 
     def __init__(self, schedule: Schedule) -> None:
         super().__init__(schedule)
-        assert schedule.steps is not None
-        self._end = schedule.steps
 
-    def _value(self, step: int) -> float:
-        return self._parts[0]._value(min(step, self._end))
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "hold", ()
 
     def __repr__(self) -> str:
         return f"({self._parts[0]!r}).hold()"
