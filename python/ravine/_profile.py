@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -120,6 +119,8 @@ class Profile:
                 }
             )
             begin += call.seconds
+        import json  # few look at a profile, all import the package
+
         Path(path).write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ns"}), encoding="utf-8")
 
     def table(self, calls: int = 20) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
@@ -23,12 +23,14 @@ from ._compile import (
 from ._grad import check_scalar
 from ._parameter import Parameter
 from ._places import add_place, gradients, place_of_node
-from ._profile import Profile, profile_of
 from ._random import RandomStream
 from ._tensor import Operand
 from ._trained import Trained, checked_optimizers, named_models, named_optimizers
 from .nn import Module
 from .optim import Hyper, Optimizer
+
+if TYPE_CHECKING:
+    from ._profile import Profile
 
 _MASK = (1 << 64) - 1
 _RANDOM_KEYS = ("random.seed", "random.step")
@@ -420,6 +422,8 @@ class TrainStep:
             >>> sorted(profile.by_module())
             ['', '0', '2', 'loss']
         """
+        from ._profile import profile_of  # few ask for it, all import the package
+
         inputs = self._inputs(batch)
         with self._lock:
             compiled = self._program_for(inputs, with_output=False)

@@ -1,6 +1,9 @@
 """Layers and models: torch.nn's names, arguments, defaults, initialisation and state_dict keys."""
 
+from typing import TYPE_CHECKING
+
 from .. import init
+from .._late import late
 from .._parameter import Buffer, Parameter
 from . import functional, utils
 from ._activation import (
@@ -44,30 +47,56 @@ from ._loss import (
     NLLLoss,
     SmoothL1Loss,
 )
-from ._loss_ctc import CTCLoss
-from ._loss_margin import (
-    CosineEmbeddingLoss,
-    CosineSimilarity,
-    GaussianNLLLoss,
-    HingeEmbeddingLoss,
-    MarginRankingLoss,
-    MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss,
-    MultiMarginLoss,
-    PairwiseDistance,
-    PoissonNLLLoss,
-    QuantileLoss,
-    SigmoidFocalLoss,
-    SoftMarginLoss,
-    TripletMarginLoss,
-    TripletMarginWithDistanceLoss,
-)
 from ._module import Module
 from ._norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
-from ._normalize import Normalize
 from ._pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
-from ._recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from ._shrink import CELU, Hardshrink, Softshrink, Threshold
+
+if TYPE_CHECKING:
+    from ._loss_ctc import CTCLoss
+    from ._loss_margin import (
+        CosineEmbeddingLoss,
+        CosineSimilarity,
+        GaussianNLLLoss,
+        HingeEmbeddingLoss,
+        MarginRankingLoss,
+        MultiLabelMarginLoss,
+        MultiLabelSoftMarginLoss,
+        MultiMarginLoss,
+        PairwiseDistance,
+        PoissonNLLLoss,
+        QuantileLoss,
+        SigmoidFocalLoss,
+        SoftMarginLoss,
+        TripletMarginLoss,
+        TripletMarginWithDistanceLoss,
+    )
+    from ._normalize import Normalize
+    from ._recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+    from ._shrink import CELU, Hardshrink, Softshrink, Threshold
+
+_LATE = {
+    "_loss_ctc": ("CTCLoss",),
+    "_loss_margin": (
+        "CosineEmbeddingLoss",
+        "CosineSimilarity",
+        "GaussianNLLLoss",
+        "HingeEmbeddingLoss",
+        "MarginRankingLoss",
+        "MultiLabelMarginLoss",
+        "MultiLabelSoftMarginLoss",
+        "MultiMarginLoss",
+        "PairwiseDistance",
+        "PoissonNLLLoss",
+        "QuantileLoss",
+        "SigmoidFocalLoss",
+        "SoftMarginLoss",
+        "TripletMarginLoss",
+        "TripletMarginWithDistanceLoss",
+    ),
+    "_normalize": ("Normalize",),
+    "_recurrent": ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"),
+    "_shrink": ("CELU", "Hardshrink", "Softshrink", "Threshold"),
+}
 
 __all__ = [
     "CELU",
@@ -156,3 +185,9 @@ __all__ = [
     "unfreeze",
     "utils",
 ]
+
+__getattr__ = late(__name__, _LATE)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -22,13 +22,15 @@ from .._compile import (
 from .._from_torch import MODULE, absent, check_device
 from .._parameter import Buffer, Parameter, State
 from .._places import add_place, place_of
-from .._profile import Profile, profile_of
 from .._random import RandomStream
 from .._tensor import Tensor, target_dtype
 from ..record._signature import Reader, mode_of
 from ..record._versions import Versioned, new_version
 from ._state_dict import IncompatibleKeys, load, named_state
 from ._tree import BELOW, below_first, post_order, tree_text, walk
+
+if TYPE_CHECKING:
+    from .._profile import Profile
 
 M = TypeVar("M", bound="Module")
 
@@ -196,6 +198,8 @@ class Module(Versioned):
             >>> [(call.kernel, call.module) for call in profile.calls]
             [('gemm + add, relu', '0'), ('gemm + add', '2')]
         """
+        from .._profile import profile_of  # few ask for it, all import the package
+
         inputs = split_inputs(args)
         compiled = self._program_for(inputs, lambda arguments: self(*arguments))
         return profile_of(compiled, inputs, type(self).__name__, runs)

@@ -1,16 +1,15 @@
 """Optimizers: torch.optim's names, arguments and formulas, bound to a model by `ravine.TrainStep`."""
 
+from typing import TYPE_CHECKING
+
+from .._late import late
 from . import lr_scheduler, schedules
-from ._adagrad import Adadelta, Adagrad, RMSprop
 from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yogi
 from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
 from ._hyper import Hyper
-from ._lbfgs import LBFGS
-from ._matrices import Adafactor, Muon
 from ._momentum import ASGD, LARS, SGD, Lion, Rprop
 from ._optimizer import LearningRate, Optimizer
 from ._options import Group
-from ._schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 from ._stages import (
     Stage,
     accumulate,
@@ -21,8 +20,22 @@ from ._stages import (
     clip_by_value,
     skip_nonfinite,
 )
-from ._update import Update
 from ._wrappers import SAM, Lookahead, chain
+
+if TYPE_CHECKING:
+    from ._adagrad import Adadelta, Adagrad, RMSprop
+    from ._lbfgs import LBFGS
+    from ._matrices import Adafactor, Muon
+    from ._schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
+    from ._update import Update
+
+_LATE = {
+    "_adagrad": ("Adadelta", "Adagrad", "RMSprop"),
+    "_lbfgs": ("LBFGS",),
+    "_matrices": ("Adafactor", "Muon"),
+    "_schedule_free": ("ScheduleFreeAdamW", "ScheduleFreeSGD"),
+    "_update": ("Update",),
+}
 
 __all__ = [
     "ASGD",
@@ -72,3 +85,9 @@ __all__ = [
     "skip_nonfinite",
     "update_bn",
 ]
+
+__getattr__ = late(__name__, _LATE)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -206,7 +206,7 @@ class Rule(Optimizer, _Description):
         copy.__dict__["_seen"] = self._settings()
         return copy
 
-    def _take_over(self, given: Self) -> None:
+    def _take_over(self, given: Self) -> None:  # type: ignore[override]
         """Sets what was set in the one it is a copy of, since it was copied or took over last."""
         fields, seen, now = self.__dict__, self.__dict__["_seen"], given._settings()
         changed = {name: value for name, value in now.items() if seen.get(name, fields) is not value}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import random
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -38,6 +37,14 @@ class Place:
             return self._get()
         except (ValueError, AttributeError):  # an empty cell, a slot without a value
             return _MISSING
+
+
+def _is_generator(x: Any) -> bool:
+    """Whether x draws random numbers: of a module that is loaded, since there is an x of it."""
+    python, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
+    if python is not None and isinstance(x, python.Random):
+        return True
+    return numpy is not None and isinstance(x, numpy.Generator | numpy.RandomState)
 
 
 class Reach:
@@ -83,7 +90,7 @@ class Reach:
             self._visit_all(x)
         elif isinstance(x, Mapping):
             self._visit_all(x.values())
-        elif isinstance(x, np.random.Generator | np.random.RandomState | random.Random):
+        elif _is_generator(x):
             self.generators.append(x)
         elif hasattr(type(x), "_reached"):
             self._visit_all(x._reached())

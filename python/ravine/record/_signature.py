@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-import zlib
 from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import Any
@@ -82,7 +81,7 @@ class Reader:
         self.mutable = True
         if id(x) in self._numbers:
             return (*kind, np.ascontiguousarray(x).tobytes())
-        return (*kind, zlib.crc32(np.ascontiguousarray(x).tobytes()))
+        return (*kind, hash(np.ascontiguousarray(x).tobytes()))
 
 
 class _Guard:

@@ -46,7 +46,7 @@ def _twin(
         seen = f"{type(model).__name__} and {type(optimizer).__name__}"
         raise TypeError(f"{caller}: a Module and an optimizer of ravine.optim are expected, got {seen}")
     model, optimizer = copy.deepcopy((model, optimizer))
-    optimizer.lr = lr
+    optimizer.lr = lr  # type: ignore[attr-defined]  # every rule and wrapper has one
     return model.train(), optimizer
 
 

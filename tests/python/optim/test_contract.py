@@ -280,10 +280,11 @@ def several() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("name", "argument"), several())
 def test_numbers_and_arrays_are_not_mixed(name: str, argument: str) -> None:
     optimizer = RULES[name]()
+    owner = type(getattr(optimizer, "optimizer", optimizer)).__name__  # of a wrapper what it holds
     before = getattr(optimizer, argument)
     first, *others = before if before[0] is not None else (1e-30, *before[1:])
     for mixture in ((np.array(first), *others), [first, *map(ops.abs, others)]):
-        with pytest.raises(ValueError, match=f"^{name}: {argument} must be all numbers or all arrays, got "):
+        with pytest.raises(ValueError, match=f"^{owner}: {argument} must be all numbers or all arrays, got "):
             setattr(optimizer, argument, mixture)
         assert getattr(optimizer, argument) == before
     for alike in ([np.array(first), *map(np.array, others)], (np.float64(first), *others)):
