@@ -45,6 +45,7 @@ PYTHON_LAYERS = (
         "_dims",
         "_from_torch",
         "_finite",
+        "_late",
         "_nesting",
         "_numbers",
         "_places",
