@@ -89,7 +89,7 @@ Value steps_compared(const RecurrentLayer& layer, Value (*compare)(Value, Value)
 }
 Value where_or_zero(Value condition, Value x) { return ops::where(condition, x, ops::scalar_like(x, 0)); }
 
-// The gradients by W h + b at every step from those by the gates: the same, but for GRU's n.
+// The gradients by W h + b at every step from those by the gates: the same, except GRU's n.
 Value grad_of_states(const RecurrentLayer& layer, Value grad_gates, Value activations) {
   if (layer.cell != RecurrentCell::gru) return grad_gates;
   const std::int64_t hidden = layer.hidden;

@@ -42,7 +42,7 @@ Values reshape_gradient(const Node& node, std::span<const Value> cotangents) {
   return {ops::reshape(cotangents[0], node.input_shape(0))};
 }
 
-// Runs of input axes that one stride walks through may be cut anew; a run's elements stay a run.
+// Runs of input axes that one stride walks through may be cut again; a run's elements stay a run.
 bool view_reshape(const Node& node, const StridedView& input, StridedView& result) {
   const Shape& shape = node.outputs[0].shape;
   result.shape = shape;

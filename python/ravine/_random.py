@@ -6,7 +6,7 @@ from . import _core
 
 
 class _Epoch:
-    """The newest seed and how many there were, so that streams drawn before it start anew."""
+    """The newest seed and how many there were, so that streams drawn before it are reset."""
 
     __slots__ = ("count", "seed")
 
@@ -59,7 +59,7 @@ class RandomStream:
     """The random state of one model or training step.
 
     It is a function of the seed and of the stream's origin, which is drawn once: a seed set later starts all
-    streams anew, whichever is used first then.
+    streams again, whichever is used first then.
     """
 
     __slots__ = ("_epoch", "_origin", "state")
@@ -76,7 +76,7 @@ class RandomStream:
         return self._origin
 
     def get(self) -> _core.RandomState:
-        """The state, started anew if `seed` was called since."""
+        """The state, reset if `seed` was called since."""
         if self.state is None or self._epoch != _epoch.count:
             seed = _mixed(_epoch.seed, self.draw())
             if self.state is None:

@@ -44,7 +44,7 @@ class Operand(Methods):
         raise NotImplementedError
 
     def _as_value_like(self, trace: _trace.Trace, like: str | None) -> _core.Value:
-        """The same beside operands of the dtype `like`."""
+        """The same next to operands of the dtype `like`."""
         return self._as_value(trace)
 
     def numpy(self) -> np.ndarray:

@@ -143,7 +143,7 @@ def test_what_is_loaded_late_is_where_the_table_says() -> None:
 
 
 def test_the_stub_of_methods_names_what_tensors_have(repository: Path) -> None:
-    """scripts/methods_stub.py writes it anew."""
+    """scripts/methods_stub.py writes it."""
     tree = ast.parse((repository / "python/ravine/ops/_methods.pyi").read_text())
     (body,) = [node.body for node in tree.body if isinstance(node, ast.ClassDef)]
     named = {n.name for n in body if isinstance(n, ast.FunctionDef)}

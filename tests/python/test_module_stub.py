@@ -1,4 +1,4 @@
-"""The type stub of the extension names what the extension has; scripts/core_stub.py writes it anew."""
+"""The type stub of the extension names what the extension has; scripts/core_stub.py writes it."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def state_of(trainer: Trainer) -> dict[str, np.ndarray]:
 
 
 class Whole(NamedTuple):
-    """What a run was when it ended: a later `rv.seed` starts its random stream anew."""
+    """What a run was when it ended: a later `rv.seed` resets its random stream."""
 
     state: dict[str, np.ndarray]
     history: dict[str, list[Any]]

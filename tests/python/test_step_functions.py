@@ -74,7 +74,7 @@ def test_models_without_an_optimizer_are_read_only() -> None:
     losses = [step(X) for _ in range(3)]
     assert losses[2] < losses[0]
     changed = {key for key, value in states(models).items() if not np.array_equal(value, before[key])}
-    # The bias in front of a BatchNorm has a gradient of 0, but for rounding.
+    # The bias in front of a BatchNorm has a gradient of 0, except for rounding.
     assert changed | {"g.0.bias"} == {key for key in before if key.startswith("g.")}
     with rv.eager():
         step(X)

@@ -149,7 +149,7 @@ def cg(
 
 
 class QuasiNewton(Direction):
-    """What BFGS and L-BFGS share: a full step is tried first, but for the first one."""
+    """What BFGS and L-BFGS share: a full step is tried first, except in the first one."""
 
     def first_step(self, run: Run, slope: float, decrease: float | None) -> float:
         return min(1.0, 1.0 / norm(run.g)) if self.fresh else 1.0

@@ -23,7 +23,7 @@ class Source(ABC):
     from this and define `batches`; `len(source)` is for those that know their number of batches.
 
     Attributes:
-        seed: the number that orders and random changes are a function of, beside the epoch.
+        seed: the number that orders and random changes are a function of, together with the epoch.
         epoch: the number of the next pass, from 0; it may be set.
 
     Example:

@@ -102,7 +102,7 @@ class CurvatureMemory:
         self._kept: dict[str, np.ndarray] = {}  # loaded, and not yet in place
 
     def bind(self, parameters: Sequence[tuple[str, Parameter]]) -> bool:
-        """Makes these the parameters. True where that changes anything: the memory starts anew then."""
+        """Makes these the parameters. True if that changes anything: the memory is reset then."""
         signature = [(name, id(parameter.array)) for name, parameter in parameters]
         if signature == self._signature and not self._kept:
             return False

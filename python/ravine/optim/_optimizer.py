@@ -67,7 +67,7 @@ class Optimizer:
     """Base of the optimizers: a rule of the engine and its hyperparameters.
 
     An optimizer holds no state; each `TrainStep` keeps the state of its parameters. Hyperparameters are
-    attributes; they may be changed between steps and hold from the next step on, without compiling anew. A
+    attributes; they may be changed between steps and hold from the next step on, without compiling again. A
     number may also be a function of the step (from 0), such as a schedule of `optim.schedules`.
 
     Every optimizer takes, beside its own, these keyword arguments:
@@ -76,7 +76,7 @@ class Optimizer:
         groups: parameters with numbers of their own, see `Group`. Parameters in no group have the
             optimizer's.
         no_decay: leaves biases and the scales of normalisation layers (parameters with fewer than two axes)
-            without weight decay, but for those of a group that sets weight_decay.
+            without weight decay, except those of a group that sets weight_decay.
         clip_value: bounds each number of the gradients: to [-clip_value, clip_value].
         clip_norm: bounds the Euclidean norm of each parameter's gradient, after clip_value.
         clip_global_norm: bounds the norm of all gradients together, after clip_norm; as
@@ -124,7 +124,7 @@ class Optimizer:
         raise NotImplementedError
 
     def _numbers(self) -> dict[str, Any]:
-        """What can be set by name, but for the groups."""
+        """What can be set by name, except the groups."""
         raise NotImplementedError
 
     def _copy(self) -> Self:

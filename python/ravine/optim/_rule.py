@@ -188,7 +188,7 @@ class Rule(Optimizer, _Description):
         return [(name, value) for name, value in values.items() if value != off.get(name)]
 
     def _numbers(self) -> dict[str, Any]:
-        """What can be set by name, but for the groups."""
+        """What can be set by name, except the groups."""
         return {name: value for name, value in self.__dict__.items() if name[0] != "_" and name != "groups"}
 
     def _settings(self) -> dict[Any, Any]:

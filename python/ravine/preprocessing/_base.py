@@ -52,7 +52,7 @@ class Transformer:
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Learns from X too, beside what was given before. On an error nothing changes.
+        """Learns from X too, in addition to what was given before. On an error nothing changes.
 
         Pieces of a set, one after the other, teach what `fit` learns from the whole.
         """

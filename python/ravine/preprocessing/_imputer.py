@@ -112,7 +112,7 @@ class SimpleImputer(Transformer):
     of objects.
 
     Args:
-        missing_values: what stands for a missing value beside None and NaN, which always do.
+        missing_values: what stands for a missing value, in addition to None and NaN, which always do.
         strategy: "mean", "median", "most_frequent" (of several the smallest) or "constant".
         fill_value: the constant; 0 by default, "missing_value" for tables of texts.
         add_indicator: whether a column of 0 and 1 is added for each column that had missing values in the

@@ -127,7 +127,7 @@ TEST(OptimizerStep, CompiledProgramFollowsNumbersThatChange) {
   EXPECT_EQ(values_of(parameter), (std::vector<float>{0.125f, 1.125f, 2.125f}));
   EXPECT_EQ(optimizer->step(), 2);
   EXPECT_EQ(values_of(optimizer->slots()[0].arrays[0]), (std::vector<float>{1.5f, 1.5f, 1.5f}));
-  optimizer->set_step(0);  // the buffer starts anew from the gradient
+  optimizer->set_step(0);  // the buffer is reset to the gradient
   program->run(inputs, {});
   EXPECT_EQ(values_of(parameter), (std::vector<float>{-0.125f, 0.875f, 1.875f}));
 }

@@ -214,7 +214,7 @@ def test_zero_gradients_from_the_first_step_on(name: str, dtype: str) -> None:
         np.testing.assert_allclose(weights(step)[key], before[key], rtol=0, atol=tolerance)
 
 
-# Lookahead's slow weights move in every k-th step of the run, whatever was frozen; LBFGS begins anew.
+# Lookahead's slow weights move in every k-th step of the run, whatever was frozen; LBFGS is reset.
 @pytest.mark.parametrize("name", [name for name in RULES if name not in ("Lookahead", "LBFGS")])
 def test_frozen_parameters_stay_and_come_back(name: str) -> None:
     step = new_step(RULES[name](), "float64")

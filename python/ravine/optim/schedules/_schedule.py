@@ -136,7 +136,7 @@ class Schedule(Value):
         yield self
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """What changed since construction: empty but for schedules fed by a metric."""
+        """What changed since construction: empty except of schedules fed by a metric."""
         return {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
