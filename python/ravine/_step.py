@@ -547,6 +547,18 @@ class TrainStep:
             seed, step = (int(array) & _MASK for array in random)
             self._stream.set(seed, step)
 
+    def __reduce__(self) -> Any:
+        """Copies and pickles are steps of copied models, in the same state. Programs are not copied."""
+        rules = {trained.name: trained.bound.own for trained in self._trained}
+        optimizer = rules[""] if isinstance(self._given, Module) else rules
+        of_loss = self._loss is not None
+        first, second = (self._given, self._loss) if of_loss else (self._function, self._given)
+        return type(self), (first, second, optimizer), (self.state_dict(), self._parts)
+
+    def __setstate__(self, state: tuple[dict[str, np.ndarray], dict[str, float]]) -> None:
+        state_dict, self._parts = state
+        self.load_state_dict(state_dict)
+
 
 def _loss_and_parts(result: Any, what: str) -> tuple[Any, dict[str, Any]]:
     """Loss and parts of `loss` or `(loss, parts)`. Raises TypeError or ValueError for anything else."""

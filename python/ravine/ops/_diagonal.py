@@ -58,7 +58,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
         raise ValueError(f"diag_embed: two different dimensions are expected, got {dim1} and {dim2}")
     count = x.shape[-1]
     size = count + abs(shift)
-    # Each row begins with its element, and size zeros follow: cut into rows again, they advance by one column a row.
+    # Each row begins with its element, and size zeros follow: cut again, they advance by one column a row.
     rows = unsqueeze(x, -1)
     before, after = [0] * rows.ndim, [0] * rows.ndim
     after[-1] = size

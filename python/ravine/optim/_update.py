@@ -200,3 +200,10 @@ class Update:
             self._bound.load_state_dict(states, dict(self._model.named_parameters()))
             self._drop_stale()
             self._stream.set(seed, step)
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles are updates of copied models, in the same state."""
+        return type(self), (self._bound.own, self._model), self.state_dict()
+
+    def __setstate__(self, state: dict[str, np.ndarray]) -> None:
+        self.load_state_dict(state)

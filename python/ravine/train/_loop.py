@@ -340,6 +340,11 @@ class Loop:
             self.metrics.reset()
             self.source.epoch = other.source.epoch
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles stand where this loop does, without what listens and validates in this run."""
+        nobody: dict[str, list[Callable[..., object]]] = {event: [] for event in EVENTS}
+        return vars(self) | {"_listeners": nobody, "_validate": None, "_drawing": None, "_drawn": False}
+
     _COUNTS = ("epoch", "batch", "batches", "examples", "validations")
 
     def state_dict(self) -> dict[str, np.ndarray]:
