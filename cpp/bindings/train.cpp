@@ -18,7 +18,7 @@ using train::SchedulePtr;
 using train::Stage;
 using train::TrainState;
 
-// pybind11 wants pointers to what it may change; schedules never change through them, but for a plateau's
+// pybind11 wants pointers to what it may change; schedules never change through them, except a plateau's
 // own.
 std::shared_ptr<Schedule> as_mutable(const SchedulePtr& schedule) {
   return std::const_pointer_cast<Schedule>(schedule);

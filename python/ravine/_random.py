@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import _core
+from ._splitmix import number_at
 
 
 class _Epoch:
@@ -46,15 +47,6 @@ def seed(n: int) -> None:
     _epoch.count += 1
 
 
-def _mixed(seed: int, origin: int) -> int:
-    """A 64-bit number of both (the finaliser of SplitMix64, Steele et al. 2014)."""
-    mask = (1 << 64) - 1
-    x = (origin + (seed + 1) * 0x9E3779B97F4A7C15) & mask
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
-    return x ^ (x >> 31)
-
-
 class RandomStream:
     """The random state of one model or training step.
 
@@ -78,7 +70,7 @@ class RandomStream:
     def get(self) -> _core.RandomState:
         """The state, reset if `seed` was called since."""
         if self.state is None or self._epoch != _epoch.count:
-            seed = _mixed(_epoch.seed, self.draw())
+            seed = number_at(self.draw(), _epoch.seed)
             if self.state is None:
                 self.state = _core.RandomState(seed)
             self.state.seed, self.state.step = seed, 0

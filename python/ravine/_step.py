@@ -24,6 +24,7 @@ from ._grad import check_scalar
 from ._parameter import Parameter
 from ._places import add_place, gradients, place_of_node
 from ._random import RandomStream
+from ._state import read_seed, seed_entry
 from ._tensor import Operand
 from ._trained import Trained, checked_optimizers, named_models, named_optimizers
 from .nn import Module
@@ -32,7 +33,6 @@ from .optim import Hyper, Optimizer
 if TYPE_CHECKING:
     from ._profile import Profile
 
-_MASK = (1 << 64) - 1
 _RANDOM_KEYS = ("random.seed", "random.step")
 
 _kind = attrgetter("__class__", "shape", "dtype")
@@ -508,8 +508,7 @@ class TrainStep:
         with self._lock:
             result = {key: value for trained in self._trained for key, value in trained.state_dict().items()}
             random = self._stream.get()
-            result["random.seed"] = np.asarray(random.seed & _MASK, np.uint64).view(np.int64)
-            result["random.step"] = np.asarray(random.step & _MASK, np.uint64).view(np.int64)
+            result |= zip(_RANDOM_KEYS, map(seed_entry, (random.seed, random.step)), strict=True)
             return result
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -530,9 +529,7 @@ class TrainStep:
             raise ValueError(
                 f"load_state_dict of TrainStep: missing keys {missing}, unexpected keys {unexpected}"
             )
-        random = [_trace.plain_array(state_dict[key], key) for key in _RANDOM_KEYS]
-        if any(array.shape != () or array.dtype.kind not in "iu" for array in random):
-            raise ValueError(f"load_state_dict of TrainStep: random.seed and random.step are {random}")
+        seed, step = (read_seed("TrainStep", state_dict, key) for key in _RANDOM_KEYS)
         with self._lock:
             self._recent = None  # first, as an interruption may come at any point
             before = [trained.state_dict() for trained in self._trained[:-1]]
@@ -544,7 +541,6 @@ class TrainStep:
                     trained.load_state_dict(own)
                 raise
             self._drop_stale()
-            seed, step = (int(array) & _MASK for array in random)
             self._stream.set(seed, step)
 
     def __reduce__(self) -> Any:

@@ -51,6 +51,7 @@ PYTHON_LAYERS = (
         "_places",
         "_profile",
         "_random",
+        "_splitmix",
         "_state",
         "_trace",
         "_tensor",

@@ -9,8 +9,9 @@ import numpy as np
 
 from .. import _core
 from .._nesting import as_arrays, common_length, shapes_of, take
+from .._splitmix import number_at
 from .._state import check_keys, count, read_count
-from ._sampler import WEIGHTS_ALONE, Sampler, epoch_seed, make_sampler
+from ._sampler import WEIGHTS_ALONE, Sampler, make_sampler
 from ._source import Source
 
 __all__ = ["Batches"]
@@ -102,7 +103,7 @@ class Batches(Source):
         return full if joins else full + (rest > 0)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, ...]]:
-        order = self._order(epoch_seed(self.seed, epoch))
+        order = self._order(number_at(self.seed, epoch))
         last = len(self) - 1
         end = (last + 1) * self.batch_size if self.drop_last else self.n
         for i in range(start, last + 1):

@@ -7,32 +7,18 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from .._splitmix import number_at, numbers_at
 
-__all__ = ["WEIGHTS_ALONE", "Sampler", "epoch_seed", "make_sampler"]
+__all__ = ["WEIGHTS_ALONE", "Sampler", "make_sampler"]
 
-_MASK = (1 << 64) - 1
 # What is said of weights for a sampler that uses none.
 WEIGHTS_ALONE = "Batches: weights go with sampler='weighted'; give weights of the loss as the third array"
-_GAMMA = 0x9E3779B97F4A7C15
-
-
-def epoch_seed(seed: int, epoch: int) -> int:
-    """One seed for each (seed, epoch), without the collisions of seed + epoch.
-
-    Source: G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number generators" (SplitMix64), 2014.
-    """
-    z = (seed + (epoch + 1) * _GAMMA) & _MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return z ^ (z >> 31)
+_OFFSETS = 0x9E3779B97F4A7C15  # makes of a seed that of the numbers by which classes are moved
 
 
 def _uniform(n: int, seed: int) -> np.ndarray:
-    """n numbers in [0, 1), float64: SplitMix64's stream of the seed."""
-    z = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(_GAMMA) + np.uint64(seed & _MASK)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    """n numbers in [0, 1), float64."""
+    return (numbers_at(seed, np.arange(n)) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 class Sampler:
@@ -61,7 +47,7 @@ def _spread(label: np.ndarray, classes: int, order: np.ndarray, seed: int) -> np
     by_class = np.argsort(label, kind="stable")
     rank = np.empty(len(label), np.int64)
     rank[by_class] = np.arange(len(label)) - np.repeat(np.cumsum(counts) - counts, counts)
-    place = (rank + _uniform(classes, seed ^ _GAMMA)[label]) / counts[label]
+    place = (rank + _uniform(classes, seed ^ _OFFSETS)[label]) / counts[label]
     return order[np.argsort(place, kind="stable")]
 
 
@@ -88,7 +74,7 @@ class _Balanced(Sampler):
         quota = np.full(classes, self._n // classes)
         quota[_core.permutation(classes, seed)[: self._n % classes]] += 1
         drawn = [
-            self._draw(members, int(n), epoch_seed(seed, c))
+            self._draw(members, int(n), number_at(seed, c))
             for c, (members, n) in enumerate(zip(self._members, quota, strict=True))
         ]
         label = np.repeat(np.arange(classes), quota)
@@ -98,7 +84,7 @@ class _Balanced(Sampler):
     def _draw(members: np.ndarray, n: int, seed: int) -> np.ndarray:
         """n of the members in random order; none returns before all were drawn."""
         rounds = -(-n // len(members))
-        orders = [_core.permutation(len(members), epoch_seed(seed, i)) for i in range(rounds)]
+        orders = [_core.permutation(len(members), number_at(seed, i)) for i in range(rounds)]
         return members[np.concatenate(orders)[:n]] if rounds else members[:0]
 
 

@@ -16,15 +16,18 @@ from ._reduce import mean, std, sum, var
 from ._shape import reshape
 
 
+def _counted(hits: Operand, axes: tuple[int, ...], keepdim: bool = False) -> Tensor:
+    """How many are true."""
+    if hits.ndim == 0:
+        return apply("cast", hits, dtype="int64")
+    return apply("sum", hits, axes=axes, keepdims=bool(keepdim))
+
+
 def _truth(op: str, input: Any, dim: Axes, keepdim: bool, every: bool) -> Tensor:
     x = as_tensor(input)
     axes = axes_of(dim, x.ndim, op) if dim != () else tuple(range(x.ndim))
     hits = apply("logical_not", x) if every else x != 0 if x.dtype != "bool" else x
-    found = (
-        apply("sum", hits, axes=axes, keepdims=bool(keepdim))
-        if x.ndim
-        else apply("cast", hits, dtype="int64")
-    )
+    found = _counted(hits, axes, keepdim)
     found = reshape(found, (1,) * x.ndim) if keepdim and dim is None else found
     result = apply("equal" if every else "greater", found, 0)
     return apply("cast", result, dtype="uint8") if x.dtype == "uint8" else result
@@ -64,9 +67,7 @@ def count_nonzero(input: Any, dim: Axes = None) -> Tensor:
         tensor(2, dtype=int64)
     """
     x = as_tensor(input)
-    hits = x if x.dtype == "bool" else x != 0
-    axes = axes_of(dim, x.ndim, "count_nonzero")
-    return apply("sum", hits, axes=axes, keepdims=False) if x.ndim else apply("cast", hits, dtype="int64")
+    return _counted(x if x.dtype == "bool" else x != 0, axes_of(dim, x.ndim, "count_nonzero"))
 
 
 def vector_norm(op: str, x: Operand, p: float, axes: tuple[int, ...], keepdim: bool) -> Tensor:

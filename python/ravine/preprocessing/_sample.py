@@ -7,16 +7,8 @@ from typing import Any
 import numpy as np
 
 from .._numbers import whole
+from .._splitmix import numbers_at
 from ._base import NumericTransformer
-
-
-def _keys(rows: np.ndarray, seed: int) -> np.ndarray:
-    """A random 64-bit number for each row: the finaliser of SplitMix64 (Steele et al. 2014)."""
-    with np.errstate(over="ignore"):  # modulo 2^64
-        x = (rows.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
 
 
 class SampleTransformer(NumericTransformer):
@@ -55,7 +47,7 @@ class SampleTransformer(NumericTransformer):
     def _chosen(self, rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if len(rows) <= self.subsample:
             return rows, values
-        chosen = np.argpartition(_keys(rows, self.random_state), self.subsample - 1)[: self.subsample]
+        chosen = np.argpartition(numbers_at(self.random_state, rows), self.subsample - 1)[: self.subsample]
         chosen.sort()
         return rows[chosen], values[chosen]
 
