@@ -10,6 +10,7 @@ from .. import init, ops
 from .._numbers import number
 from .._parameter import Parameter
 from .._tensor import dtype_name
+from ._arguments import changed_arguments
 from ._initial import InitialisedModule
 from ._linear import check_positive
 
@@ -111,5 +112,5 @@ class Embedding(InitialisedModule):
         return ops.embedding(input, self.weight, self.padding_idx, *limits)
 
     def extra_repr(self) -> str:
-        text = f"{self.num_embeddings}, {self.embedding_dim}"
-        return text if self.padding_idx is None else f"{text}, padding_idx={self.padding_idx}"
+        changed = changed_arguments(self, "padding_idx", "max_norm", "norm_type", "scale_grad_by_freq")
+        return ", ".join([f"{self.num_embeddings}, {self.embedding_dim}", *changed])

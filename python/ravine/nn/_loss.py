@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from .. import ops
 from .._parameter import Buffer
+from ._arguments import changed_arguments
 from ._module import Module
 
 
-def check_reduction(
-    module: Module, reduction: str, allowed: tuple[str, ...] = ("mean", "sum", "none")
-) -> str:
-    """The reduction, where it is one of those allowed; ValueError otherwise."""
-    if reduction not in allowed:
-        raise ValueError(
-            f"{type(module).__name__}: reduction must be one of {', '.join(allowed)}, got {reduction!r}"
-        )
-    return reduction
+class Loss(Module):
+    """A loss with a reduction."""
+
+    reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        if reduction not in self.reductions:
+            raise ValueError(
+                f"{type(self).__name__}: reduction must be one of {', '.join(self.reductions)}, got "
+                f"{reduction!r}"
+            )
+        self.reduction = reduction
+
+    def extra_repr(self) -> str:
+        return ", ".join(changed_arguments(self))
 
 
 def _as_buffer(weight: Any) -> Buffer | None:
     return None if weight is None else Buffer(weight)
 
 
-class CrossEntropyLoss(Module):
+class CrossEntropyLoss(Loss):
     """Cross-entropy of logits against class indices or probabilities; see `ops.cross_entropy`.
 
     Shapes: logits [N, C, ...] and class indices [N, ...] or probabilities [N, C, ...], to a scalar.
@@ -48,10 +56,9 @@ class CrossEntropyLoss(Module):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(reduction)
         self.register_buffer("weight", _as_buffer(weight))
         self.ignore_index = ignore_index
-        self.reduction = check_reduction(self, reduction)
         self.label_smoothing = label_smoothing
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -65,7 +72,7 @@ class CrossEntropyLoss(Module):
         )
 
 
-class NLLLoss(Module):
+class NLLLoss(Loss):
     """Negative log-likelihood of log-probabilities against class indices; see `ops.nll_loss`.
 
     Shapes: log-probabilities [N, C, ...] and class indices [N, ...], to a scalar.
@@ -82,10 +89,9 @@ class NLLLoss(Module):
     """
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__()
+        super().__init__(reduction)
         self.register_buffer("weight", _as_buffer(weight))
         self.ignore_index = ignore_index
-        self.reduction = check_reduction(self, reduction)
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.nll_loss(
@@ -93,7 +99,7 @@ class NLLLoss(Module):
         )
 
 
-class BCEWithLogitsLoss(Module):
+class BCEWithLogitsLoss(Loss):
     """Binary cross-entropy of logits; see `ops.binary_cross_entropy_with_logits`.
 
     Shapes: logits and targets of one shape, to a scalar.
@@ -110,9 +116,8 @@ class BCEWithLogitsLoss(Module):
     """
 
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__()
+        super().__init__(reduction)
         self.register_buffer("weight", _as_buffer(weight))
-        self.reduction = check_reduction(self, reduction)
         self.register_buffer("pos_weight", _as_buffer(pos_weight))
 
     def forward(self, input: Any, target: Any) -> Any:
@@ -121,7 +126,7 @@ class BCEWithLogitsLoss(Module):
         )
 
 
-class BCELoss(Module):
+class BCELoss(Loss):
     """Binary cross-entropy of probabilities; see `ops.binary_cross_entropy`.
 
     Shapes: probabilities and targets of one shape, to a scalar.
@@ -137,15 +142,14 @@ class BCELoss(Module):
     """
 
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__()
+        super().__init__(reduction)
         self.register_buffer("weight", _as_buffer(weight))
-        self.reduction = check_reduction(self, reduction)
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
 
 
-class MSELoss(Module):
+class MSELoss(Loss):
     """Mean squared error, `(x - t)²`.
 
     Shapes: predictions and targets of one shape, to a scalar.
@@ -159,15 +163,11 @@ class MSELoss(Module):
         array(2., dtype=float32)
     """
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = check_reduction(self, reduction)
-
     def forward(self, input: Any, target: Any) -> Any:
         return ops.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(Module):
+class L1Loss(Loss):
     """Mean absolute error, `|x - t|`.
 
     Shapes: predictions and targets of one shape, to a scalar.
@@ -181,15 +181,11 @@ class L1Loss(Module):
         array(1., dtype=float32)
     """
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = check_reduction(self, reduction)
-
     def forward(self, input: Any, target: Any) -> Any:
         return ops.l1_loss(input, target, reduction=self.reduction)
 
 
-class HuberLoss(Module):
+class HuberLoss(Loss):
     """`(x - t)² / 2` for errors up to delta, `delta · (|x - t| - delta / 2)` beyond.
 
     Shapes: predictions and targets of one shape, to a scalar.
@@ -205,15 +201,14 @@ class HuberLoss(Module):
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__()
-        self.reduction = check_reduction(self, reduction)
+        super().__init__(reduction)
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
 
 
-class SmoothL1Loss(Module):
+class SmoothL1Loss(Loss):
     """`(x - t)² / (2 beta)` for errors up to beta, `|x - t| - beta / 2` beyond.
 
     Shapes: predictions and targets of one shape, to a scalar.
@@ -229,15 +224,14 @@ class SmoothL1Loss(Module):
     """
 
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__()
-        self.reduction = check_reduction(self, reduction)
+        super().__init__(reduction)
         self.beta = beta
 
     def forward(self, input: Any, target: Any) -> Any:
         return ops.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
 
 
-class KLDivLoss(Module):
+class KLDivLoss(Loss):
     """Kullback-Leibler divergence of log-probabilities from a target; see `ops.kl_div`.
 
     Shapes: log-probabilities and probabilities of one shape, to a scalar.
@@ -252,9 +246,10 @@ class KLDivLoss(Module):
         array(0.3465736, dtype=float32)
     """
 
+    reductions: ClassVar[tuple[str, ...]] = ("mean", "batchmean", "sum", "none")
+
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__()
-        self.reduction = check_reduction(self, reduction, ("mean", "batchmean", "sum", "none"))
+        super().__init__(reduction)
         self.log_target = log_target
 
     def forward(self, input: Any, target: Any) -> Any:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ._loss import check_reduction
-from ._module import Module
+from ._loss import Loss
 
 
-class CTCLoss(Module):
+class CTCLoss(Loss):
     """`-ln` of the probability that sequences of classes read as their targets; see `ops.ctc_loss`.
 
     Shapes: log-probabilities [T, N, C], targets [N, S], lengths [N] and [N], to a scalar.
@@ -28,9 +27,8 @@ class CTCLoss(Module):
     """
 
     def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
-        super().__init__()
+        super().__init__(reduction)
         self.blank = blank
-        self.reduction = check_reduction(self, reduction)
         self.zero_infinity = zero_infinity
 
     def forward(self, log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any) -> Any:

@@ -7,19 +7,12 @@ from typing import Any
 
 from .. import ops
 from .._parameter import Buffer
-from ._loss import check_reduction
+from ._arguments import changed_arguments
+from ._loss import Loss
 from ._module import Module
 
 
-class _Loss(Module):
-    """A loss with a reduction."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        self.reduction = check_reduction(self, reduction)
-
-
-class CosineEmbeddingLoss(_Loss):
+class CosineEmbeddingLoss(Loss):
     """`1 - cos` for pairs of target 1, `max(0, cos - margin)` for -1; see `ops.cosine_embedding_loss`.
 
     Shapes: [N, D], [N, D] and targets [N], to a scalar.
@@ -42,7 +35,7 @@ class CosineEmbeddingLoss(_Loss):
         return ops.cosine_embedding_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
-class MarginRankingLoss(_Loss):
+class MarginRankingLoss(Loss):
     """`max(0, margin - t (x1 - x2))`; see `ops.margin_ranking_loss`.
 
     Shapes: inputs and targets of one shape, to a scalar.
@@ -65,7 +58,7 @@ class MarginRankingLoss(_Loss):
         return ops.margin_ranking_loss(input1, input2, target, margin=self.margin, reduction=self.reduction)
 
 
-class HingeEmbeddingLoss(_Loss):
+class HingeEmbeddingLoss(Loss):
     """x for target 1, `max(0, margin - x)` for target -1; see `ops.hinge_embedding_loss`.
 
     Shapes: distances and targets of one shape, to a scalar.
@@ -88,7 +81,7 @@ class HingeEmbeddingLoss(_Loss):
         return ops.hinge_embedding_loss(input, target, margin=self.margin, reduction=self.reduction)
 
 
-class SoftMarginLoss(_Loss):
+class SoftMarginLoss(Loss):
     """`ln(1 + exp(-t x))` for targets 1 and -1; see `ops.soft_margin_loss`.
 
     Shapes: inputs and targets of one shape, to a scalar.
@@ -106,7 +99,7 @@ class SoftMarginLoss(_Loss):
         return ops.soft_margin_loss(input, target, reduction=self.reduction)
 
 
-class MultiLabelMarginLoss(_Loss):
+class MultiLabelMarginLoss(Loss):
     """`Σ max(0, 1 - x[t] + x[i]) / C` over labels t and other classes i; see `ops.multilabel_margin_loss`.
 
     Shapes: scores [N, C] and labels [N, C], which -1 ends, to a scalar.
@@ -124,7 +117,7 @@ class MultiLabelMarginLoss(_Loss):
         return ops.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
-class GaussianNLLLoss(_Loss):
+class GaussianNLLLoss(Loss):
     """`(ln v + (x - t)² / v) / 2`; see `ops.gaussian_nll_loss`.
 
     Shapes: means and targets of one shape, variances that fit, to a scalar.
@@ -151,7 +144,7 @@ class GaussianNLLLoss(_Loss):
         )
 
 
-class PoissonNLLLoss(_Loss):
+class PoissonNLLLoss(Loss):
     """`eˣ - t x` of counts t; see `ops.poisson_nll_loss`.
 
     Shapes: expected counts or their logarithms and counts of one shape, to a scalar.
@@ -182,7 +175,7 @@ class PoissonNLLLoss(_Loss):
         )
 
 
-class TripletMarginLoss(_Loss):
+class TripletMarginLoss(Loss):
     """`max(0, margin + d(a, p) - d(a, n))`; see `ops.triplet_margin_loss`.
 
     Shapes: anchors, positives and negatives [N, D], to a scalar.
@@ -227,7 +220,7 @@ class TripletMarginLoss(_Loss):
         )
 
 
-class QuantileLoss(_Loss):
+class QuantileLoss(Loss):
     """The pinball loss `max(q e, (q - 1) e)`; see `ops.quantile_loss`.
 
     Shapes: predictions and targets of one shape, to a scalar.
@@ -250,7 +243,7 @@ class QuantileLoss(_Loss):
         return ops.quantile_loss(input, target, q=self.q, reduction=self.reduction)
 
 
-class SigmoidFocalLoss(_Loss):
+class SigmoidFocalLoss(Loss):
     """Binary cross-entropy of logits that counts less what is right already; see `ops.sigmoid_focal_loss`.
 
     Shapes: logits and targets of one shape, to a scalar.
@@ -300,6 +293,9 @@ class CosineSimilarity(Module):
     def forward(self, x1: Any, x2: Any) -> Any:
         return ops.cosine_similarity(x1, x2, dim=self.dim, eps=self.eps)
 
+    def extra_repr(self) -> str:
+        return ", ".join(changed_arguments(self))
+
 
 class PairwiseDistance(Module):
     """The p-norm of `x1 - x2 + eps` along the last dimension; see `ops.pairwise_distance`.
@@ -326,8 +322,11 @@ class PairwiseDistance(Module):
     def forward(self, x1: Any, x2: Any) -> Any:
         return ops.pairwise_distance(x1, x2, p=self.p, eps=self.eps, keepdim=self.keepdim)
 
+    def extra_repr(self) -> str:
+        return ", ".join(changed_arguments(self))
 
-class MultiMarginLoss(_Loss):
+
+class MultiMarginLoss(Loss):
     """`Σ max(0, margin - x[t] + x[i])ᵖ / C` over other classes i; see `ops.multi_margin_loss`.
 
     Shapes: scores [N, C] and class indices [N], to a scalar.
@@ -358,7 +357,7 @@ class MultiMarginLoss(_Loss):
         )
 
 
-class MultiLabelSoftMarginLoss(_Loss):
+class MultiLabelSoftMarginLoss(Loss):
     """Binary cross-entropy of logits, averaged over the classes; see `ops.multilabel_soft_margin_loss`.
 
     Shapes: logits and targets [N, C], to a scalar.
@@ -381,7 +380,7 @@ class MultiLabelSoftMarginLoss(_Loss):
         return ops.multilabel_soft_margin_loss(input, target, weight=self.weight, reduction=self.reduction)
 
 
-class TripletMarginWithDistanceLoss(_Loss):
+class TripletMarginWithDistanceLoss(Loss):
     """`max(0, margin + d(a, p) - d(a, n))` with a distance of your own.
 
     Shapes: anchors, positives and negatives [N, D], to a scalar.

@@ -9,6 +9,7 @@ import numpy as np
 from .. import _trace, ops
 from .._numbers import positive
 from .._tensor import as_tensor, dtype_name
+from ._arguments import changed_arguments, shown
 from ._module import Module
 
 
@@ -130,7 +131,4 @@ class Normalize(Module):
         return ", ".join("*" if n == 1 and self.matrix is None else str(n) for n in self.mean.shape)
 
     def extra_repr(self) -> str:
-        parts = [str(tuple(self.mean.shape))]
-        if self.matrix is not None:
-            parts.append(f"matrix={tuple(self.matrix.shape)}")
-        return ", ".join(parts + ([] if self.limit is None else [f"limit={self.limit:g}"]))
+        return ", ".join([shown(self.mean), *changed_arguments(self, "scale", "matrix", "offset", "limit")])

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import ops
 from ..ops._pairs import Pair, check_divisor, pair
+from ._arguments import changed_arguments
 from ._module import Module
 
 
@@ -58,8 +59,9 @@ class MaxPool2d(Module):
         )
 
     def extra_repr(self) -> str:
-        window = f"kernel_size={self.kernel_size}, stride={self.stride}"
-        return f"{window}, padding={self.padding}, dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        window += f", dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        return ", ".join([window, *changed_arguments(self, "return_indices")])
 
 
 class AvgPool2d(Module):
@@ -111,7 +113,9 @@ class AvgPool2d(Module):
         )
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        changed = changed_arguments(self, "ceil_mode", "count_include_pad", "divisor_override")
+        return ", ".join([window, *changed])
 
 
 class AdaptiveAvgPool2d(Module):

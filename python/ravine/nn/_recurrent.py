@@ -12,6 +12,7 @@ from .. import init, ops
 from .._numbers import number
 from .._parameter import Parameter
 from .._tensor import Operand, apply_all, as_tensor, dtype_name
+from ._arguments import changed_arguments
 from ._linear import check_positive
 from ._module import Module
 
@@ -190,17 +191,7 @@ class _Recurrent(Module):
         return taken
 
     def extra_repr(self) -> str:
-        text = f"{self.input_size}, {self.hidden_size}"
-        defaults = {
-            "proj_size": 0,
-            "num_layers": 1,
-            "bias": True,
-            "batch_first": False,
-            "dropout": 0,
-            "bidirectional": False,
-        }
-        changed = [(name, getattr(self, name)) for name, value in defaults.items()]
-        return text + "".join(f", {name}={value}" for name, value in changed if value != defaults[name])
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *changed_arguments(self)])
 
 
 class RNN(_Recurrent):
@@ -400,8 +391,7 @@ class _Cell(Module):
         return last if x.ndim == 2 else [ops.squeeze(s, 0) for s in last]
 
     def extra_repr(self) -> str:
-        bias = "" if self.bias else ", bias=False"
-        return f"{self.input_size}, {self.hidden_size}{bias}"
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *changed_arguments(self)])
 
 
 class RNNCell(_Cell):

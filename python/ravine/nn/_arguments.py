@@ -1,0 +1,43 @@
+"""How layers show the arguments that they were given."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from .._parameter import State
+from ._module import Module
+
+_SHORT = 8  # numbers of an array that are listed
+
+
+def shown(value: Any) -> str:
+    """An argument as text: an array by its numbers if it is short, else by its shape; a function by name."""
+    value = value.data if isinstance(value, State) else value
+    if isinstance(value, np.ndarray):
+        if value.ndim == 1 and value.size <= _SHORT:
+            return "[" + ", ".join(map(str, value)) + "]"
+        return f"array of shape {value.shape}"
+    if inspect.isroutine(value):
+        return value.__name__
+    return repr(value)
+
+
+def changed_arguments(module: Module, *names: str) -> list[str]:
+    """`name=value` for each argument of the constructor that is not at its default, in its order.
+
+    A module keeps an argument as the attribute of its name; one that it does not keep is left out. `names`
+    chooses among the arguments with defaults, which are all taken without.
+    """
+    parameters = inspect.signature(type(module).__init__).parameters
+    texts = []
+    for name in names or parameters:
+        default = parameters[name].default
+        if default is inspect.Parameter.empty:
+            continue
+        value = getattr(module, name, default)
+        if isinstance(value, State | np.ndarray) or value != default:
+            texts.append(f"{name}={shown(value)}")
+    return texts
