@@ -3,6 +3,7 @@
 #include "bindings/bindings.h"
 #include "bindings/gil.h"
 #include "core/error.h"
+#include "graph/follow_up.h"
 
 namespace ravine::bindings {
 namespace {
@@ -104,6 +105,11 @@ void bind_program(py::module_& module) {
           })
       .def_property_readonly("isa", &Program::isa);
 
+  module.def(
+      "run_afterwards",
+      [](Graph& graph, const std::shared_ptr<Program>& program) { run_afterwards(graph, program); },
+      py::arg("graph"), py::arg("program"),
+      "Runs a program without inputs and outputs after each run of the graph's whose effects took place.");
   module.def("set_poison", &set_arena_poisoning, py::arg("on"),
              "For tests: every run first fills its temporary memory with NaN.");
 }

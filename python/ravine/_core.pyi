@@ -43,6 +43,7 @@ __all__ = [
     "permutation",
     "pop_threads",
     "push_threads",
+    "run_afterwards",
     "safetensors_metadata",
     "save_safetensors",
     "seed",
@@ -417,6 +418,11 @@ def orthogonal(rows: int, columns: int, seed: int) -> np.ndarray: ...
 def permutation(n: int, seed: int) -> np.ndarray: ...
 def pop_threads() -> None: ...
 def push_threads(n: int) -> None: ...
+def run_afterwards(graph: Graph, program: Program) -> None:
+    """
+    Runs a program without inputs and outputs after each run of the graph's whose effects took place.
+    """
+
 def safetensors_metadata(path: bytes) -> dict[str, str]: ...
 def save_safetensors(
     path: bytes, tensors: dict[str, np.ndarray], metadata: collections.abc.Mapping[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,6 +111,7 @@ class Parameter(State):
         requires_grad: False freezes it: `TrainStep` and `value_and_grad` leave it out.
         channels_last: keep a rank-4 array [O, I, kh, kw] as [O, kh, kw, I] in memory, as convolutions
             read it.
+        constraint: what every update keeps, see `nn.constraints`.
 
     Raises TypeError for a dtype that is not floating.
 
@@ -120,13 +122,35 @@ class Parameter(State):
         array([[1., 2.]], dtype=float32)
     """
 
-    __slots__ = ("_requires_grad",)
+    __slots__ = ("_constraint", "_requires_grad")
 
-    def __init__(self, data: Any, requires_grad: bool = True, *, channels_last: bool = False) -> None:
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = True,
+        *,
+        channels_last: bool = False,
+        constraint: Callable[[Any], Any] | None = None,
+    ) -> None:
         super().__init__(data, channels_last)
         if self.dtype not in _trace.FLOATING:
             raise TypeError(f"a Parameter must be float32 or float64, got {self.dtype}; use a Buffer")
         self._requires_grad = bool(requires_grad)
+        self._constraint = constraint
+
+    @property
+    def constraint(self) -> Callable[[Any], Any] | None:
+        """What every update keeps: a function that gives the nearest allowed weight, see `nn.constraints`."""
+        return self._constraint
+
+    @constraint.setter
+    def constraint(self, value: Callable[[Any], Any] | None) -> None:
+        if not (value is None or callable(value)):
+            raise TypeError(
+                f"constraint: one of nn.constraints or a function is expected, got {type(value).__name__}"
+            )
+        self._constraint = value
+        self._changed()
 
     @property
     def requires_grad(self) -> bool:
@@ -142,7 +166,7 @@ class Parameter(State):
         return self
 
     def _copy_fields(self) -> dict[str, Any]:
-        return {"requires_grad": self._requires_grad}
+        return {"requires_grad": self._requires_grad, "constraint": self._constraint}
 
     def __repr__(self) -> str:
         frozen = "" if self._requires_grad else " (frozen)"

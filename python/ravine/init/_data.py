@@ -26,8 +26,21 @@ def weighted_layers(model: Module) -> list[tuple[str, Module]]:
     return [
         (path, module)
         for path, module in model.named_modules()
-        if (weight := module._parameters.get("weight")) is not None and weight.ndim >= 2
+        if _computes(module, "weight") or module._parameters.get("weight") is not None
+        if module.weight.ndim >= 2
     ]
+
+
+def _computes(module: Module, name: str) -> bool:
+    """Whether a module computes this parameter from others, by a length and a direction, say."""
+    return name in module.__dict__.get("_computed", ())
+
+
+def _scale_weight(module: Module, factors: Any) -> None:
+    if _computes(module, "weight"):
+        module.weight = module.weight.numpy() * np.asarray(factors, module.weight.dtype)
+    else:
+        module.weight.data *= factors
 
 
 def lsuv(
@@ -89,7 +102,7 @@ def lsuv(
                 f"lsuv: the outputs of {_named(layer)} have variance {found:.4g} after {max_iterations} "
                 f"rescalings, expected {variance:g}"
             )
-        layer.module.weight.data *= math.sqrt(variance / found)
+        _scale_weight(layer.module, math.sqrt(variance / found))
         return True
 
     return _in_sequence(
@@ -113,7 +126,7 @@ def weight_norm(
 
     Layers are linear maps and convolutions: modules with a weight [units, ...] of at least 2 dimensions and a
     bias [units], which may be None; then only the variances become 1. A layer that is called several times
-    counts by its first call.
+    counts by its first call. The weights may be computed, by `nn.utils.weight_norm` above all.
 
     Raises ValueError where the outputs of a unit do not vary, FloatingPointError where they are not
     finite. The model is then as it was before.
@@ -144,8 +157,8 @@ def weight_norm(
         if (std == 0).any():
             unit = int(np.argmin(std))
             raise ValueError(f"weight_norm: the outputs of unit {unit} of {_named(layer)} do not vary")
-        weight, bias = layer.module.weight, layer.module.bias
-        weight.data /= std.reshape(-1, *[1] * (weight.ndim - 1))
+        bias = layer.module.bias
+        _scale_weight(layer.module, 1 / std.reshape(-1, *[1] * (layer.module.weight.ndim - 1)))
         if bias is not None:
             bias.data = (bias.data - mean) / std
         return True
@@ -169,22 +182,25 @@ def _named(layer: Observation) -> str:
 def fill_layer(path: str, layer: Module, **fillers: Callable[[Any], Any] | None) -> None:
     """Fills the parameters of these names that the layer has; the row of an Embedding's padding stays 0."""
     for name, fill in fillers.items():
-        parameter = layer._parameters.get(name)
-        if parameter is None or fill is None:
+        computed = _computes(layer, name)
+        target = np.array(getattr(layer, name).numpy()) if computed else layer._parameters.get(name)
+        if target is None or fill is None:
             continue
         try:
-            fill(parameter)
+            fill(target)
+            if name == "weight" and getattr(layer, "padding_idx", None) is not None:
+                (target if isinstance(target, np.ndarray) else target.data)[layer.padding_idx] = 0
+            if computed:
+                setattr(layer, name, target)
         except (TypeError, ValueError) as error:
             add_place(error, f"{path}.{name}" if path else name)
             raise
-        if name == "weight" and getattr(layer, "padding_idx", None) is not None:
-            parameter.data[layer.padding_idx] = 0
 
 
 @contextmanager
 def restored_on_error(layers: Iterable[Module]) -> Iterator[None]:
     """Gives the parameters of these layers back their numbers where what follows raises."""
-    kept = [(p, p.data.copy()) for layer in layers for p in layer.parameters(recurse=False)]
+    kept = [(p, p.data.copy()) for layer in layers for p in layer.parameters()]
     try:
         yield
     except BaseException:

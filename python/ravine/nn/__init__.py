@@ -32,7 +32,7 @@ from ._activation import (
 )
 from ._containers import ModuleDict, ModuleList, Sequential
 from ._conv import Conv2d
-from ._dropout import Dropout, Dropout2d
+from ._dropout import Dropout, Dropout1d, Dropout2d, Dropout3d, DropPath, GaussianNoise
 from ._embedding import Embedding
 from ._freeze import freeze, unfreeze
 from ._linear import Flatten, Identity, Linear, Unflatten
@@ -52,6 +52,7 @@ from ._norm import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNor
 from ._pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 
 if TYPE_CHECKING:
+    from . import constraints
     from ._loss_ctc import CTCLoss
     from ._loss_margin import (
         CosineEmbeddingLoss,
@@ -119,12 +120,16 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DropPath",
     "Dropout",
+    "Dropout1d",
     "Dropout2d",
+    "Dropout3d",
     "Embedding",
     "Flatten",
     "GRUCell",
     "GaussianNLLLoss",
+    "GaussianNoise",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
@@ -179,6 +184,7 @@ __all__ = [
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "constraints",
     "freeze",
     "functional",
     "init",
@@ -186,7 +192,7 @@ __all__ = [
     "utils",
 ]
 
-__getattr__ = late(__name__, _LATE)
+__getattr__ = late(__name__, _LATE, modules=("constraints",))
 
 
 def __dir__() -> list[str]:

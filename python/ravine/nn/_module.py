@@ -270,6 +270,9 @@ class Module(Versioned):
         if name in tables[1] and isinstance(value, Tensor | np.ndarray) and tables[1][name] is not None:
             tables[1][name].assign(value)
             return
+        if name in fields.get("_computed", ()):
+            fields["_modules"]["parametrizations"][name].set(value)
+            return
         for table in tables:
             if name in table:
                 if value is not None:
@@ -292,6 +295,10 @@ class Module(Versioned):
         for table in ("_parameters", "_buffers", "_modules"):
             if table in fields and name in fields[table]:
                 return fields[table][name]
+        if name in fields.get("_computed", ()):
+            from .utils.parametrize import computed_tensor  # of the few modules that compute a parameter
+
+            return computed_tensor(self, name)
         raise absent(type(self).__name__, name, MODULE)
 
     def __delattr__(self, name: str) -> None:

@@ -74,7 +74,7 @@ class _ChannelNorm(InitialisedModule):
 
 
 class _BatchNorm(_ChannelNorm):
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: Any, mask: Any = None) -> Any:
         x = as_tensor(input)
         self._check(x)
         use_batch = self.training or self.running_mean is None
@@ -85,7 +85,7 @@ class _BatchNorm(_ChannelNorm):
             if factor is None:  # the mean over all batches so far
                 factor = 1.0 / ops.cast(count, x.dtype)
         return ops.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, use_batch, factor, self.eps
+            x, self.running_mean, self.running_var, self.weight, self.bias, use_batch, factor, self.eps, mask
         )
 
 
@@ -95,6 +95,9 @@ class BatchNorm1d(_BatchNorm):
     In training: `y = (x - mean) / sqrt(var + eps) · weight + bias` with the batch's mean and biased variance,
     while the running statistics follow: `running = (1 - momentum) · running + momentum · batch`, the variance
     unbiased. In evaluation the running statistics take the batch's place.
+
+    Called with `mask=`, of the shape [N] or [N, L], it takes its statistics over those examples or steps of
+    time that are True there: padding does not count, see `ops.batch_norm`.
 
     Shapes: [N, C] or [N, C, L], the same out.
 

@@ -123,7 +123,7 @@ from ._loss import (
 )
 from ._norm import batch_norm, group_norm, instance_norm, layer_norm
 from ._pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
-from ._random import dropout, dropout2d, rand, randn
+from ._random import drop_path, dropout, dropout1d, dropout2d, dropout3d, rand, randn
 from ._reduce import amax, amin, argmax, argmin, logsumexp, max, mean, min, prod, std, sum, var
 from ._shape import (
     broadcast_to,
@@ -393,7 +393,8 @@ __all__ = [
     "cosine_embedding_loss", "cosine_similarity", "count_nonzero", "cov", "cross", "cross_entropy",
     "ctc_loss", "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad", "detach",
     "diag", "diag_embed", "diagflat", "diagonal", "diagonal_scatter", "diff", "digamma", "dist", "div",
-    "dot", "dropout", "dropout2d", "dsplit", "dstack", "einsum", "elu", "embedding", "eq", "equal", "erf",
+    "dot", "drop_path", "dropout", "dropout1d", "dropout2d", "dropout3d", "dsplit", "dstack", "einsum",
+    "elu", "embedding", "eq", "equal", "erf",
     "erfc", "erfinv", "exp", "exp2", "expand", "expand_as", "expm1", "eye", "fix", "flatten", "flip",
     "fliplr", "flipud", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "full",
     "full_like", "gather", "gaussian_nll_loss", "ge", "gelu", "ger", "glu", "grad", "greater",

@@ -134,8 +134,11 @@ class Methods:
     div = _elementwise.div
     dot = _products.dot
     def double(self: Any, memory_format: Any = None) -> Tensor: ...
+    drop_path = _random.drop_path
     dropout = _random.dropout
+    dropout1d = _random.dropout1d
     dropout2d = _random.dropout2d
+    dropout3d = _random.dropout3d
     dsplit = _arrange.dsplit
     elu = _activation.elu
     embedding = _index.embedding

@@ -10,6 +10,8 @@ import numpy as np
 
 from .._parameter import Buffer
 from .._tensor import Operand, Tensor, apply, apply_all, as_tensor
+from ._elementwise import cast, maximum, where
+from ._shape import broadcast_to
 
 
 def _per_channel(x: Any, ndim: int) -> Tensor:
@@ -45,6 +47,7 @@ def batch_norm(
     training: bool = False,
     momentum: Any = 0.1,
     eps: float = 1e-5,
+    mask: Any = None,
 ) -> Tensor:
     """Batch normalisation of each channel, `y = (x - mean) / sqrt(var + eps) · weight + bias`.
 
@@ -59,6 +62,9 @@ def batch_norm(
         training: which statistics to use. Without running statistics it is always the batch's.
         momentum: weight of the batch in the running statistics, a number or a scalar tensor.
         eps: added to the variance.
+        mask: which examples [N], or which positions [N, ...] of the input without its channels, count in the
+            batch's mean and variance: those that are True, or not 0. The others are normalised by them, too.
+            Where fewer than two count, the running statistics stay.
 
     Raises ValueError in training when a channel has a single value.
 
@@ -87,7 +93,13 @@ def batch_norm(
         raise ValueError(
             f"batch_norm: more than one value per channel is needed in training, got input {x.shape}"
         )
-    y, mean, var = apply_all("batch_norm", [x, *_affine_vectors(x, weight, bias)], eps=float(eps))
+    unbiased: Any = n / max(n - 1, 1)
+    if mask is None:
+        y, mean, var = apply_all("batch_norm", [x, *_affine_vectors(x, weight, bias)], eps=float(eps))
+    else:
+        y, mean, var, count = _masked_batch_norm(x, _mask_beside(x, mask), weight, bias, float(eps))
+        momentum = cast(count > 1, x.dtype) * momentum
+        unbiased = count / maximum(count - 1.0, 1.0)
     if training and running_mean is not None:
         for name, buffer in (("running_mean", running_mean), ("running_var", running_var)):
             if not isinstance(buffer, Buffer):
@@ -97,8 +109,36 @@ def batch_norm(
         mean, var = apply("stop_gradient", mean), apply("stop_gradient", var)
         if n > 0:
             running_mean.assign(running_mean * (1.0 - momentum) + mean * momentum)
-            running_var.assign(running_var * (1.0 - momentum) + var * (momentum * (n / (n - 1))))
+            running_var.assign(running_var * (1.0 - momentum) + var * (momentum * unbiased))
     return y
+
+
+def _mask_beside(x: Operand, mask: Any) -> Tensor:
+    """Ones and zeros beside data [N, C, ...], for a mask of its examples, or of its positions."""
+    given = as_tensor(mask)
+    positions = (x.shape[0], *x.shape[2:])
+    if given.shape not in ((x.shape[0],), positions):
+        either = f"({x.shape[0]},)" if x.ndim == 2 else f"({x.shape[0]},) or {positions}"
+        raise ValueError(f"batch_norm: mask must have shape {either} for input {x.shape}, got {given.shape}")
+    counts = cast(given != 0, x.dtype)
+    return counts.reshape((x.shape[0], 1, *given.shape[1:]) + (1,) * (x.ndim - 1 - given.ndim))
+
+
+def _masked_batch_norm(
+    x: Operand, counts: Tensor, weight: Any, bias: Any, eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The result, mean and biased variance [C] over what counts, and how many values that are."""
+    axes = [0, *range(2, x.ndim)]
+    per_channel = x.shape[:1] + (1,) + x.shape[2:]
+    count = broadcast_to(counts, per_channel).sum()
+    share = counts * (1.0 / maximum(count, 1.0))
+    # Values that do not count may be anything, NaN too.
+    kept = where(counts > 0, x, 0.0)
+    mean = (kept * share).sum(axes)
+    centred = x - _per_channel(mean, x.ndim)
+    var = (apply("square", where(counts > 0, centred, 0.0)) * share).sum(axes)
+    y = centred * _per_channel(apply("rsqrt", var + eps), x.ndim)
+    return _affine(y, weight, bias), mean, var, count
 
 
 def layer_norm(

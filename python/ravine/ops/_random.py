@@ -49,14 +49,14 @@ def _check_probability(p: float, op: str) -> None:
         raise ValueError(f"{op}: p must be a probability in [0, 1], got {p}")
 
 
-def _drop(x: Operand, p: float, mask_shape: Sequence[int]) -> Tensor:
+def _drop(x: Operand, p: float, mask_shape: Sequence[int], scaled: bool = True) -> Tensor:
     if p == 1.0:  # the mask of no number kept, which makes 0 of infinity too
         return apply("scale_by_positive", np.zeros((), x.dtype), x, slope=0.0)
     # u >= p, by a sign: for numbers of this dtype it means u > (the one below p). Booleans are bytes and cost
     # more.
     below = np.nextafter(np.asarray(p, x.dtype), np.asarray(-1, x.dtype))
     kept = apply("sub", _uniform(mask_shape, x.dtype), below)
-    return apply("scale_by_positive", kept, x * (1.0 / (1.0 - p)), slope=0.0)
+    return apply("scale_by_positive", kept, x * (1.0 / (1.0 - p)) if scaled else x, slope=0.0)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
@@ -74,6 +74,29 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
     return _drop(x, float(p), x.shape) if training and p > 0 else apply("identity", x)
 
 
+def _drop_channels(op: str, input: Any, p: float, training: bool, layout: str) -> Tensor:
+    _check_probability(p, op)
+    x = as_tensor(input)
+    fits = x.ndim >= 2 if layout.endswith("...]") else x.ndim == layout.count(",") + 1
+    if not fits:
+        raise ValueError(f"{op}: input must have shape {layout}, got {x.shape}")
+    shape = x.shape[:2] + (1,) * (x.ndim - 2)
+    return _drop(x, float(p), shape) if training and p > 0 else apply("identity", x)
+
+
+def dropout1d(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
+    """Dropout of whole channels of [N, C, L].
+
+    Source: Tompson et al. 2015, https://arxiv.org/abs/1411.4280.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> float(rv.ops.dropout1d(np.ones((2, 3, 4)), p=1.0).numpy().max())
+        0.0
+    """
+    return _drop_channels("dropout1d", input, p, training, "[N, C, L]")
+
+
 def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
     """Dropout of whole channels of [N, C, ...].
 
@@ -84,9 +107,38 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
         >>> float(rv.ops.dropout2d(np.ones((2, 3, 4, 4)), p=1.0).numpy().max())
         0.0
     """
-    _check_probability(p, "dropout2d")
+    return _drop_channels("dropout2d", input, p, training, "[N, C, ...]")
+
+
+def dropout3d(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
+    """Dropout of whole channels of [N, C, D, H, W].
+
+    Source: Tompson et al. 2015, https://arxiv.org/abs/1411.4280.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> float(rv.ops.dropout3d(np.ones((2, 3, 2, 4, 4)), p=1.0).numpy().max())
+        0.0
+    """
+    return _drop_channels("dropout3d", input, p, training, "[N, C, D, H, W]")
+
+
+def drop_path(input: Any, p: float = 0.0, training: bool = True, scale_by_keep: bool = True) -> Tensor:
+    """Sets whole samples of [N, ...] to 0 with probability p; identity when not training.
+
+    The others are scaled by 1 / (1 - p), unless `scale_by_keep` is False.
+
+    Source: Huang et al. 2016, https://arxiv.org/abs/1603.09382.
+
+    Example:
+        >>> import numpy as np, ravine as rv
+        >>> np.unique(rv.ops.drop_path(np.ones((100, 3)), p=0.75).numpy())
+        array([0., 4.])
+    """
+    _check_probability(p, "drop_path")
     x = as_tensor(input)
-    if x.ndim < 2:
-        raise ValueError(f"dropout2d: input must have shape [N, C, ...], got {x.shape}")
-    shape = x.shape[:2] + (1,) * (x.ndim - 2)
-    return _drop(x, float(p), shape) if training and p > 0 else apply("identity", x)
+    if x.ndim < 1:
+        raise ValueError(f"drop_path: input must have shape [N, ...], got {x.shape}")
+    if not training or p == 0:
+        return apply("identity", x)
+    return _drop(x, float(p), x.shape[:1] + (1,) * (x.ndim - 1), scale_by_keep)

@@ -11,7 +11,9 @@ import numpy as np
 from .. import _core
 from .._numbers import number
 from .._parameter import Parameter
-from .._trace import Trace, plain_array
+from .._places import add_place
+from .._tensor import as_tensor
+from .._trace import Trace, plain_array, recording
 from ._optimizer import Limits, Optimizer, announce
 from ._options import Group, assign_groups
 from ._stages import engine_stage
@@ -92,6 +94,7 @@ class BoundOptimizer:
         self.state = _core.TrainState(describer.description())
         self._functions, self._foreign = describer.functions, self.state.foreign
         self.preconditioner = optimizer._preconditioner()
+        self._constrained: list[tuple[str, Parameter]] = []
         announce(optimizer, self)
 
     @property
@@ -120,6 +123,7 @@ class BoundOptimizer:
         Raises ValueError, and changes nothing, where the groups do not fit the model.
         """
         self.state.bind(self._in_groups(dict(parameters), known))
+        self._constrained = [named for named in parameters if named[1].constraint is not None]
         if self.preconditioner is not None and self.preconditioner.bind(parameters):
             self._regroupings += 1
 
@@ -149,8 +153,11 @@ class BoundOptimizer:
         return self.state.prepare(trace.graph, list(gradients), gradients_at)
 
     def update(self, trace: Trace, prepared: _core.PreparedUpdate) -> None:
-        """Records the rule."""
+        """Records the rule, and what brings parameters back to their constraints behind it."""
+        updates = self.state.phase[1]
         self.state.update(trace.graph, prepared)
+        if self._constrained and updates:
+            _core.run_afterwards(trace.graph, _projection(self._constrained))
 
     def before_run(self) -> None:
         """Asks functions of the step for the numbers of the next run."""
@@ -197,6 +204,29 @@ class BoundOptimizer:
             raise
         if self.preconditioner is not None and memory is not None:
             self.preconditioner.load_state(memory)
+
+
+def _projection(constrained: Sequence[tuple[str, Parameter]]) -> _core.Program:
+    """The program that brings parameters to their constraints."""
+    trace = Trace()
+    with recording(trace):
+        for name, parameter in constrained:
+            assert parameter.constraint is not None
+            try:
+                value = as_tensor(parameter.constraint(parameter))
+                if value.shape != parameter.shape or value.dtype != parameter.dtype:
+                    raise ValueError(
+                        f"the constraint makes {value.dtype} of shape {value.shape} of a parameter of shape "
+                        f"{parameter.shape} and dtype {parameter.dtype}"
+                    )
+            except Exception as error:
+                add_place(error, name)
+                raise
+            trace.assign(parameter.array, value._as_value(trace))
+    if trace.draws:
+        raise ValueError("a constraint must not draw random numbers")
+    trace.finish()
+    return _core.Program(trace.graph, [])
 
 
 def _loadable(array: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ class Update:
         self._stream.draw()  # now, so that threads that update at once draw in the order of construction
         self._programs: dict[tuple[bool, bool], _core.Program] = {}  # by phase of an accumulation
         self._generation = self._bound.generation
-        self._trained: list[tuple[str, int]] | None = None
+        self._trained: list[tuple[str, int, Any]] | None = None
         self._lock = _core.Lock("Update")
 
     def __call__(self, gradients: Mapping[str, Any]) -> None:
@@ -84,9 +84,10 @@ class Update:
             arrays = self._checked(gradients, known)
             self._refresh()
             parameters = [(name, known[name]) for name in known if name in arrays]
-            trained = [(name, id(parameter.array)) for name, parameter in parameters]
+            trained = [(name, id(p.array), p.constraint) for name, p in parameters]
             if trained != self._trained:
                 self._trained = None
+                self._programs.clear()
                 self._bound.bind(parameters, known)
                 self._drop_stale()
                 self._trained = trained

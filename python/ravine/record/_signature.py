@@ -61,7 +61,14 @@ class Reader:
         if isinstance(x, tuple):
             return (type(x), *(self.key(item, depth) for item in x))
         if isinstance(x, State):
-            return (_Identity(x.array), x.requires_grad if isinstance(x, Parameter) else None)
+            if not isinstance(x, Parameter):
+                return _Identity(x.array)
+            constraint = x.constraint
+            return (
+                _Identity(x.array),
+                x.requires_grad,
+                None if constraint is None else _Identity(constraint),
+            )
         if isinstance(x, np.ndarray):
             return self._array(x)
         if depth > 0 and isinstance(x, list | set | frozenset):

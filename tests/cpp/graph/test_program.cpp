@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/thread_count.h"
 #include "graph/autodiff.h"
+#include "graph/follow_up.h"
 #include "graph/lowering.h"
 #include "graph_test.h"
 
@@ -46,6 +47,26 @@ TEST(Program, AFaultRaisesAndChangesNothing) {
     EXPECT_NE(std::string(error.what()).find("3"), std::string::npos) << error.what();
   }
   EXPECT_EQ(state.as<float>()[0], 6);
+}
+
+TEST(Program, WhatRunsAfterwardsSeesTheEffectsAndFollowsThemAlone) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const Array state = array_of({2}, {1, 1});
+  Graph after(op_table());
+  after.assign(state, after.state(state) * 10.0);
+  Graph graph(op_table());
+  const Value loss = graph.input({DType::float32, {}});
+  graph.guard(loss);
+  graph.assign(state, graph.state(state) + 1.0);
+  run_afterwards(graph, compile(after, {}));
+  auto program = compile(graph, {});
+  run(*program, {array_of({}, {0})});
+  EXPECT_EQ(state.as<float>()[1], 20);
+  run(*program, {array_of({}, {infinity})});
+  EXPECT_EQ(state.as<float>()[1], 20);
+  Graph with_input(op_table());
+  with_input.assign(state, with_input.input({DType::float32, {2}}));
+  EXPECT_THROW(run_afterwards(graph, compile(with_input, {})), ValueError);
 }
 
 struct Counter final : EffectTarget {

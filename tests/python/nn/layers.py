@@ -139,7 +139,11 @@ MAPS = [
     # PyTorch scales the table itself.
     layer("Embedding", 7, 4, max_norm=1.0, norm_type=1.0).on(INDICES, peer=False),
     layer("Dropout", p=0.25).on((4, 6), random=True),
+    layer("Dropout1d", p=0.25).on((4, 3, 5), random=True),
     layer("Dropout2d", p=0.25).on((4, 3, 2, 2), random=True),
+    layer("Dropout3d", p=0.25).on((4, 3, 2, 2, 2), random=True),
+    layer("DropPath", p=0.25, scale_by_keep=False).on((16, 3), random=True, peer=False),
+    layer("GaussianNoise", std=0.25).on((4, 3), random=True, peer=False),
     layer("Normalize", np.array([1.0, 2.0]), np.array([0.5, 4.0]), offset=np.array([1.0, 0.0]), limit=3.0).on(
         (4, 2), peer=False
     ),
@@ -167,6 +171,7 @@ NORMS = [
     layer("BatchNorm1d", 5).on((4, 5)),
     layer("BatchNorm1d", 5, eps=1e-3, momentum=0.25, affine=False).on((4, 5, 3)),
     layer("BatchNorm1d", 5, track_running_stats=False, bias=False).on((4, 5, 3), apart=False),
+    layer("BatchNorm1d", 5).on((4, 5, 3), np.arange(12).reshape(4, 3) < 7, peer=False),
     layer("BatchNorm2d", 5).on((4, 5, 2, 3)),
     layer("BatchNorm2d", 5, eps=1e-3, momentum=None, affine=False).on((4, 5, 2, 3)),
     layer("BatchNorm2d", 5, track_running_stats=False, bias=False).on((4, 5, 2, 3), apart=False),
@@ -240,4 +245,14 @@ LOSSES = [
 LAYERS = [*ACTIVATIONS, *MAPS, *IMAGES, *NORMS, *RECURRENT, *LOSSES]
 
 # Names of `nn` that are no layers.
-OTHER_NAMES = {"Buffer", "Module", "Parameter", "freeze", "functional", "init", "unfreeze", "utils"}
+OTHER_NAMES = {
+    "Buffer",
+    "Module",
+    "Parameter",
+    "constraints",
+    "freeze",
+    "functional",
+    "init",
+    "unfreeze",
+    "utils",
+}

@@ -273,7 +273,7 @@ def test_every_activation_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("p", [0.5, 1.0])
-@pytest.mark.parametrize("name", ["dropout", "dropout2d"])
+@pytest.mark.parametrize("name", ["dropout", "dropout2d", "drop_path"])
 def test_what_dropout_drops_is_zero_whatever_it_was(name: str, p: float) -> None:
     x = np.array([inf, -inf, nan, 1e38] * 64, "float32").reshape(16, 16)
     dropped = getattr(ops, name)(x, p).numpy() == 0
