@@ -12,11 +12,12 @@ from . import _trace
 __all__ = ["as_arrays", "common_length", "leaves", "mapped", "shapes_of", "take"]
 
 
-def as_arrays(data: Any, what: str) -> Any:
+def as_arrays(data: Any, what: str, of_list: Callable[[list[Any], str], Any] | None = None) -> Any:
     """The same nesting with NumPy arrays at its leaves; a memory map is not copied.
 
     Dicts are nestings, and tuples that hold anything but numbers. Everything else is one array: a NumPy
     array, lists of numbers, a torch tensor, a pandas series, or a pandas frame (the array of its columns).
+    `of_list(data, what)` makes other leaves of lists.
 
     Raises:
         TypeError: naming the place of a masked array, or of a column that does not hold numbers.
@@ -25,9 +26,11 @@ def as_arrays(data: Any, what: str) -> Any:
     if type(data) is np.ndarray:
         return data
     if isinstance(data, dict):
-        return {key: as_arrays(item, f"{what}[{key!r}]") for key, item in data.items()}
+        return {key: as_arrays(item, f"{what}[{key!r}]", of_list) for key, item in data.items()}
     if isinstance(data, tuple) and any(not _trace.is_number(item) for item in data):
-        return tuple(as_arrays(item, f"{what}[{i}]") for i, item in enumerate(data))
+        return tuple(as_arrays(item, f"{what}[{i}]", of_list) for i, item in enumerate(data))
+    if of_list is not None and isinstance(data, list):
+        return of_list(data, what)
     if type(data).__module__.partition(".")[0] == "pandas":
         return _of_pandas(data, what)
     try:

@@ -5,6 +5,7 @@ from ._batches import Batches
 from ._digits import digits
 from ._fashion_mnist import FASHION_MNIST_CLASSES, fashion_mnist
 from ._prefetch import Prefetch
+from ._sequences import pad_sequences
 from ._source import Map, Source, Stream
 from ._split import TrainTest, split_indices, train_test_split
 
@@ -20,6 +21,7 @@ __all__ = [
     "fashion_mnist",
     "idx",
     "npz",
+    "pad_sequences",
     "split_indices",
     "train_test_split",
 ]

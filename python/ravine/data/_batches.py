@@ -11,10 +11,13 @@ from .. import _core
 from .._nesting import as_arrays, common_length, shapes_of, take
 from .._splitmix import number_at
 from .._state import check_keys, count, read_count
+from ._buckets import Buckets, fill_with, lengths_of, sequences_or_array, take_padded
 from ._sampler import WEIGHTS_ALONE, Sampler, make_sampler
 from ._source import Source
 
 __all__ = ["Batches"]
+
+_PLACES = 0xD1B54A32D192ED03  # makes of an epoch's seed that of the order of its batches
 
 
 class Batches(Source):
@@ -37,6 +40,17 @@ class Batches(Source):
             once, with the classes' shares in every batch up to one. The last two need integer labels [n] as
             second array.
         weights: for "weighted", [n].
+        bucket_by: examples of like length come together, and lists of sequences [t, ...] are padded: the
+            lengths [n], or a function of an example's parts that returns one. An epoch has as many batches
+            as without; its examples, in the order that `shuffle` or `sampler` say, are sorted by bucket
+            ("balanced" and "stratified" then hold for epochs, not for batches), cut into batches, and these
+            shuffled. All sequences of a batch are padded to the bound of its last bucket, so at most as many
+            shapes occur as there are buckets, and one more for a short last batch. Arrays are taken as they
+            are; give the lengths as one where the model needs them.
+        buckets: for `bucket_by`: ascending bounds of lengths, or how many there are, each then with as many
+            examples.
+        pad_value: for `bucket_by`: what sequences are padded with, a number for all or numbers in tuples and
+            dicts as the arrays are.
         rows: the examples that take part, indices [m], in this order; all by default. For "weighted" and
             labels, the n entries are those of all examples.
 
@@ -45,13 +59,20 @@ class Batches(Source):
         min_last: a last batch of fewer examples joins the batch before it, 1 by default; it may be set.
 
     Raises:
-        ValueError: no arrays, different lengths, a batch size below 1, a sampler without what it needs.
+        ValueError: no arrays, different lengths, a batch size below 1, a sampler without what it needs, an
+            example longer than the last bucket.
 
     Example:
         >>> import numpy as np, ravine as rv
         >>> batches = rv.data.Batches(np.arange(5), batch_size=2)
         >>> len(batches), [piece.tolist() for (piece,) in batches]
         (3, [[0, 1], [2, 3], [4]])
+        >>> words, n = [[1, 2, 3, 4], [5], [6, 7], [8, 9, 10]], np.array([4, 1, 2, 3])
+        >>> batches = rv.data.Batches(words, n, batch_size=2, bucket_by=n, buckets=[2, 4])
+        >>> for x, n in batches:
+        ...     print(x.tolist(), n.tolist())
+        [[5, 0], [6, 7]] [1, 2]
+        [[1, 2, 3, 4], [8, 9, 10, 0]] [4, 3]
     """
 
     def __init__(
@@ -64,8 +85,12 @@ class Batches(Source):
         sampler: str | None = None,
         weights: Any = None,
         rows: Any = None,
+        bucket_by: Any = None,
+        buckets: Any = 8,
+        pad_value: Any = 0,
     ) -> None:
-        self.arrays = tuple([as_arrays(array, "Batches") for array in arrays])
+        of_list = None if bucket_by is None else sequences_or_array
+        self.arrays = tuple([as_arrays(array, "Batches", of_list) for array in arrays])
         length = common_length(self.arrays)
         if length is None:
             shapes = [shapes_of(array) for array in self.arrays]
@@ -80,6 +105,12 @@ class Batches(Source):
         self._rows = None if rows is None else _checked_rows(rows, length)
         self.n = length if self._rows is None else len(self._rows)
         self._sampler = self._make_sampler(sampler, weights, length)
+        self._buckets = None
+        if bucket_by is not None:
+            used = np.arange(length) if self._rows is None else self._rows
+            self._buckets = Buckets(lengths_of(bucket_by, self.arrays, length), used, buckets)
+            self._buckets.check(self.arrays, used)
+            fill_with(pad_value, self.arrays)
 
     n: int
     """Examples in an epoch, before `drop_last`."""
@@ -103,14 +134,25 @@ class Batches(Source):
         return full if joins else full + (rest > 0)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, ...]]:
-        order = self._order(number_at(self.seed, epoch))
-        last = len(self) - 1
-        end = (last + 1) * self.batch_size if self.drop_last else self.n
-        for i in range(start, last + 1):
+        seed = number_at(self.seed, epoch)
+        order, n = self._order(seed), len(self)
+        end = n * self.batch_size if self.drop_last else self.n
+
+        def piece(i: int) -> slice:
             begin = i * self.batch_size
-            rows = slice(begin, end if i == last else begin + self.batch_size)
-            chosen = rows if order is None else order[rows]
-            yield tuple([take(array, chosen) for array in self.arrays])
+            return slice(begin, end if i == n - 1 else begin + self.batch_size)
+
+        if self._buckets is None:
+            for i in range(start, n):
+                chosen = piece(i) if order is None else order[piece(i)]
+                yield tuple([take(array, chosen) for array in self.arrays])
+            return
+        order = self._buckets.sorted((np.arange(self.n) if order is None else order)[:end])
+        is_shuffled = self.shuffle or self._sampler is not None
+        places = _core.permutation(n, seed ^ _PLACES) if is_shuffled else np.arange(n)
+        for i in places[start:].tolist():
+            chosen = order[piece(i)]
+            yield take_padded(self.arrays, chosen, self._buckets.bound(chosen))
 
     def _order(self, seed: int) -> np.ndarray | None:
         """The examples of an epoch by index; None for all as they are."""
@@ -123,18 +165,25 @@ class Batches(Source):
         return order if self._rows is None else self._rows[order]
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Where the source stands, with "n" and "batch_size", without which that means nothing."""
-        return super().state_dict() | {"n": count(self.n), "batch_size": count(self.batch_size)}
+        """Where the source stands, with "n", "batch_size" and "buckets", without which that means nothing."""
+        state = super().state_dict() | {"n": count(self.n), "batch_size": count(self.batch_size)}
+        return state if self._buckets is None else state | {"buckets": self._buckets.bounds.copy()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        own = {key: value for key, value in state_dict.items() if key not in ("n", "batch_size")}
-        check_keys("Batches", state_dict, {*own, "n", "batch_size"})
+        added = {"n", "batch_size"} if self._buckets is None else {"n", "batch_size", "buckets"}
+        own = {key: value for key, value in state_dict.items() if key not in added}
+        check_keys("Batches", state_dict, {*own, *added})
         for key, value in (("n", self.n), ("batch_size", self.batch_size)):
             saved = read_count("Batches", state_dict, key)
             if saved != value:
                 raise ValueError(
                     f"load_state_dict of Batches: the state is of a run with {key}={saved}, this has {value}"
                 )
+        if self._buckets is not None and not np.array_equal(state_dict["buckets"], self._buckets.bounds):
+            raise ValueError(
+                f"load_state_dict of Batches: the state is of a run with buckets {state_dict['buckets']}, "
+                f"this has {self._buckets.bounds}"
+            )
         super().load_state_dict(own)
 
 
