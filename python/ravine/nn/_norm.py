@@ -140,10 +140,25 @@ class BatchNorm2d(_BatchNorm):
     ranks, layout = (4,), "[N, C, H, W]"
 
 
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of each channel of volumes over batch and positions; see `BatchNorm1d`.
+
+    Shapes: [N, C, D, H, W], the same out. Arguments as for `BatchNorm1d`.
+
+    Example:
+        >>> import numpy as np
+        >>> from ravine import nn
+        >>> nn.BatchNorm3d(3)(np.zeros((2, 3, 4, 4, 4))).shape
+        (2, 3, 4, 4, 4)
+    """
+
+    ranks, layout = (5,), "[N, C, D, H, W]"
+
+
 class InstanceNorm2d(_ChannelNorm):
     """Normalisation of each channel of each image over its positions.
 
-    Shapes: [N, C, H, W], the same out.
+    Shapes: [N, C, H, W], or one image [C, H, W]; the same out.
 
     Args:
         num_features: number of channels C.
@@ -193,8 +208,8 @@ class InstanceNorm2d(_ChannelNorm):
 
     def forward(self, input: Any) -> Any:
         x = as_tensor(input)
-        one_image = x.ndim == 3
-        if one_image:
+        alone = x.ndim == self.ranks[0] - 1
+        if alone:
             x = ops.unsqueeze(x, 0)
         self._check(x)
         use_input = self.training or self.running_mean is None
@@ -210,7 +225,36 @@ class InstanceNorm2d(_ChannelNorm):
             self.momentum if self.momentum is not None else 0.1,
             self.eps,
         )
-        return ops.squeeze(y, 0) if one_image else y
+        return ops.squeeze(y, 0) if alone else y
+
+
+class InstanceNorm1d(InstanceNorm2d):
+    """Normalisation of each channel of each sequence over its length; see `InstanceNorm2d`.
+
+    Shapes: [N, C, L], or one sequence [C, L]; the same out. Arguments as for `InstanceNorm2d`.
+
+    Example:
+        >>> from ravine import nn
+        >>> nn.InstanceNorm1d(1, eps=0.0)([[1.0, 3.0]])
+        array([[-1.,  1.]], dtype=float32)
+    """
+
+    ranks, layout = (3,), "[N, C, L]"
+
+
+class InstanceNorm3d(InstanceNorm2d):
+    """Normalisation of each channel of each volume over its positions; see `InstanceNorm2d`.
+
+    Shapes: [N, C, D, H, W], or one volume [C, D, H, W]; the same out. Arguments as for `InstanceNorm2d`.
+
+    Example:
+        >>> import numpy as np
+        >>> from ravine import nn
+        >>> nn.InstanceNorm3d(3)(np.zeros((2, 3, 4, 4, 4))).shape
+        (2, 3, 4, 4, 4)
+    """
+
+    ranks, layout = (5,), "[N, C, D, H, W]"
 
 
 class LayerNorm(InitialisedModule):

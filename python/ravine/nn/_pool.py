@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..ops._pairs import Pair, check_divisor, pair
+from ..ops._spatial import Pair, check_divisor, pair
 from ._arguments import changed_arguments
 from ._module import Module
 

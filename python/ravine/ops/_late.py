@@ -18,6 +18,10 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cartesian_prod", "column_stack",
          "dstack", "hstack", "row_stack", "vstack"),
     ),
+    "_conv_sides": (
+        ("conv1d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+        (),
+    ),
     "_create": (
         ("full_like", "new_full", "new_ones", "new_zeros", "ones_like", "rand_like", "randn_like", "tril",
          "triu", "zeros_like"),
@@ -61,10 +65,24 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("diagonal_scatter", "select_scatter", "slice_scatter"),
         (),
     ),
+    "_patches": (
+        ("channel_shuffle", "fold", "im2col", "local_response_norm", "pixel_shuffle", "pixel_unshuffle"),
+        (),
+    ),
+    "_pool_sides": (
+        ("adaptive_avg_pool1d", "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+         "adaptive_max_pool3d", "avg_pool1d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d",
+         "max_pool1d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d"),
+        (),
+    ),
     "_products": (
         ("addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "dot", "ger", "inner", "kron",
          "mm", "mv", "outer", "pdist", "vdot"),
-        ("cdist", "einsum", "tensordot"),
+        ("bilinear", "cdist", "einsum", "tensordot"),
+    ),
+    "_resize": (
+        ("grid_sample", "interpolate", "upsample_bilinear", "upsample_nearest"),
+        ("affine_grid",),
     ),
     "_sampling": (
         ("bernoulli", "multinomial", "randint_like"),

@@ -91,6 +91,11 @@ def _transposed(self: Any) -> Tensor:
     return _shape.transpose(self, -2, -1)
 
 
+def _unfold(self: Any, dimension: int, size: int, step: int) -> Tensor:
+    """`ops.unfold_dim`: windows along one dimension."""
+    return _late.load("unfold_dim")(self, dimension, size, step)
+
+
 def _type_as(self: Any, other: Any) -> Tensor:
     """The same numbers in another tensor's dtype."""
     return _to(self, other.dtype)
@@ -120,6 +125,7 @@ class Methods:
     T = property(_reversed)
     mT = property(_transposed)
     type_as = _type_as
+    unfold = _unfold
     tolist = _tolist
 
     # operators that are more than one recorded operation; the others stand in `_tensor.Operand`

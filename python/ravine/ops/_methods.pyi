@@ -9,6 +9,7 @@ from . import (
     _arrange,
     _compare,
     _conv,
+    _conv_sides,
     _create,
     _diagonal,
     _dynamic,
@@ -21,10 +22,13 @@ from . import (
     _norm,
     _order,
     _parts,
+    _patches,
     _pool,
+    _pool_sides,
     _products,
     _random,
     _reduce,
+    _resize,
     _sampling,
     _scatter,
     _shape,
@@ -51,7 +55,12 @@ class Methods:
     abs = _elementwise.abs
     acos = _special.acos
     acosh = _special.acosh
+    adaptive_avg_pool1d = _pool_sides.adaptive_avg_pool1d
     adaptive_avg_pool2d = _pool.adaptive_avg_pool2d
+    adaptive_avg_pool3d = _pool_sides.adaptive_avg_pool3d
+    adaptive_max_pool1d = _pool_sides.adaptive_max_pool1d
+    adaptive_max_pool2d = _pool_sides.adaptive_max_pool2d
+    adaptive_max_pool3d = _pool_sides.adaptive_max_pool3d
     add = _elementwise.add
     addbmm = _products.addbmm
     addcdiv = _formulas.addcdiv
@@ -80,7 +89,9 @@ class Methods:
     atan = _elementwise.atan
     atan2 = _special.atan2
     atanh = _special.atanh
+    avg_pool1d = _pool_sides.avg_pool1d
     avg_pool2d = _pool.avg_pool2d
+    avg_pool3d = _pool_sides.avg_pool3d
     baddbmm = _products.baddbmm
     batch_norm = _norm.batch_norm
     bernoulli = _sampling.bernoulli
@@ -100,6 +111,7 @@ class Methods:
     cast = _elementwise.cast
     ceil = _elementwise.ceil
     celu = _activation.celu
+    channel_shuffle = _patches.channel_shuffle
     chunk = _shape.chunk
     clamp = _elementwise.clip
     clamp_max = _formulas.clamp_max
@@ -107,7 +119,12 @@ class Methods:
     clip = _elementwise.clip
     def clone(self: Any, *, memory_format: Any = None) -> Tensor: ...
     def contiguous(self: Any, *, memory_format: Any = None) -> Tensor: ...
+    conv1d = _conv_sides.conv1d
     conv2d = _conv.conv2d
+    conv3d = _conv_sides.conv3d
+    conv_transpose1d = _conv_sides.conv_transpose1d
+    conv_transpose2d = _conv_sides.conv_transpose2d
+    conv_transpose3d = _conv_sides.conv_transpose3d
     copysign = _special.copysign
     corrcoef = _statistics.corrcoef
     cos = _elementwise.cos
@@ -163,6 +180,7 @@ class Methods:
     fmax = _formulas.fmax
     fmin = _formulas.fmin
     fmod = _formulas.fmod
+    fold = _patches.fold
     frac = _formulas.frac
     full_like = _create.full_like
     gather = _index.gather
@@ -173,6 +191,7 @@ class Methods:
     glu = _activation.glu
     greater = _compare.greater
     greater_equal = _compare.greater_equal
+    grid_sample = _resize.grid_sample
     group_norm = _norm.group_norm
     gt = _compare.greater
     hardshrink = _activation.hardshrink
@@ -184,6 +203,7 @@ class Methods:
     hsplit = _arrange.hsplit
     huber_loss = _loss.huber_loss
     hypot = _special.hypot
+    im2col = _patches.im2col
     index_add = _scatter.index_add
     index_copy = _scatter.index_copy
     index_fill = _scatter.index_fill
@@ -192,6 +212,7 @@ class Methods:
     index_select = _index.index_select
     inner = _products.inner
     instance_norm = _norm.instance_norm
+    interpolate = _resize.interpolate
     isclose = _formulas.isclose
     isfinite = _formulas.isfinite
     isinf = _formulas.isinf
@@ -212,6 +233,7 @@ class Methods:
     less_equal = _compare.less_equal
     lgamma = _special.lgamma
     linear = _linalg.linear
+    local_response_norm = _patches.local_response_norm
     log = _elementwise.log
     log10 = _special.log10
     log1p = _elementwise.log1p
@@ -228,6 +250,9 @@ class Methods:
     logsigmoid = _activation.logsigmoid
     logsumexp = _reduce.logsumexp
     def long(self: Any, memory_format: Any = None) -> Tensor: ...
+    lp_pool1d = _pool_sides.lp_pool1d
+    lp_pool2d = _pool_sides.lp_pool2d
+    lp_pool3d = _pool_sides.lp_pool3d
     lt = _compare.less
     @property
     def mT(self) -> Tensor: ...
@@ -236,7 +261,12 @@ class Methods:
     masked_select = _dynamic.masked_select
     matmul = _linalg.matmul
     max = _reduce.max
+    max_pool1d = _pool_sides.max_pool1d
     max_pool2d = _pool.max_pool2d
+    max_pool3d = _pool_sides.max_pool3d
+    max_unpool1d = _pool_sides.max_unpool1d
+    max_unpool2d = _pool_sides.max_unpool2d
+    max_unpool3d = _pool_sides.max_unpool3d
     maximum = _elementwise.maximum
     mean = _reduce.mean
     median = _order.median
@@ -279,6 +309,8 @@ class Methods:
     pad = _shape.pad
     pdist = _products.pdist
     permute = one_by_one(_shape.permute)
+    pixel_shuffle = _patches.pixel_shuffle
+    pixel_unshuffle = _patches.pixel_unshuffle
     poisson_nll_loss = _loss_margin.poisson_nll_loss
     positive = _formulas.positive
     pow = _elementwise.pow
@@ -372,10 +404,13 @@ class Methods:
     def type_as(self: Any, other: Any) -> Tensor: ...
     unbind = _arrange.unbind
     unflatten = _shape.unflatten
+    def unfold(self: Any, dimension: int, size: int, step: int) -> Tensor: ...
     unfold_dim = _arrange.unfold_dim
     unique = _dynamic.unique
     unique_consecutive = _dynamic.unique_consecutive
     unsqueeze = _shape.unsqueeze
+    upsample_bilinear = _resize.upsample_bilinear
+    upsample_nearest = _resize.upsample_nearest
     var = _reduce.var
     var_mean = _statistics.var_mean
     vdot = _products.dot

@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 
 from .._tensor import Tensor, apply, apply_all
-from ._pairs import Pair, as_batch, check_divisor, from_batch, pair
+from ._spatial import Pair, as_batch, check_divisor, from_batch, sides
 
 
-def _window(op: str, kernel_size: Pair, stride: Pair | None, padding: Pair) -> dict[str, tuple[int, int]]:
-    kernel = pair(kernel_size, "kernel_size", op, 1)
-    pads = pair(padding, "padding", op, 0)
-    if pads[0] > kernel[0] // 2 or pads[1] > kernel[1] // 2:
+def window(op: str, kernel_size: Any, stride: Any, padding: Any, rank: int = 2) -> dict[str, tuple[int, ...]]:
+    """The windows of a pool of `rank` sides, as core operations take them."""
+    kernel = sides(kernel_size, "kernel_size", op, 1, rank)
+    pads = sides(padding, "padding", op, 0, rank)
+    if any(p > k // 2 for p, k in zip(pads, kernel, strict=True)):
         raise ValueError(
             f"{op}: padding must be at most half of kernel_size, got {padding} and {kernel_size}"
         )
-    strides = kernel if stride is None or stride == () else pair(stride, "stride", op, 1)
+    strides = kernel if stride is None or stride == () else sides(stride, "stride", op, 1, rank)
     return {"kernel_size": kernel, "stride": strides, "padding": pads}
 
 
@@ -53,9 +54,9 @@ def max_pool2d(
                   [13., 15.]]]], dtype=float32)
     """
     x, batched = as_batch(input, "max_pool2d")
-    window = _window("max_pool2d", kernel_size, stride, padding)
-    dilations = pair(dilation, "dilation", "max_pool2d", 1)
-    values, indices = apply_all("max_pool2d", [x], **window, dilation=dilations, ceil_mode=bool(ceil_mode))
+    windows = window("max_pool2d", kernel_size, stride, padding)
+    dilations = sides(dilation, "dilation", "max_pool2d", 1, 2)
+    values, indices = apply_all("max_pool2d", [x], **windows, dilation=dilations, ceil_mode=bool(ceil_mode))
     values = from_batch(values, batched)
     return (values, from_batch(apply("cast", indices, dtype="int64"), batched)) if return_indices else values
 
@@ -91,23 +92,23 @@ def avg_pool2d(
                   [10.5, 12.5]]]], dtype=float32)
     """
     x, batched = as_batch(input, "avg_pool2d")
-    window = _window("avg_pool2d", kernel_size, stride, padding)
+    windows = window("avg_pool2d", kernel_size, stride, padding)
     divisor = check_divisor(divisor_override, "avg_pool2d")
     if divisor is not None:
-        y = apply("avg_pool2d", x, **window, ceil_mode=bool(ceil_mode), count_include_pad=True)
-        return from_batch(y * (_window_sizes(x.shape[2:], y.shape[2:], window) / divisor), batched)
+        y = apply("avg_pool2d", x, **windows, ceil_mode=bool(ceil_mode), count_include_pad=True)
+        return from_batch(y * (_window_sizes(x.shape[2:], y.shape[2:], windows) / divisor), batched)
     how = {"ceil_mode": bool(ceil_mode), "count_include_pad": bool(count_include_pad)}
-    return from_batch(apply("avg_pool2d", x, **window, **how), batched)
+    return from_batch(apply("avg_pool2d", x, **windows, **how), batched)
 
 
-def _window_sizes(image: Any, output: Any, window: dict[str, tuple[int, int]]) -> np.ndarray:
+def _window_sizes(image: Any, output: Any, windows: dict[str, tuple[int, ...]]) -> np.ndarray:
     """How many pixels, padding included, each window of an average has: [oh, ow]."""
-    sides = []
+    extents = []
     for i in range(2):
-        starts = np.arange(output[i]) * window["stride"][i]
-        padded = image[i] + 2 * window["padding"][i]
-        sides.append(np.minimum(starts + window["kernel_size"][i], padded) - starts)
-    return np.outer(*sides).astype("float64")
+        starts = np.arange(output[i]) * windows["stride"][i]
+        padded = image[i] + 2 * windows["padding"][i]
+        extents.append(np.minimum(starts + windows["kernel_size"][i], padded) - starts)
+    return np.outer(*extents).astype("float64")
 
 
 def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
@@ -127,7 +128,14 @@ def adaptive_avg_pool2d(input: Any, output_size: Any) -> Tensor:
         tensor([[[[7.5]]]], dtype=float32)
     """
     x, batched = as_batch(input, "adaptive_avg_pool2d")
-    sizes = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
-    full = tuple(n if size is None else size for n, size in zip(x.shape[2:], sizes, strict=False))
-    output = pair(full, "output_size", "adaptive_avg_pool2d", 1)
+    output = output_sides(output_size, x.shape[2:], "adaptive_avg_pool2d")
     return from_batch(apply("adaptive_avg_pool2d", x, output_size=output), batched)
+
+
+def output_sides(output_size: Any, input: tuple[int, ...], op: str) -> tuple[int, ...]:
+    """`output_size` of an adaptive pool, for each side: None keeps that of the input."""
+    rank = len(input)
+    sizes = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size,)
+    sizes *= rank if len(sizes) == 1 else 1
+    full = tuple(n if size is None else size for n, size in zip(input, sizes, strict=False))
+    return sides(full if len(sizes) == rank else sizes, "output_size", op, 1, rank)

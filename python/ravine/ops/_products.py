@@ -415,6 +415,40 @@ def _pairwise(
     return reshape(product, (*shape, *rows, *columns)), [*batch, *free_x, *free_y]
 
 
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
+    """Bilinear map of two inputs, `y_k = x1ᵀ A_k x2 + b_k`.
+
+    Args:
+        input1: [..., in1].
+        input2: [..., in2], the leading dimensions those of input1.
+        weight: A, [out, in1, in2].
+        bias: [out], or None.
+
+    Returns: [..., out].
+
+    Raises ValueError naming the shapes where they do not fit.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.bilinear([1.0, 2.0], [3.0, 4.0], [[[1.0, 0.0], [0.0, 1.0]]])
+        tensor([11.], dtype=float32)
+    """
+    x1, x2, w = as_tensor(input1), as_tensor(input2), as_tensor(weight)
+    sizes = (*x1.shape[-1:], *x2.shape[-1:])
+    if w.ndim != 3 or sizes != w.shape[1:] or x1.shape[:-1] != x2.shape[:-1]:
+        raise ValueError(
+            f"bilinear: [..., in1], [..., in2] and a weight [out, in1, in2] are expected, got {x1.shape}, "
+            f"{x2.shape} and {w.shape}"
+        )
+    out, first, second = w.shape
+    rows = math.prod(x1.shape[:-1])
+    # [rows, out, in2]: x1 times all of the matrices at once
+    left = matmul(reshape(x1, (rows, first)), reshape(permute(w, (1, 0, 2)), (first, out * second)))
+    y = matmul(reshape(left, (rows, out, second)), reshape(x2, (rows, second, 1)))
+    y = reshape(y, (*x1.shape[:-1], out))
+    return y if bias is None else y + bias
+
+
 def einsum(equation: str, *operands: Any) -> Tensor:
     """Sums of products by an equation: "ij,jk->ik" names each dimension, those behind the arrow stay.
 

@@ -145,6 +145,10 @@ def test_module(info: Any, training: bool) -> None:
             continue
         theirs = info.module_cls(*made.args, **made.kwargs).double().train(training)
         ours = getattr(rv.nn, info.name.removeprefix("nn."))(*args, **kwargs).to("float64")
+        if isinstance(theirs, torch.nn.modules.lazy.LazyModuleMixin):  # both learn the size of their input
+            theirs(*call.args, **call.kwargs)
+            given, named = call.ours([peer.array(leaf) for leaf in call.leaves])
+            ours(*given, **named)
         ours.load_state_dict({name: t.numpy() for name, t in theirs.state_dict().items()})
         ours.train(training)
         expected, weights, by_inputs = call.theirs(theirs)

@@ -232,6 +232,7 @@ METHODS = (
     "contiguous",
     "T",
     "t",
+    "unfold",
 )
 
 
@@ -253,6 +254,8 @@ def counterpart(name: str) -> Callable[..., Any] | None:
     """Ravine's function of an entry of torch's database of operations."""
     if name in SPECIAL:
         return SPECIAL[name]
+    if name == "nn.functional.unfold":
+        return rv.nn.functional.unfold
     short = name.removeprefix("nn.functional.").removeprefix("special.")
     if short in ops.__all__ and "dropout" not in short and short not in RANDOM:
         return getattr(ops, short)
