@@ -368,6 +368,12 @@ class TrainStep:
         """Records gradients and updates behind the forward pass."""
         trace = recording.trace
         named = self._trained_parameters(trace)
+        made = next((name for part in named for name, p in part if id(p.array) not in trace.names), None)
+        if made is not None:
+            raise RuntimeError(
+                f"TrainStep: parameter {made!r} came into being while the step was recorded; call the model "
+                f"once on a batch before it is trained"
+            )
         loss = recording.result.loss if isinstance(recording.result, _Forward) else recording.result
         states = [[trace.graph.state(p.array, trace.names[id(p.array)]) for _, p in part] for part in named]
         if trace.check_nan:

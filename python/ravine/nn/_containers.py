@@ -285,4 +285,4 @@ class ParameterDict(Module):
 
 
 def _listed(parameters: Mapping[str, Any]) -> str:
-    return "\n".join(f"({name}): Parameter {p.shape} {p.dtype}" for name, p in parameters.items())
+    return "\n".join(f"({name}): array of shape {p.shape}, {p.dtype}" for name, p in parameters.items())

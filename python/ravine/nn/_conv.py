@@ -71,8 +71,8 @@ class Window(InitialisedModule):
         text = (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
         )
-        if self.padding not in (zeros, "valid"):
-            text += f", padding={self.padding}"
+        if self.padding != zeros:
+            text += f", padding={self.padding!r}"
         if self.dilation != ones:
             text += f", dilation={self.dilation}"
         if self.groups != 1:
@@ -141,7 +141,7 @@ class Convolution(Window):
 
     def extra_repr(self) -> str:
         text = super().extra_repr()
-        return text if self.padding_mode == "zeros" else f"{text}, padding_mode={self.padding_mode}"
+        return text if self.padding_mode == "zeros" else f"{text}, padding_mode={self.padding_mode!r}"
 
 
 class Conv2d(Convolution):

@@ -22,16 +22,16 @@ class Lazy(Module):
     axis = 1  # of a batch: the dimension whose size is the layer's first argument
     rank: int | None = None  # of a batch; one example has one dimension less, where that can be told
 
-    def __init__(self, *args: Any, **named: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        self._given = (args, named)
-        inspect.signature(self.layer).bind(0, *args, **named)  # raises where one is not known
+        self._given = (args, kwargs)
+        inspect.signature(self.layer).bind(0, *args, **kwargs)  # raises where one is not known
 
     def forward(self, input: Any) -> Any:
         axis = self.axis
         if self.rank is not None and len(input.shape) == self.rank - 1:
             axis -= 1
-        if len(input.shape) <= abs(axis):
+        if not -len(input.shape) <= axis < len(input.shape):
             raise ValueError(
                 f"{type(self).__name__}: input of shape {tuple(input.shape)} has too few dimensions"
             )
@@ -40,16 +40,16 @@ class Lazy(Module):
 
     def _become(self, size: int) -> None:
         """Turns into the ordinary layer, in the place and the mode that this one has."""
-        (args, named), training, dtype = self._given, self.training, self._floating
+        (args, kwargs), training, dtype = self._given, self.training, self._floating
         self.__class__ = self.layer
-        self.__init__(size, *args, **named)
+        self.__init__(size, *args, **kwargs)
         self.train(training)
         if dtype != "float32":
             self.to(dtype)
 
     def extra_repr(self) -> str:
-        args, named = self._given
-        return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in named.items())])
+        args, kwargs = self._given
+        return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
 
 
 class LazyLinear(Lazy):

@@ -7,6 +7,7 @@ from typing import Any
 from .. import ops
 from ..ops._pool import output_sides
 from ..ops._spatial import Single, Triple, check_divisor, sides
+from ._arguments import changed_arguments
 from ._module import Module
 
 
@@ -49,8 +50,9 @@ class _MaxPool(_Pool):
         )
 
     def extra_repr(self) -> str:
-        window = f"kernel_size={self.kernel_size}, stride={self.stride}"
-        return f"{window}, padding={self.padding}, dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        window += f", dilation={self.dilation}, ceil_mode={self.ceil_mode}"
+        return ", ".join([window, *changed_arguments(self, "return_indices")])
 
 
 class MaxPool1d(_MaxPool):
@@ -107,7 +109,8 @@ class AvgPool1d(_Pool):
         return ops.avg_pool1d(input, *how)
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        return ", ".join([window, *changed_arguments(self, "ceil_mode", "count_include_pad")])
 
 
 class AvgPool3d(_Pool):
@@ -144,7 +147,9 @@ class AvgPool3d(_Pool):
         return ops.avg_pool3d(input, *how, self.divisor_override)
 
     def extra_repr(self) -> str:
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        window = f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+        changed = changed_arguments(self, "ceil_mode", "count_include_pad", "divisor_override")
+        return ", ".join([window, *changed])
 
 
 class _AdaptivePool(Module):
@@ -159,7 +164,7 @@ class _AdaptivePool(Module):
         return getattr(ops, self.operation)(input, self.output_size)
 
     def extra_repr(self) -> str:
-        return f"output_size={self.output_size}"
+        return ", ".join([f"output_size={self.output_size}", *changed_arguments(self)])
 
 
 class AdaptiveAvgPool1d(_AdaptivePool):

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import ops
 from ..ops._spatial import Pair, pair
+from ._arguments import changed_arguments
 from ._linear import check_positive
 from ._module import Module
 
@@ -43,8 +44,7 @@ class Upsample(Module):
         return ops.interpolate(input, self.size, self.scale_factor, *how)
 
     def extra_repr(self) -> str:
-        size = f"size={self.size}" if self.scale_factor is None else f"scale_factor={self.scale_factor}"
-        return f"{size}, mode={self.mode!r}"
+        return ", ".join(changed_arguments(self))
 
 
 class UpsamplingNearest2d(Upsample):

@@ -152,8 +152,14 @@ MAPS = [
     layer("PairwiseDistance", p=1.0, eps=1e-3, keepdim=True).on((4, 5), (4, 5)),
     layer("Sequential", lambda nn: (nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Tanh())).on((4, 5)),
     layer("ModuleList", lambda nn: ([nn.Linear(2, 3), nn.PReLU()],)),
+    layer("Bilinear", 3, 4, 5, bias=False).on((4, 3), (4, 4)),
+    layer("Bilinear", 3, 4, 5).on((4, 2, 3), (4, 2, 4)),
+    layer("ParameterList", [np.ones((2, 3), "float32"), np.zeros(4, "float32")]),
+    layer("ParameterDict", {"a": np.ones((2, 3), "float32")}),
     layer("ModuleDict", lambda nn: ({"a": nn.Linear(2, 3), "b": nn.BatchNorm1d(3)},)),
 ]  # fmt: skip
+
+BORDERS = ("Zero", "Reflection", "Replication", "Circular")
 
 IMAGES = [
     layer("Conv2d", 3, 5, 3).on((2, 3, 6, 5)),
@@ -165,6 +171,99 @@ IMAGES = [
     layer("AvgPool2d", 3, stride=2, padding=1, ceil_mode=True, count_include_pad=False).on((2, 3, 8, 7)),
     layer("AvgPool2d", 2, divisor_override=3).on((2, 3, 8, 7)),
     layer("AdaptiveAvgPool2d", (3, 4)).on((2, 3, 7, 9)),
+    layer("AdaptiveMaxPool2d", (3, 4), return_indices=True).on((2, 3, 7, 9)),
+    layer("Conv2d", 3, 5, 3, padding="same", padding_mode="circular").on((2, 3, 6, 5)),
+    layer("ConvTranspose2d", 4, 6, (3, 2), stride=(3, 1), padding=(1, 0), output_padding=(2, 0)).on(
+        (2, 4, 3, 5)
+    ),
+    layer("ConvTranspose2d", 4, 6, 3, groups=2, bias=False, dilation=2).on((2, 4, 3, 5)),
+    layer("LPPool2d", 2.0, 2, stride=1, ceil_mode=True).on((2, 3, 7, 9)),
+    layer("MaxUnpool2d", 2, stride=3, padding=1).on((1, 1, 2, 2), np.array([[[[0, 2], [6, 8]]]])),
+    layer("Upsample", scale_factor=1.5, mode="bilinear", align_corners=True, recompute_scale_factor=True).on(
+        (2, 3, 4, 5)
+    ),
+    layer("Upsample", size=(7, 3)).on((2, 3, 4, 5)),
+    layer("UpsamplingNearest2d", size=(7, 3)).on((2, 3, 4, 5)),
+    layer("UpsamplingNearest2d", scale_factor=2).on((2, 3, 4, 5)),
+    layer("UpsamplingBilinear2d", size=(7, 3)).on((2, 3, 4, 5)),
+    layer("UpsamplingBilinear2d", scale_factor=2).on((2, 3, 4, 5)),
+    layer("PixelShuffle", 2).on((2, 8, 3, 2)),
+    layer("PixelUnshuffle", 2).on((2, 3, 4, 6)),
+    layer("ChannelShuffle", 3).on((2, 6, 3, 2)),
+    layer("Unfold", (2, 3), dilation=2, padding=1, stride=(1, 2)).on((2, 3, 6, 7)),
+    layer("Fold", (6, 7), (2, 3), dilation=2, padding=1, stride=(1, 2)).on((2, 18, 18)),
+    layer("LocalResponseNorm", 3, alpha=0.5, beta=0.5, k=2.0).on((2, 6, 3, 2)),
+    layer("Softmax2d").on((2, 6, 3, 2)),
+    layer("ConstantPad2d", (1, 2, 0, 3), 0.5).on((2, 3, 4, 5)),
+    *[layer(f"{name}Pad2d", (1, 2, 0, 3)).on((2, 3, 4, 5)) for name in BORDERS],
+]
+
+SEQUENCES = [
+    layer("Conv1d", 3, 5, 3).on((2, 3, 8)),
+    layer(
+        "Conv1d", 4, 6, 3, stride=2, padding=1, dilation=2, groups=2, bias=False, padding_mode="reflect"
+    ).on((2, 4, 9)),
+    layer("Conv1d", 3, 5, 3, padding="causal", dilation=2).on((2, 3, 8), peer=False),
+    layer("ConvTranspose1d", 4, 6, 3, stride=3, padding=1, output_padding=2).on((2, 4, 5)),
+    layer("ConvTranspose1d", 4, 6, 3, groups=2, bias=False, dilation=2).on((2, 4, 5)),
+    layer("MaxPool1d", 3, stride=2, padding=1, dilation=2, return_indices=True, ceil_mode=True).on(
+        (2, 3, 10)
+    ),
+    layer("AvgPool1d", 3, stride=2, padding=1, ceil_mode=True, count_include_pad=False).on((2, 3, 10)),
+    layer("AdaptiveAvgPool1d", 3).on((2, 3, 7)),
+    layer("AdaptiveMaxPool1d", 3, return_indices=True).on((2, 3, 7)),
+    layer("LPPool1d", 2.0, 2, stride=1, ceil_mode=True).on((2, 3, 7)),
+    layer("MaxUnpool1d", 2, stride=3, padding=1).on((1, 2, 2), np.array([[[0, 2], [1, 2]]])),
+    layer("InstanceNorm1d", 5, eps=1e-3, momentum=0.25, track_running_stats=True).on((4, 5, 3)),
+    layer("InstanceNorm1d", 5, affine=True, bias=False).on((4, 5, 3)),
+    layer("ConstantPad1d", (1, 2), 0.5).on((2, 3, 4)),
+    *[layer(f"{name}Pad1d", (1, 2)).on((2, 3, 4)) for name in BORDERS],
+]
+
+VOLUMES = [
+    layer("Conv3d", 3, 5, 2).on((2, 3, 3, 4, 5)),
+    layer(
+        "Conv3d",
+        4,
+        6,
+        (2, 3, 2),
+        stride=(2, 1, 1),
+        padding=(1, 0, 1),
+        dilation=(2, 1, 1),
+        groups=2,
+        bias=False,
+        padding_mode="replicate",
+    ).on((2, 4, 5, 4, 3)),
+    layer(
+        "ConvTranspose3d", 4, 6, (2, 3, 2), stride=(3, 1, 2), padding=(1, 1, 0), output_padding=(2, 0, 1)
+    ).on((2, 4, 2, 3, 2)),
+    layer("ConvTranspose3d", 4, 6, 2, groups=2, bias=False, dilation=2).on((2, 4, 2, 3, 2)),
+    layer("MaxPool3d", 2, stride=1, padding=1, dilation=2, return_indices=True, ceil_mode=True).on(
+        (2, 3, 4, 5, 3)
+    ),
+    layer("AvgPool3d", 2, stride=3, padding=1, ceil_mode=True, count_include_pad=False).on((2, 3, 4, 5, 3)),
+    layer("AvgPool3d", 2, divisor_override=3).on((2, 3, 4, 5, 3)),
+    layer("AdaptiveAvgPool3d", (3, 2, None)).on((2, 3, 4, 5, 3)),
+    layer("AdaptiveMaxPool3d", (3, 2, None), return_indices=True).on((2, 3, 4, 5, 3)),
+    layer("LPPool3d", 2.0, 2, stride=1, ceil_mode=True).on((2, 3, 4, 5, 3)),
+    layer("MaxUnpool3d", (1, 2, 2), stride=(1, 3, 3), padding=(0, 1, 1)).on(
+        (1, 1, 1, 2, 2), np.array([[[[[0, 2], [6, 8]]]]])
+    ),
+    layer("BatchNorm3d", 5, eps=1e-3, momentum=0.25, affine=False).on((4, 5, 2, 3, 2)),
+    layer("BatchNorm3d", 5, track_running_stats=False, bias=False).on((4, 5, 2, 3, 2), apart=False),
+    layer("InstanceNorm3d", 5, eps=1e-3, momentum=0.25, track_running_stats=True).on((4, 5, 2, 3, 2)),
+    layer("InstanceNorm3d", 5, affine=True, bias=False).on((4, 5, 2, 3, 2)),
+    layer("ConstantPad3d", (1, 2, 0, 3, 1, 0), 0.5).on((2, 3, 4, 5, 3)),
+    *[layer(f"{name}Pad3d", (1, 2, 0, 3, 1, 0)).on((2, 3, 4, 5, 3)) for name in BORDERS],
+]
+
+# Before their first call; what becomes of them is tested in test_lazy.py.
+LAZY = [
+    layer("LazyLinear", 5, False),
+    *[layer(f"LazyConv{n}d", 5, 3, 2) for n in (1, 2, 3)],
+    *[layer(f"LazyConvTranspose{n}d", 5, 3, 2) for n in (1, 2, 3)],
+    *[layer(f"LazyBatchNorm{n}d", 1e-3) for n in (1, 2, 3)],
+    *[layer(f"LazyInstanceNorm{n}d", 1e-3) for n in (1, 2, 3)],
 ]
 
 NORMS = [
@@ -242,7 +341,7 @@ LOSSES = [
     ).on(*[(4, 5)] * 3),
 ]
 
-LAYERS = [*ACTIVATIONS, *MAPS, *IMAGES, *NORMS, *RECURRENT, *LOSSES]
+LAYERS = [*ACTIVATIONS, *MAPS, *IMAGES, *SEQUENCES, *VOLUMES, *LAZY, *NORMS, *RECURRENT, *LOSSES]
 
 # Names of `nn` that are no layers.
 OTHER_NAMES = {

@@ -20,7 +20,7 @@ from ravine import nn
 # which a trained layer has left behind, and the modules of a container, each of which is a line.
 NOT_SHOWN = {"inplace", "device", "dtype", "weight_init", "bias_init", "init", "modules"}
 # Arguments that have one value only.
-FIXED = {("Conv2d", "padding_mode")}
+FIXED = {(f"ConvTranspose{n}d", "padding_mode") for n in (1, 2, 3)}
 # torch's gradients of these have constants rounded to float32 in float64.
 ROUGH = {"Hardsigmoid": 1e-7}
 
