@@ -22,11 +22,17 @@ def loss_of(model, x, force, ends):
     return inside + 100.0 * boundary, {"inside": inside, "boundary": boundary}
 
 
-rv.seed(0)
-model = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1)).double()
-for name, optimizer, n in (("Adam", optim.Adam(lr=1e-2), 500), ("LBFGS", optim.LBFGS(lr=0.5), 500)):
-    step = rv.TrainStep(loss_of, model, optimizer)
-    for _ in range(n):
-        step(x, force, ends)
-    error = np.abs(model(x) - np.sin(np.pi * x)).max()
-    print(f"{name}: residual {step.parts['inside']:.2e}, largest error {error:.2e}")
+def new_model():
+    layers = nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1)
+    return nn.Sequential(*layers).double()
+
+
+if __name__ == "__main__":
+    rv.seed(0)
+    model = new_model()
+    for name, optimizer in (("Adam", optim.Adam(lr=1e-2)), ("LBFGS", optim.LBFGS(lr=0.5))):
+        step = rv.TrainStep(loss_of, model, optimizer)
+        for _ in range(500):
+            step(x, force, ends)
+        error = np.abs(model(x) - np.sin(np.pi * x)).max()
+        print(f"{name}: residual {step.parts['inside']:.2e}, largest error {error:.2e}")

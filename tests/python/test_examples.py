@@ -5,11 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-EXAMPLES = {"character_model.py", "newton_regression.py", "physics_informed.py", "sparse_coding.py"}
+EXAMPLES = {
+    "character_model.py",
+    "dqn.py",
+    "gan.py",
+    "newton_regression.py",
+    "physics_informed.py",
+    "sparse_coding.py",
+    "vae.py",
+}
 
 
-def output(repository: Path, run_python, name: str) -> str:
-    done = run_python("-W", "error", str(repository / "examples" / name))
+def output(repository: Path, run_python, name: str, *arguments: str) -> str:
+    done = run_python("-W", "error", str(repository / "examples" / name), *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -47,3 +55,29 @@ def test_physics_informed(repository: Path, run_python) -> None:
     text = output(repository, run_python, "physics_informed.py")
     adam, lbfgs = (float(error) for error in re.findall(r"largest error (\S+)", text))
     assert lbfgs < 1e-3 < adam < 0.1
+
+
+def test_gan(repository: Path, run_python) -> None:
+    text = output(repository, run_python, "gan.py", "--steps", "2000")
+    found = [(int(n), int(share)) for n, share in re.findall(r"(\d) of 8 clusters, (\d+)%", text)]
+    assert len(found) == 5
+    assert found[0][1] < 5 and found[-1][0] == 8 and found[-1][1] > 60
+    losses = re.search(r"discriminator (\S+), generator (\S+);", text)
+    assert losses and 1.0 < float(losses.group(1)) < 1.5 and 0.5 < float(losses.group(2)) < 1.5
+
+
+def test_dqn(repository: Path, run_python) -> None:
+    text = output(repository, run_python, "dqn.py", "--episodes", "100")
+    ends = re.search(r"mean return of 20 episodes: (\d+), at random (\d+), at most 200", text)
+    assert ends and int(ends.group(1)) > 3 * int(ends.group(2)) > 30
+    assert text.endswith(" updates, 1 program\n")  # however often the target follows
+
+
+def test_vae(repository: Path, run_python) -> None:
+    text = output(repository, run_python, "vae.py", "--epochs", "20")
+    pixels, *bounds = (float(value) for value in re.findall(r"(-\d+\.\d+)", text))
+    assert len(bounds) == 5 and bounds == sorted(bounds)
+    assert bounds[0] < pixels < bounds[-1] - 1
+    assert re.findall(r"beta (\S+),", text) == ["0.50", "1.00", "1.00", "1.00"]
+    assert float(re.findall(r"divergence (\S+),", text)[-1]) > 1  # codes that say something
+    assert "2 programs" in text  # however often beta changes
