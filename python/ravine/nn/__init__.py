@@ -62,6 +62,7 @@ from ._norm import (
 from ._pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 
 if TYPE_CHECKING:
+    from . import constraints
     from ._bilinear import Bilinear
     from ._conv_sides import Conv1d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
     from ._lazy import (

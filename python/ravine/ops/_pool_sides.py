@@ -157,8 +157,12 @@ def avg_pool3d(
     # A divisor of its own takes sums, which one division ends.
     one = None if divisor is None else 1
     how = (bool(ceil_mode), bool(count_include_pad), one)
-    columns, plane = _as_columns(avg_pool2d(_as_planes(x), *within.values(), *how), x.shape)
-    y = avg_pool2d(columns, *through.values(), *how)
+
+    def means(images: Tensor, windows: dict[str, Any]) -> Tensor:
+        return avg_pool2d(images, windows["kernel_size"], windows["stride"], windows["padding"], *how)
+
+    columns, plane = _as_columns(means(_as_planes(x), within), x.shape)
+    y = means(columns, through)
     return from_batch(unflatten(y if divisor is None else y / divisor, -1, plane), batched)
 
 
