@@ -59,7 +59,7 @@ def new_steps(models):
 
 
 def judged(points):
-    """Clusters with at least a third of their share of the points, and the share of points that lie in one."""
+    """Clusters with at least a third of their share of the points, and the share of points in a cluster."""
     distances = np.linalg.norm(points[:, None] - CENTRES, axis=2)
     near = distances.min(axis=1) < 4 * SPREAD
     counts = np.bincount(distances.argmin(axis=1)[near], minlength=CLUSTERS)

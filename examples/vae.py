@@ -2,8 +2,8 @@
 
 It maximises a lower bound of the log-likelihood (ELBO): how well the code z ~ q(z | x) explains the image,
 less the divergence of q from the prior. At the beginning the divergence would win, and the codes say nothing
-(Bowman et al. 2016); so its weight beta grows from 0 to 1. It is an `rv.Scalar`, a number of the compiled step
-that changes without a compilation.
+(Bowman et al. 2016); so its weight beta grows from 0 to 1. It is an `rv.Scalar`, a number of the compiled
+step that changes without a compilation.
 
     python examples/vae.py --epochs 60
 """
