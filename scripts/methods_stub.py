@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ravine import ops
-from ravine._tensor import Operand
 from ravine.ops import _late, _methods
+from ravine.record import Operand
 
 TARGET = Path(__file__).parents[1] / "python/ravine/ops/_methods.pyi"
 
@@ -45,7 +45,7 @@ def stub() -> str:
         "from collections.abc import Callable",
         "from typing import Any",
         "",
-        "from .._tensor import Tensor",
+        "from ..record import Tensor",
         "from . import (",
         *sorted({f"    {module_of(f)}," for f in functions if _methods.takes_a_tensor_first(f)}),
         ")",

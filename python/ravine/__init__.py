@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import _core, init, nn, ops, optim
-from ._compile import set_conv_precision, set_program_cache_size
 from ._from_torch import PACKAGE, absent
-from ._function import compile
 from ._grad import hvp, value_and_grad
 from ._io import load, load_metadata, save
 from ._random import seed
 from ._step import TrainStep
-from ._tensor import Tensor
 from ._threads import cpu_info, get_num_threads, set_num_threads, threads
-from ._trace import eager
-from .record._scalar import Scalar
+from .record import Scalar, Tensor, compile, eager, set_conv_precision, set_program_cache_size
 
 if TYPE_CHECKING:
     __version__: str

@@ -7,30 +7,39 @@ from typing import Any
 
 import numpy as np
 
-from . import _core, _trace
-from ._compile import (
+from . import _core
+from ._random import RandomStream
+from .nn import Module
+from .record import (
+    FLOATING,
     Compiled,
     Inputs,
+    Operand,
+    Parameter,
     ProgramCache,
     Recording,
+    Tensor,
+    Trace,
+    apply,
+    as_array,
+    as_tensor,
     compile_recording,
+    current,
+    eager_mode,
     eager_result,
     flatten_outputs,
+    gradients,
     record,
+    recording_into,
     split_inputs,
 )
-from ._parameter import Parameter
-from ._places import gradients
-from ._random import RandomStream
-from ._tensor import Operand, Tensor, apply, as_tensor
-from .nn import Module
 
 
 def check_scalar(result: Any, what: str) -> Any:
     """`result` where it is a scalar floating tensor."""
     if not isinstance(result, Operand):
         raise TypeError(f"{what} must be a scalar tensor, got {type(result).__name__}")
-    if result.shape != () or result.dtype not in _trace.FLOATING:
+    if result.shape != () or result.dtype not in FLOATING:
         raise ValueError(
             f"{what} must be a floating scalar, got shape {result.shape} and dtype {result.dtype}; reduce it "
             f"by mean() or sum()"
@@ -54,7 +63,7 @@ class _Differentiated:
 
     def _within(
         self,
-        trace: _trace.Trace,
+        trace: Trace,
         args: tuple[Any, ...],
         differentiate: Callable[[Tensor, list[_core.Value]], list[Tensor]],
     ) -> tuple[Tensor, Any]:
@@ -87,7 +96,7 @@ class _Differentiated:
                 f"{self._what}: the first argument holds no array to differentiate with respect to"
             )
         for tensor in tensors:
-            if tensor.dtype not in _trace.FLOATING:
+            if tensor.dtype not in FLOATING:
                 raise TypeError(f"{self._what}: the first argument must be floating, got {tensor.dtype}")
 
     def _parameters(self) -> list[tuple[str, Parameter]]:
@@ -126,7 +135,7 @@ class _Differentiated:
                 )
             )
 
-        if _trace.eager_mode():
+        if eager_mode():
             return eager_result(recorded(True), self._what)
 
         def build() -> Compiled:
@@ -147,13 +156,13 @@ class _Differentiated:
         return self._programs.programs()
 
 
-def _gradients(value: Any, trace: _trace.Trace, wrt: list[_core.Value]) -> list[Tensor]:
+def _gradients(value: Any, trace: Trace, wrt: list[_core.Value]) -> list[Tensor]:
     return [Tensor(g, trace) for g in gradients(trace, value._as_value(trace), wrt)]
 
 
-def _product(value: Any, trace: _trace.Trace, wrt: list[_core.Value], vectors: Sequence[Any]) -> list[Tensor]:
+def _product(value: Any, trace: Trace, wrt: list[_core.Value], vectors: Sequence[Any]) -> list[Tensor]:
     """d/dw Σ ⟨gradient, vector⟩."""
-    with _trace.recording(trace):
+    with recording_into(trace):
         terms = [(g * v).sum() for g, v in zip(_gradients(value, trace, wrt), vectors, strict=True)]
         total = terms[0]
         for term in terms[1:]:
@@ -174,7 +183,7 @@ class ValueAndGrad(_Differentiated):
     """What `value_and_grad` returns."""
 
     def __call__(self, *args: Any) -> tuple[Any, Any]:
-        trace = _trace.current()
+        trace = current()
         if trace is not None:
             return self._within(trace, args, lambda value, wrt: _gradients(value, trace, wrt))
         if self._model is not None:
@@ -244,14 +253,14 @@ class _HessianVectorProduct(_Differentiated):
         if not args:
             raise TypeError(f"{self._what}: vectors are expected as the last argument")
         *arguments, vectors = args
-        trace = _trace.current()
+        trace = current()
         if trace is not None:
             return self._product_within(trace, tuple(arguments), vectors)
         if self._model is not None:
             return self._of_model(tuple(arguments), vectors)
         return self._of_argument(tuple(arguments), vectors)
 
-    def _product_within(self, trace: _trace.Trace, arguments: tuple[Any, ...], vectors: Any) -> Any:
+    def _product_within(self, trace: Trace, arguments: tuple[Any, ...], vectors: Any) -> Any:
         if self._model is None:
             given = [as_tensor(vectors)]
         else:
@@ -306,7 +315,7 @@ class _HessianVectorProduct(_Differentiated):
     def _of_argument(self, arguments: tuple[Any, ...], vector: Any) -> np.ndarray:
         if not arguments:
             raise TypeError(f"{self._what}: the function needs an argument to differentiate with respect to")
-        x = _trace.as_array(arguments[0], self._what)
+        x = as_array(arguments[0], self._what)
         v = _vector(self._what, "the vector", vector, x.shape).astype(x.dtype, copy=False)
         inputs, n = self._inputs((x, *arguments[1:]), [v])
 
@@ -322,7 +331,7 @@ class _HessianVectorProduct(_Differentiated):
 
 
 def _vector(what: str, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    array = _trace.as_array(value, what)
+    array = as_array(value, what)
     if array.shape != shape:
         raise ValueError(f"{what}: {name} must have shape {shape}, got {array.shape}")
     if array.dtype.kind != "f":

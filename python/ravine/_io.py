@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import _core, _trace
+from . import _core
 from ._step import TrainStep
 from .nn import Module
+from .record import as_array
 
 _Path: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 _State: TypeAlias = Module | TrainStep | Mapping[str, Any]
@@ -56,7 +57,7 @@ def save(path: _Path | _State, state: _State | _Path, metadata: Mapping[str, str
     ready = {}
     for name, value in arrays.items():
         _check_text(name, "a name")
-        array = _trace.as_array(value, f"save: {name}")
+        array = as_array(value, f"save: {name}")
         ready[name] = np.ascontiguousarray(array).reshape(array.shape)
     texts = dict(metadata or {})
     for key, text in texts.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import _trace
+from .record import is_number, plain_array
 
 __all__ = ["as_arrays", "common_length", "leaves", "mapped", "shapes_of", "take"]
 
@@ -27,14 +27,14 @@ def as_arrays(data: Any, what: str, of_list: Callable[[list[Any], str], Any] | N
         return data
     if isinstance(data, dict):
         return {key: as_arrays(item, f"{what}[{key!r}]", of_list) for key, item in data.items()}
-    if isinstance(data, tuple) and any(not _trace.is_number(item) for item in data):
+    if isinstance(data, tuple) and any(not is_number(item) for item in data):
         return tuple(as_arrays(item, f"{what}[{i}]", of_list) for i, item in enumerate(data))
     if of_list is not None and isinstance(data, list):
         return of_list(data, what)
     if type(data).__module__.partition(".")[0] == "pandas":
         return _of_pandas(data, what)
     try:
-        return _trace.plain_array(data, what)
+        return plain_array(data, what)
     except ValueError as error:
         raise ValueError(f"{what}: cannot make an array of it: {error}") from None
 

@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from . import _trace
-from ._compile import compile_recording, flatten_outputs, record, split_inputs
-from ._places import gradients
 from ._random import RandomStream
-from ._tensor import Operand, Tensor
+from .record import (
+    FLOATING,
+    Operand,
+    Tensor,
+    compile_recording,
+    current,
+    flatten_outputs,
+    gradients,
+    record,
+    split_inputs,
+)
 
 
 class Observation(NamedTuple):
@@ -69,7 +76,7 @@ class Probe:
             observations.append(Observation(name, module, output))
 
         def call(arguments: Any) -> Any:
-            trace = _trace.current()
+            trace = current()
             assert trace is not None
             given, further = arguments
             trace.observer = observe
@@ -103,7 +110,7 @@ def as_inputs(x: Any) -> tuple[Any, ...]:
 
 def gradients_by(loss: Tensor, wrt: Sequence[Operand]) -> list[Tensor]:
     """The gradients of a scalar by tensors of the recording under way, and by parameters."""
-    trace = _trace.current()
+    trace = current()
     assert trace is not None
     values = gradients(trace, loss._as_value(trace), [tensor._as_value(trace) for tensor in wrt])
     return [Tensor(value, trace) for value in values]
@@ -111,4 +118,4 @@ def gradients_by(loss: Tensor, wrt: Sequence[Operand]) -> list[Tensor]:
 
 def _floating(result: Any, what: str) -> Tensor | None:
     tensors = [result] if isinstance(result, Tensor) else flatten_outputs(result, what)[0]
-    return next((x for x in tensors if isinstance(x, Tensor) and x.dtype in _trace.FLOATING), None)
+    return next((x for x in tensors if isinstance(x, Tensor) and x.dtype in FLOATING), None)

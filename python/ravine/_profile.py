@@ -14,7 +14,7 @@ from . import _core
 if TYPE_CHECKING:
     from os import PathLike
 
-    from ._compile import Compiled, Inputs
+    from .record import Compiled, Inputs
 
 
 class ProfiledCall(NamedTuple):

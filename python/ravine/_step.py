@@ -9,26 +9,33 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
-from . import _core, _trace
-from ._compile import (
-    Compiled,
-    Inputs,
-    ProgramCache,
-    Recording,
-    compile_recording,
-    eager_result,
-    record,
-    split_inputs,
-)
+from . import _core
 from ._grad import check_scalar
-from ._parameter import Parameter
-from ._places import add_place, gradients, place_of_node
 from ._random import RandomStream
 from ._state import read_seed, seed_entry
-from ._tensor import Operand
 from ._trained import Trained, checked_optimizers, named_models, named_optimizers
 from .nn import Module
 from .optim import Hyper, Optimizer
+from .record import (
+    Compiled,
+    Inputs,
+    Operand,
+    Parameter,
+    ProgramCache,
+    Recording,
+    Trace,
+    add_place,
+    compile_recording,
+    eager_mode,
+    eager_result,
+    gradients,
+    part_of_step,
+    place_of_node,
+    record,
+    recording_into,
+    split_inputs,
+    thread,
+)
 
 if TYPE_CHECKING:
     from ._profile import Profile
@@ -185,7 +192,7 @@ class TrainStep:
         """
         with self._lock:
             recent = self._recent
-            if recent is None or _trace.thread.special or not recent.serves(batch):
+            if recent is None or thread.special or not recent.serves(batch):
                 return self._run(batch, with_output=False)[0]
             recent.bound.before_run()
             result = recent.compiled.run(batch)
@@ -232,7 +239,7 @@ class TrainStep:
     def _run(self, batch: tuple[Any, ...], with_output: bool) -> tuple[float, Any]:
         """One call, with the lock held."""
         inputs = self._inputs(batch)
-        if _trace.eager_mode():
+        if eager_mode():
             self._refresh()
             result = self._run_eagerly(inputs, with_output)
         else:
@@ -288,7 +295,7 @@ class TrainStep:
             return _Forward(*_loss_and_parts(result, "TrainStep: the result of the function"))
         x, y = arguments
         output = self._given(*x) if isinstance(x, tuple) else self._given(x)
-        with _trace.part_of_step("loss"):
+        with part_of_step("loss"):
             return _Forward(*_loss_and_parts(self._loss(output, y), "TrainStep: the loss"), output)
 
     def _record(self, inputs: Inputs, with_output: bool, eager: bool) -> Recording:
@@ -321,7 +328,7 @@ class TrainStep:
         recording.trace.forget([buffer.array for buffer in kept])
         return recording
 
-    def _trained_parameters(self, trace: _trace.Trace) -> list[list[tuple[str, Parameter]]]:
+    def _trained_parameters(self, trace: Trace) -> list[list[tuple[str, Parameter]]]:
         """Of each trained model, those that this step moves."""
         result = [trained.parameters(trace) for trained in self._trained]
         owners: dict[int, str] = {}
@@ -350,11 +357,11 @@ class TrainStep:
         """Gradients of the same loss at other values of the parameters; buffers stay as they are."""
         trace = recording.trace
         with trace.substituted([(p.array, value) for p, value in zip(parameters, values, strict=True)]):
-            with _trace.recording(trace):
+            with recording_into(trace):
                 loss = self._forward(inputs.rebuild(recording.tensors)).loss
             return gradients(trace, loss._as_value(trace), list(values))
 
-    def _check_loss(self, trace: _trace.Trace, loss: Any) -> None:
+    def _check_loss(self, trace: Trace, loss: Any) -> None:
         """Raises FloatingPointError for a loss that overflowed, naming where that began."""
         value, first = float(loss), trace.graph.first_infinite
         if not math.isinf(value) or first is None:
@@ -389,7 +396,7 @@ class TrainStep:
             return self._gradients_at(recording, inputs, parameters, values)
 
         trace.graph.begin_update()
-        with _trace.recording(trace):
+        with recording_into(trace):
             trace.graph.guard(loss._as_value(trace))
             prepared = [
                 trained.prepare(trace, part, of_part, gradients_at)
@@ -428,7 +435,7 @@ class TrainStep:
             >>> sorted(profile.by_module())
             ['', '0', '2', 'loss']
         """
-        from ._profile import profile_of  # few ask for it, all import the package
+        from ._profile import profile_of  # late: few ask for it, all import the package
 
         inputs = self._inputs(batch)
         with self._lock:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._parameter import Parameter
-from ._trace import Trace
 from .nn import Module
 from .optim import Optimizer
 from .optim._average import register
 from .optim._bound import BoundOptimizer
+from .record import Parameter, Trace
 
 _PARTS = ("optimizer", "schedule", "preconditioner")  # of a state_dict, that belong to the optimizer
 

@@ -41,31 +41,13 @@ KERNEL_FOLDERS = (
 # long as no circle closes (the test after the next).
 PYTHON_LAYERS = (
     ("_core",),
-    (
-        "_dims",
-        "_from_torch",
-        "_finite",
-        "_late",
-        "_nesting",
-        "_numbers",
-        "_places",
-        "_profile",
-        "_random",
-        "_splitmix",
-        "_state",
-        "_trace",
-        "_tensor",
-        "_parameter",
-        "record",
-        "_threads",
-        "_compile",
-        "_plot",
-        "_probe",
-    ),
+    ("_dims", "_from_torch", "_late", "_numbers", "_plot", "_random", "_splitmix", "_state", "_threads"),
+    ("record",),
+    ("_nesting", "_parameter", "_probe", "_profile"),
     ("ops", "init"),
     ("nn",),
     ("optim",),
-    ("_step", "_trained", "_function", "_grad", "_io"),
+    ("_step", "_trained", "_grad", "_io"),
     ("_minimize",),
     ("data", "preprocessing"),
     ("models",),
@@ -73,6 +55,13 @@ PYTHON_LAYERS = (
     ("train",),
     ("cli", "__main__"),
 )
+
+# Imports of the package inside functions, by file: what few programs need is loaded when it is used, so that
+# `import ravine` stays short, and says so ("# late: why"). The numbers only fall.
+LATE_IMPORTS = {"_step.py": 1, "nn/_module.py": 2}
+
+# Private modules and names that another folder imports, by folder. The numbers only fall; the best is none.
+PRIVATE_IMPORTS: dict[str, int] = {"": 2, "nn": 13, "optim": 4, "record": 1, "train": 1}
 MAX_LINES = 600
 
 
@@ -166,28 +155,62 @@ def layer_of(module: str) -> int | None:
     return None
 
 
-def imported_modules(path: Path, package_root: Path) -> Iterator[str]:
-    """Modules of the package, without the leading "ravine.", that a file imports at import time.
+def _targets(node: ast.AST, package: tuple[str, ...]) -> Iterator[str]:
+    """The modules and names of the package, without the leading "ravine.", that a statement imports."""
+    if isinstance(node, ast.ImportFrom):
+        if node.level:
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+        elif node.module and node.module.split(".")[0] == "ravine":
+            base = node.module.split(".")[1:]
+        else:
+            return
+        prefix = ".".join(part for part in base if part)
+        yield from (f"{prefix}.{alias.name}".lstrip(".") for alias in node.names)
+    elif isinstance(node, ast.Import):
+        yield from (
+            alias.name.removeprefix("ravine").lstrip(".")
+            for alias in node.names
+            if alias.name.split(".")[0] == "ravine"
+        )
 
-    Imports inside functions and under TYPE_CHECKING are left out: they order nothing at import time.
+
+def late_imports(path: str, text: str) -> list[ast.stmt]:
+    """The imports of the package inside functions of a file (its path relative to the package)."""
+    package = tuple(path.split("/")[:-1])
+    tree = ast.parse(text)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    found = {
+        id(node): node
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.stmt) and any(_targets(node, package))
+    }
+    return list(found.values())
+
+
+def imported_modules(path: Path, package_root: Path, late: bool = False) -> Iterator[str]:
+    """Modules of the package, without the leading "ravine.", that a file imports when it runs.
+
+    Imports inside functions count with `late`; those under TYPE_CHECKING order nothing.
     """
-    package = path.relative_to(package_root).parts[:-1]
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom):
-            if node.level:
-                base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
-            elif node.module and node.module.split(".")[0] == "ravine":
-                base = node.module.split(".")[1:]
-            else:
-                continue
-            prefix = ".".join(part for part in base if part)
-            yield from (f"{prefix}.{alias.name}".lstrip(".") for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (
-                alias.name.removeprefix("ravine").lstrip(".")
-                for alias in node.names
-                if alias.name.split(".")[0] == "ravine"
-            )
+    name, text = path.relative_to(package_root), path.read_text()
+    package = name.parts[:-1]
+    inside = late_imports(name.as_posix(), text) if late else []
+    for node in [*ast.parse(text).body, *inside]:
+        yield from _targets(node, package)
+
+
+def private_imports(path: str, text: str) -> list[str]:
+    """The private modules and names of other folders that a file (path relative to the package) imports."""
+    package = tuple(path.split("/")[:-1])
+    wrong = []
+    for node in ast.walk(ast.parse(text)):
+        for target in _targets(node, package):
+            parts = target.split(".")
+            private = next((i for i, part in enumerate(parts) if re.match("_[^_]", part)), None)
+            if private is not None and tuple(parts[:private]) != package[:private]:
+                wrong.append(f"{path} imports {target}")
+    return wrong
 
 
 def test_python_modules_import_only_lower_ones(repository: Path) -> None:
@@ -217,7 +240,7 @@ def test_python_modules_have_no_import_circle(repository: Path) -> None:
         if name == "__init__":
             continue
         targets = set()
-        for target in imported_modules(file, root):
+        for target in imported_modules(file, root, late=True):
             # "nn._linear.Linear" means the module nn._linear, "nn.Linear" the package nn.
             parts = target.split(".")
             for n in range(len(parts), 0, -1):
@@ -238,6 +261,39 @@ def test_python_modules_have_no_import_circle(repository: Path) -> None:
 
     for name in graph:
         visit(name, ())
+
+
+def test_imports_inside_functions_are_few_and_say_why(repository: Path) -> None:
+    root = repository / "python" / "ravine"
+    found: dict[str, int] = {}
+    for file in python_files(repository):
+        name, text = file.relative_to(root).as_posix(), file.read_text()
+        lines = text.splitlines()
+        for node in late_imports(name, text):
+            found[name] = found.get(name, 0) + 1
+            assert "  # late: " in lines[node.lineno - 1], f"{name}:{node.lineno} does not say why"
+    assert found == LATE_IMPORTS
+
+
+def test_private_modules_and_names_stay_in_their_folder(repository: Path) -> None:
+    root = repository / "python" / "ravine"
+    found: dict[str, list[str]] = {}
+    for file in python_files(repository):
+        name = file.relative_to(root).as_posix()
+        found.setdefault(name.rpartition("/")[0], []).extend(private_imports(name, file.read_text()))
+    wrong = [line for lines in found.values() for line in lines]
+    counts = {folder: len(lines) for folder, lines in found.items() if lines}
+    assert counts == PRIVATE_IMPORTS, "\n".join(wrong)
+
+
+def test_the_scan_for_private_imports_sees_wrong_ones() -> None:
+    assert private_imports("nn/_conv.py", "from ..ops._pairs import pair\n")
+    assert private_imports("nn/_conv.py", "def f():\n    from ..record import _tensor\n")
+    assert private_imports("_step.py", "from .optim._bound import BoundOptimizer\n")
+    assert private_imports("ops/_shape.py", "from ravine.nn import _module\n")
+    assert not private_imports("ops/linalg/_systems.py", "from .._shape import reshape\n")
+    assert not private_imports("ops/_shape.py", "from .. import _core\nfrom .._dims import axes_of\n")
+    assert not private_imports("cli/_info.py", "from .. import __version__\n")
 
 
 @pytest.mark.parametrize("folder", ["cpp", "python", "tests", "bench"])

@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import ravine as rv
-from ravine import _core, _trace, nn, optim
-from ravine._tensor import Tensor
+from ravine import _core, nn, optim
 from ravine.optim._bound import BoundOptimizer
+from ravine.record import Tensor, Trace, recording_into
 
 from ..convolutions import Convolution
 from ..norms import Norm
@@ -73,7 +73,7 @@ def prepare_update(workload: Workload) -> Callable[[], float]:
     bound = BoundOptimizer(optimizer_of(workload))
     bound.bind(list(parameters.items()), parameters)
     held = {name: nn.Parameter(value) for name, value in zip(parameters, gradients, strict=True)}
-    with _trace.recording(_trace.Trace()) as trace:
+    with recording_into(Trace()) as trace:
         slopes = [trace.state(gradient.array) for gradient in held.values()]
         bound.update(trace, bound.prepare(trace, slopes))
     program = _core.Program(trace.graph, [])
@@ -107,7 +107,7 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
 def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable[[], float]:
     """A program on arrays that stay where they are, and whose results stay inside."""
     rv.set_num_threads(threads)
-    trace = _trace.Trace()
+    trace = Trace()
     graph = trace.graph
     values = [graph.state(nn.Parameter(array).array) for array in operation.arrays()]
     values = [
@@ -117,7 +117,7 @@ def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable
     if isinstance(operation, Convolution):
         results = [record_convolution(graph, operation, *values)]
     else:
-        with _trace.recording(trace):
+        with recording_into(trace):
             record = record_pool if isinstance(operation, Pool) else record_norm
             results = record(trace, operation, *values)
     bounds = {"start": (0, 0, 0, 0), "stop": (1, 1, 1, 1), "step": (1, 1, 1, 1)}
@@ -130,7 +130,7 @@ def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable
 
 
 def record_norm(
-    trace: _trace.Trace, norm: Norm, x: _core.Value, weight: _core.Value, bias: _core.Value
+    trace: Trace, norm: Norm, x: _core.Value, weight: _core.Value, bias: _core.Value
 ) -> list[_core.Value]:
     images, w, b = (Tensor(value, trace) for value in (x, weight, bias))
     if norm.kind == "layer":
@@ -150,7 +150,7 @@ def record_norm(
     return [output, *trace.graph.gradients(weighted, [x, weight, bias])]
 
 
-def record_pool(trace: _trace.Trace, pool: Pool, x: _core.Value) -> list[_core.Value]:
+def record_pool(trace: Trace, pool: Pool, x: _core.Value) -> list[_core.Value]:
     function = rv.ops.max_pool2d if pool.kind == "max" else rv.ops.avg_pool2d
     y = function(Tensor(x, trace), pool.kernel, pool.stride, pool.padding)
     output = y._as_value(trace)

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import _core, _trace
-from .._compile import split_inputs
+from .. import _core
 from .._grad import ValueAndGrad, hvp
-from .._tensor import as_tensor
 from ..nn import Module
+from ..record import FLOATING, as_tensor, split_inputs
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> float:
@@ -81,7 +80,7 @@ class Problem:
         self.leaves: list[Leaf] = []
         n = 0
         for name, array in zip(names, arrays, strict=True):
-            if array.dtype.name not in _trace.FLOATING:
+            if array.dtype.name not in FLOATING:
                 raise TypeError(
                     f"minimize: {name} must be float32 or float64, got {array.dtype}; convert it: "
                     f"x.astype('float64')"

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import _trace
 from .._nesting import leaves, mapped, take
+from ..record import is_number, plain_array
 from ._sequences import Sequences, check_value
 
 __all__ = ["Buckets", "fill_with", "lengths_of", "sequences_or_array", "take_padded"]
@@ -81,8 +81,8 @@ def lengths_of(bucket_by: Any, arrays: tuple[Any, ...], n: int) -> np.ndarray:
 
 def sequences_or_array(data: list[Any], what: str) -> Any:
     """What a list stands for: sequences, or an array where it holds numbers."""
-    if all(_trace.is_number(item) for item in data):
-        return _trace.plain_array(data, what)
+    if all(is_number(item) for item in data):
+        return plain_array(data, what)
     return Sequences(data, what)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _trace
+from ..record import plain_array
 
 __all__ = ["Sequences", "pad_sequences"]
 
@@ -64,7 +64,7 @@ class Sequences:
 
 def _sequence(sequence: Any, what: str) -> np.ndarray:
     try:
-        array = _trace.plain_array(sequence, what)
+        array = plain_array(sequence, what)
     except ValueError:
         raise ValueError(f"{what} is no array: its items differ in shape") from None
     if array.ndim == 0:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from .. import _trace
+from ..record import plain_array
 from ._files import GzipReader, check_growth, fill, growth_limit, open_regular
 
 __all__ = ["read", "write"]
@@ -127,7 +127,7 @@ def write(path: str | os.PathLike[str], array: np.ndarray) -> None:
     Raises:
         TypeError: the dtype is none of uint8, int8, int16, int32, float32, float64.
     """
-    array = _trace.plain_array(array, "idx.write")
+    array = plain_array(array, "idx.write")
     dtype = array.dtype.newbyteorder(">")
     if dtype not in _CODES:
         names = ", ".join(str(known.newbyteorder("=")) for known in _CODES)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import nn, ops
 from .._probe import Observation, Probe, as_inputs, check_model
-from .._tensor import Tensor
+from ..record import Tensor
 from ._inspect import Inspection, inspect
 
 _RECTIFIERS = ("ReLU", "ReLU6", "Threshold")

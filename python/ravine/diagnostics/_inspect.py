@@ -14,8 +14,8 @@ from .. import nn, ops
 from .._numbers import whole
 from .._probe import Observation, Probe, as_inputs, check_model, gradients_by
 from .._step import TrainStep
-from .._tensor import Tensor
 from ..optim import Optimizer
+from ..record import Tensor
 
 _SAMPLE = 8192  # numbers of an output that its histogram is made of, or those of one example
 

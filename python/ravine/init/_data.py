@@ -11,8 +11,8 @@ import numpy as np
 
 from .. import ops
 from .._numbers import positive, whole
-from .._places import add_place
 from .._probe import Observation, Probe, as_inputs, check_model
+from ..record import add_place
 from ._named import Initializer, get
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from .. import _core
-from .._parameter import State
+from ..record import State
 
 S = TypeVar("S", State, np.ndarray)
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from .._numbers import positive
-from .._parameter import State
+from ..record import State
 from ._fill import S, normal_, trunc_normal_, uniform_
 
 

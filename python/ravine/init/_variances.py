@@ -11,7 +11,7 @@ import numpy as np
 from .. import ops
 from .._plot import new_axes
 from .._probe import Observation, Probe, as_inputs, gradients_by
-from .._tensor import Tensor
+from ..record import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import init, nn, ops
-from .._tensor import Tensor
+from ..record import Tensor
 
 __all__ = ["BasicBlock", "ResNet", "resnet18"]
 

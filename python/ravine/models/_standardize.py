@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import _trace, nn
-from .._tensor import Tensor
+from .. import nn
+from ..record import Tensor, plain_array
 
 __all__ = ["Standardize"]
 
@@ -30,8 +30,8 @@ class Standardize(nn.Module):
 
     def __init__(self, mean: np.ndarray, std: np.ndarray) -> None:
         super().__init__()
-        mean = _trace.plain_array(mean, "Standardize: mean").astype(np.float32)
-        std = _trace.plain_array(std, "Standardize: std").astype(np.float32)
+        mean = plain_array(mean, "Standardize: mean").astype(np.float32)
+        std = plain_array(std, "Standardize: std").astype(np.float32)
         if mean.ndim != 1 or mean.shape != std.shape:
             raise ValueError(
                 f"Standardize: mean {mean.shape} and std {std.shape}, expected two vectors [channels]"
@@ -42,7 +42,7 @@ class Standardize(nn.Module):
     @classmethod
     def fit(cls, x: np.ndarray) -> Standardize:
         """With the statistics of x [n, channels, ...], one pair per channel."""
-        x = _trace.plain_array(x, "Standardize.fit: x")
+        x = plain_array(x, "Standardize.fit: x")
         axes = (0, *range(2, x.ndim))
         return cls(x.mean(axis=axes, dtype=np.float64), x.std(axis=axes, dtype=np.float64))
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from .. import init
 from .._late import late
-from .._parameter import Buffer, Parameter
+from ..record import Buffer, Parameter
 from . import functional, utils
 from ._activation import (
     ELU,

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from .._parameter import Parameter
-from .._tensor import dtype_name
+from ..record import Parameter, dtype_name
 from ._linear import check_positive
 from ._module import Module
 

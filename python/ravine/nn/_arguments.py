@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._parameter import State
+from ..record import State
 from ._module import Module
 
 _SHORT = 8  # numbers of an array that are listed

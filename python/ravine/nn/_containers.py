@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
-from .._parameter import Parameter
+from ..record import Parameter
 from ._module import Module
 
 

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .._parameter import Parameter
-from .._tensor import dtype_name
 from ..ops._spatial import sides
+from ..record import Parameter, dtype_name
 from ._initial import InitialisedModule
 from ._linear import check_positive, init_weight_and_bias
 

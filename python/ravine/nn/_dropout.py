@@ -6,8 +6,7 @@ from typing import Any
 
 from .. import ops
 from .._numbers import flag, number
-from .._tensor import as_tensor
-from .._trace import FLOATING
+from ..record import FLOATING, as_tensor
 from ._module import Module
 
 

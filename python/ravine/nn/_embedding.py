@@ -8,8 +8,7 @@ import numpy as np
 
 from .. import init, ops
 from .._numbers import number
-from .._parameter import Parameter
-from .._tensor import dtype_name
+from ..record import Parameter, dtype_name
 from ._arguments import changed_arguments
 from ._initial import InitialisedModule
 from ._linear import check_positive

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import init
-from .._parameter import Parameter
-from .._places import add_place
+from ..record import Parameter, add_place
 from ._module import Module
 
 

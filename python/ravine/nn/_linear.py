@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .._parameter import Parameter
-from .._tensor import dtype_name
+from ..record import Parameter, dtype_name
 from ._initial import InitialisedModule
 from ._module import Module
 

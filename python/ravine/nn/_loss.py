@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from .. import ops
-from .._parameter import Buffer
+from ..record import Buffer
 from ._arguments import changed_arguments
 from ._module import Module
 

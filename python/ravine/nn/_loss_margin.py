@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import ops
-from .._parameter import Buffer
+from ..record import Buffer
 from ._arguments import changed_arguments
 from ._loss import Loss
 from ._module import Module

@@ -9,23 +9,32 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from .. import _trace
-from .._compile import (
+from .._from_torch import MODULE, absent, check_device
+from .._random import RandomStream
+from ..record import (
+    FLOATING,
+    Buffer,
     Compiled,
     Inputs,
+    Parameter,
     ProgramCache,
+    Reader,
+    State,
+    Tensor,
+    Versioned,
+    add_place,
+    as_tensor,
     compile_recording,
+    eager_mode,
     eager_result,
+    mode_of,
+    new_version,
+    place_of,
     record,
     split_inputs,
+    target_dtype,
+    thread,
 )
-from .._from_torch import MODULE, absent, check_device
-from .._parameter import Buffer, Parameter, State
-from .._places import add_place, place_of
-from .._random import RandomStream
-from .._tensor import Tensor, target_dtype
-from ..record._signature import Reader, mode_of
-from ..record._versions import Versioned, new_version
 from ._state_dict import IncompatibleKeys, load, named_state
 from ._tree import BELOW, below_first, post_order, tree_text, walk
 
@@ -107,7 +116,7 @@ class Module(Versioned):
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        trace = _trace.thread.trace
+        trace = thread.trace
         if trace is not None:
             with trace.within(self):
                 first = trace.graph.n_nodes if trace.check_nan else 0
@@ -131,7 +140,7 @@ class Module(Versioned):
             and type(args[0]) is np.ndarray
             and args[0].shape == recent[0]
             and args[0].dtype == recent[1]
-            and not _trace.thread.special
+            and not thread.special
             and recent[2].signature.unchanged()
         ):
             return recent[2].run(args)
@@ -145,7 +154,7 @@ class Module(Versioned):
             positional, named = arguments if kwargs else (arguments, {})
             return self(*positional, **named)
 
-        if _trace.eager_mode():
+        if eager_mode():
             recording = record(
                 call,
                 inputs,
@@ -198,7 +207,7 @@ class Module(Versioned):
             >>> [(call.kernel, call.module) for call in profile.calls]
             [('gemm + add, relu', '0'), ('gemm + add', '2')]
         """
-        from .._profile import profile_of  # few ask for it, all import the package
+        from .._profile import profile_of  # late: few ask for it, all import the package
 
         inputs = split_inputs(args)
         compiled = self._program_for(inputs, lambda arguments: self(*arguments))
@@ -226,7 +235,7 @@ class Module(Versioned):
 
     def _floating_dtype(self) -> str:
         for state in itertools.chain(self.parameters(), self.buffers()):
-            if state.dtype in _trace.FLOATING:
+            if state.dtype in FLOATING:
                 return state.dtype
         return self._floating
 
@@ -296,9 +305,8 @@ class Module(Versioned):
             if table in fields and name in fields[table]:
                 return fields[table][name]
         if name in fields.get("_computed", ()):
-            from .utils.parametrize import computed_tensor  # of the few modules that compute a parameter
-
-            return computed_tensor(self, name)
+            # Its value in the recording under way, or outside of any.
+            return as_tensor(fields["_modules"]["parametrizations"][name]())
         raise absent(type(self).__name__, name, MODULE)
 
     def __delattr__(self, name: str) -> None:
@@ -420,7 +428,7 @@ class Module(Versioned):
 
     @training.setter
     def training(self, mode: bool) -> None:
-        modes = _trace.thread.modes
+        modes = thread.modes
         if modes is None:
             self.__dict__["training"] = mode
         else:  # of this thread alone
@@ -430,7 +438,7 @@ class Module(Versioned):
         """Sets this module and all below it to training (dropout drops, BatchNorm uses the batch) or not."""
         if not isinstance(mode, bool):
             raise TypeError(f"train: a bool is expected, got {mode!r}")
-        modes, fields, plain = _trace.thread.modes, self.__dict__, _TRAIN
+        modes, fields, plain = thread.modes, self.__dict__, _TRAIN
         own = mode and "_frozen" not in fields  # by nn.freeze
         if modes is None:
             fields["training"] = own
@@ -482,12 +490,12 @@ class Module(Versioned):
         name = target_dtype(target, dtype, device)
         if name is None:
             return self
-        if name not in _trace.FLOATING:
+        if name not in FLOATING:
             raise TypeError(f"to: float32 or float64 is expected, got {name}")
         for module in self.modules():
             module._floating = name
         for state in itertools.chain(self.parameters(), self.buffers()):
-            if state.dtype in _trace.FLOATING:
+            if state.dtype in FLOATING:
                 state.to_dtype(name)
         return self
 
@@ -566,7 +574,7 @@ class Module(Versioned):
             2  (Linear)  [N, 2]                18
             58 parameters, 58 trainable, 232 bytes
         """
-        from ._summary import summary  # it needs modules, which need this one
+        from ._summary import summary  # late: few ask for it, all import the package
 
         return summary(self, tuple(input_shape), dtype)
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .._parameter import Parameter
-from .._tensor import as_tensor, dtype_name
+from ..record import Parameter, as_tensor, dtype_name
 from ._initial import InitialisedModule
 from ._linear import check_positive
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import _trace, ops
+from .. import ops
 from .._numbers import positive
-from .._tensor import as_tensor, dtype_name
+from ..record import FLOATING, as_tensor, dtype_name, plain_array
 from ._arguments import changed_arguments, shown
 from ._module import Module
 
@@ -51,13 +51,13 @@ class Normalize(Module):
     ) -> None:
         super().__init__()
         name = dtype_name(dtype)
-        if name not in _trace.FLOATING:
+        if name not in FLOATING:
             raise TypeError(f"Normalize: dtype must be float32 or float64, got {name}")
         if scale is not None and matrix is not None:
             raise ValueError("Normalize: a scale or a matrix is expected, got both")
         given = {"mean": mean, "scale": scale, "matrix": matrix, "offset": offset}
         arrays = {
-            key: None if value is None else _trace.plain_array(value, f"Normalize: {key}").astype(name)
+            key: None if value is None else plain_array(value, f"Normalize: {key}").astype(name)
             for key, value in given.items()
         }
         mean, matrix = arrays["mean"], arrays["matrix"]

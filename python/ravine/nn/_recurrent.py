@@ -10,8 +10,7 @@ import numpy as np
 
 from .. import init, ops
 from .._numbers import number
-from .._parameter import Parameter
-from .._tensor import Operand, apply_all, as_tensor, dtype_name
+from ..record import Operand, Parameter, apply_all, as_tensor, dtype_name
 from ._arguments import changed_arguments
 from ._linear import check_positive
 from ._module import Module

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .. import _trace
-from .._parameter import State
+from ..record import State, plain_array
 
 if TYPE_CHECKING:
     from ._module import Module
@@ -78,7 +77,7 @@ def load(root: Module, state_dict: Mapping[str, Any], strict: bool) -> Incompati
     for name, state in own.items():
         if name not in state_dict:
             continue
-        array = _trace.plain_array(state_dict[name], f"{what}: {name}")
+        array = plain_array(state_dict[name], f"{what}: {name}")
         if array.shape != state.shape:
             misshaped[name] = f"{name}: shape {array.shape} in the state_dict, {state.shape} in the model"
             continue

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .. import _trace
-from .._tensor import Operand, Tensor
-from ._module import Module
+from ..record import Operand, Tensor, Trace, recording_into
+
+if TYPE_CHECKING:
+    from ._module import Module
 
 
 def _shape_text(result: Any) -> str:
@@ -37,12 +38,12 @@ def summary(model: Module, input_shape: tuple[int, ...], dtype: str | None) -> s
             rows.append((label, _shape_text(result), own_parameters(module)))
 
     modes = [(module, module.training) for module in model.modules()]
-    trace = _trace.Trace()
+    trace = Trace()
     trace.observer = observe
     try:
         model.eval()  # a single sample has no batch statistics
         value = trace.graph.input((1, *input_shape), dtype or model._floating_dtype(), "input", None)
-        with _trace.recording(trace):
+        with recording_into(trace):
             model(Tensor(value, trace))
     finally:
         for module, mode in modes:

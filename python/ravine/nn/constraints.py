@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import ops
 from .._numbers import number, positive, whole
-from .._tensor import Operand, Tensor
+from ..record import Operand, Tensor
 
 __all__ = ["Bounds", "Constraint", "MaxNorm", "NonNegative", "NormBounds", "UnitNorm"]
 

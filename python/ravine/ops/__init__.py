@@ -265,6 +265,7 @@ if TYPE_CHECKING:
         triplet_margin_loss,
         triplet_margin_with_distance_loss,
     )
+    from ._norms import norm
     from ._order import (
         aminmax,
         argsort,
@@ -387,7 +388,6 @@ if TYPE_CHECKING:
         dist,
         nanmean,
         nansum,
-        norm,
         renorm,
         std_mean,
         var_mean,

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._dims import axes_of, normalise_dim, numpy_names
-from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name
-from .._trace import FLOATING
+from ..record import FLOATING, Operand, Tensor, apply, as_tensor, dtype_name
 from ._elementwise import cast
 from ._shape import reshape
 

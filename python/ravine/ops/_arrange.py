@@ -10,7 +10,7 @@ import numpy as np
 
 from .._dims import Axes, axes_of, is_dim, normalise_dim, numpy_names, sizes_of
 from .._numbers import whole
-from .._tensor import Operand, Tensor, apply, as_tensor, known_numbers
+from ..record import Operand, Tensor, apply, as_tensor, known_numbers
 from ._create import several
 from ._shape import broadcast_to, concat, flip, narrow, permute, reshape, split, stack, transpose
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Tensor, apply, as_tensor
-from .._trace import FLOATING, is_number
+from ..record import FLOATING, Tensor, apply, as_tensor, is_number
 
 
 def equal(input: Any, other: Any) -> Tensor:

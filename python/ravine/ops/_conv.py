@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .._tensor import Operand, Tensor, apply, as_tensor
+from ..record import Operand, Tensor, apply, as_tensor
 from ._spatial import Pair, as_batch, from_batch, sides
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._tensor import Operand, Tensor, apply, as_tensor
+from ..record import Operand, Tensor, apply, as_tensor
 from ._conv import check_bias, convolve, images
 from ._shape import narrow, pad, permute, reshape, squeeze, stack, unsqueeze
 from ._spatial import Pair, Single, Triple, as_batch, from_batch, sides

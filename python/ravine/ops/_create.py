@@ -12,8 +12,7 @@ import numpy as np
 from .._dims import is_dim, sizes_of
 from .._from_torch import check_device
 from .._numbers import whole
-from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name, operand_dtype
-from .._trace import is_number, number_dtype
+from ..record import Operand, Tensor, apply, as_tensor, dtype_name, is_number, number_dtype, operand_dtype
 from ._random import rand, randn
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._dims import normalise_dim
 from .._numbers import whole
-from .._tensor import Tensor, apply, as_tensor
+from ..record import Tensor, apply, as_tensor
 from ._arrange import movedim, ravel
 from ._shape import narrow, reshape, unsqueeze
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from .._dims import normalise_dim
-from .._tensor import Tensor, apply, as_tensor, known_numbers
-from .._trace import FLOATING
+from ..record import FLOATING, Tensor, apply, as_tensor, known_numbers
 from ._create import several
 from ._index import integer_indices
 from ._shape import broadcast_to, reshape

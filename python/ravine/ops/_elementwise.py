@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 
 from .._numbers import whole
-from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name, operand_dtype
-from .._trace import FLOATING, as_array, is_number, number_dtype
+from ..record import (
+    FLOATING,
+    Operand,
+    Tensor,
+    apply,
+    as_array,
+    as_tensor,
+    dtype_name,
+    is_number,
+    number_dtype,
+    operand_dtype,
+)
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:

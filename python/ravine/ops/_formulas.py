@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._numbers import number, whole
-from .._tensor import Operand, Tensor, apply, as_tensor
-from .._trace import FLOATING, is_number
+from ..record import FLOATING, Operand, Tensor, apply, as_tensor, is_number
 from ._elementwise import cast, clip, div, pow, truncated, where
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _trace
-from .._places import gradients
-from .._tensor import Operand, Tensor
+from ..record import FLOATING, Operand, Tensor, Trace, current, gradients
 
 
 def grad(y: Any, x: Any) -> Any:
@@ -42,7 +40,7 @@ def grad(y: Any, x: Any) -> Any:
         >>> slope_and_curvature(np.array([1.0, 2.0]))
         (array([ 3., 12.]), array([ 6., 12.]))
     """
-    trace = _trace.current()
+    trace = current()
     if trace is None:
         raise RuntimeError(
             "grad: there is no recording under way; call it in forward, in a loss, or in a function given to "
@@ -60,7 +58,7 @@ def grad(y: Any, x: Any) -> Any:
     return tensors if several else tensors[0]
 
 
-def _check(trace: _trace.Trace, x: Any, name: str) -> None:
+def _check(trace: Trace, x: Any, name: str) -> None:
     if not isinstance(x, Operand):
         raise TypeError(
             f"grad: {name} must be a tensor of this recording, a parameter or a buffer, got "
@@ -68,5 +66,5 @@ def _check(trace: _trace.Trace, x: Any, name: str) -> None:
         )
     if isinstance(x, Tensor) and x._trace is not trace:
         raise RuntimeError(f"grad: {name} belongs to another recording, so nothing here was computed from it")
-    if x.dtype not in _trace.FLOATING:
+    if x.dtype not in FLOATING:
         raise TypeError(f"grad: {name} must be floating, got dtype {x.dtype}")

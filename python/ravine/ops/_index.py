@@ -9,7 +9,7 @@ import numpy as np
 
 from .._dims import normalise_dim, numpy_names
 from .._numbers import number
-from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name, known_numbers
+from ..record import Operand, Tensor, apply, as_tensor, dtype_name, known_numbers
 from ._elementwise import pow
 from ._reduce import amax, sum
 from ._shape import reshape, unsqueeze

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _trace
-from .._tensor import Operand, Tensor, apply, known_numbers
+from ..record import Operand, Tensor, apply, as_array, known_numbers
 from ._shape import permute, reshape
 
 
@@ -179,7 +178,7 @@ def _index_array(item: Any) -> Any:
     """Integers: an array where the numbers are known now, else the recorded tensor."""
     if isinstance(item, list) and np.size(item) == 0:
         return np.asarray(item, "int64")
-    indices = item if isinstance(item, Operand) else _trace.as_array(item, "index")
+    indices = item if isinstance(item, Operand) else as_array(item, "index")
     dtype = str(indices.dtype)
     if dtype not in ("int32", "int64"):
         raise TypeError(f"an index array must hold integers (int32 or int64) or be a mask, got {dtype}")

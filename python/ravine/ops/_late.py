@@ -55,6 +55,10 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("cosine_embedding_loss", "cosine_similarity", "margin_ranking_loss", "pairwise_distance",
          "triplet_margin_loss", "triplet_margin_with_distance_loss"),
     ),
+    "_norms": (
+        ("norm",),
+        (),
+    ),
     "_order": (
         ("aminmax", "argsort", "bucketize", "cummax", "cummin", "cumprod", "cumsum", "diff", "kthvalue",
          "logcumsumexp", "median", "mode", "msort", "nanmedian", "nanquantile", "quantile", "sort",
@@ -100,7 +104,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (),
     ),
     "_statistics": (
-        ("all", "any", "corrcoef", "count_nonzero", "cov", "dist", "nanmean", "nansum", "norm", "renorm",
+        ("all", "any", "corrcoef", "count_nonzero", "cov", "dist", "nanmean", "nansum", "renorm",
          "std_mean", "var_mean"),
         (),
     ),

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Operand, Tensor, apply, as_tensor, operand_dtype
-from .._trace import FLOATING, as_array
+from ..record import FLOATING, Operand, Tensor, apply, as_array, as_tensor, operand_dtype
 from ._shape import permute
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Operand, Tensor, apply, apply_all, as_tensor
-from .._trace import FLOATING
+from ..record import FLOATING, Operand, Tensor, apply, apply_all, as_tensor
 from ._elementwise import clip
 
 

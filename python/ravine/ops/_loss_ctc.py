@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._numbers import whole
-from .._tensor import Operand, Tensor, apply, as_tensor, known_numbers
-from .._trace import FLOATING
+from ..record import FLOATING, Operand, Tensor, apply, as_tensor, known_numbers
 from ._elementwise import where
 from ._index import gather, integer_indices
 from ._loss import check_reduction

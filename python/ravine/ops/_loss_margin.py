@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._numbers import number
-from .._tensor import Operand, Tensor, apply, as_tensor
-from .._trace import FLOATING
+from ..record import FLOATING, Operand, Tensor, apply, as_tensor
 from ._activation import logsigmoid
 from ._elementwise import clip, pow, where
 from ._index import gather, integer_indices

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._dims import is_dim
-from .._tensor import Operand, Tensor, target_dtype
+from ..record import Operand, Tensor, target_dtype
 from . import _compare, _elementwise, _indexing, _late, _linalg, _shape
 
 

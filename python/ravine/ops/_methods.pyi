@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from .._tensor import Tensor
+from ..record import Tensor
 from . import (
     _activation,
     _arrange,
@@ -20,6 +20,7 @@ from . import (
     _loss,
     _loss_margin,
     _norm,
+    _norms,
     _order,
     _parts,
     _patches,
@@ -300,7 +301,7 @@ class Methods:
     nextafter = _special.nextafter
     nll_loss = _loss.nll_loss
     nonzero = _dynamic.nonzero
-    norm = _statistics.norm
+    norm = _norms.norm
     normalize = _activation.normalize
     not_equal = _compare.not_equal
     one_hot = _index.one_hot

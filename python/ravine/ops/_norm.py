@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._parameter import Buffer
-from .._tensor import Operand, Tensor, apply, apply_all, as_tensor
+from ..record import Buffer, Operand, Tensor, apply, apply_all, as_tensor
 from ._elementwise import cast, maximum, where
 from ._shape import broadcast_to
 

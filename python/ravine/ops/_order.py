@@ -8,8 +8,7 @@ import numpy as np
 
 from .._dims import normalise_dim, numpy_names
 from .._numbers import whole
-from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name
-from .._trace import FLOATING, is_number
+from ..record import FLOATING, Operand, Tensor, apply, as_tensor, dtype_name, is_number
 from ._elementwise import where
 from ._reduce import Extreme
 from ._shape import broadcast_to, concat, narrow, reshape, squeeze, transpose, unsqueeze

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._dims import normalise_dim, numpy_names
-from .._tensor import Operand, Tensor, apply, as_tensor
+from ..record import Operand, Tensor, apply, as_tensor
 from ._elementwise import where
 from ._shape import reshape
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._numbers import whole
-from .._tensor import Tensor, as_tensor
+from ..record import Tensor, as_tensor
 from ._index import index_select
 from ._pool import avg_pool2d
 from ._scatter import index_add

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Tensor, apply, apply_all
+from ..record import Tensor, apply, apply_all
 from ._spatial import Pair, as_batch, check_divisor, from_batch, sides
 
 

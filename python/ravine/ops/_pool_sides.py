@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Operand, Tensor, apply, apply_all, as_tensor
+from ..record import Operand, Tensor, apply, apply_all, as_tensor
 from ._activation import relu
 from ._elementwise import abs, pow, sign
 from ._index import gather, index_select

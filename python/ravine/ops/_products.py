@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._dims import is_dim, normalise_dim, sizes_of
-from .._tensor import Operand, Tensor, apply, as_tensor
-from .._trace import FLOATING
+from ..record import FLOATING, Operand, Tensor, apply, as_tensor
 from ._diagonal import diagonal as diagonal_of
 from ._linalg import matmul
 from ._shape import permute, reshape, unsqueeze

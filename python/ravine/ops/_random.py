@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import _trace
-from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name
+from ..record import Operand, Tensor, apply, as_tensor, current, dtype_name
 
 
 def _uniform(shape: Sequence[int], dtype: str) -> Tensor:
-    trace = _trace.current()
+    trace = current()
     if trace is not None:
         trace.draws = True
     return apply("uniform", shape=tuple(int(n) for n in shape), dtype=dtype)

@@ -9,8 +9,7 @@ import numpy as np
 
 from .._dims import Axes, axes_of, is_dim, normalise_dim, numpy_names
 from .._numbers import flag, number
-from .._tensor import Tensor, apply, as_operand, as_tensor, dtype_name
-from .._trace import is_number
+from ..record import Tensor, apply, as_operand, as_tensor, dtype_name, is_number
 from ._shape import reshape, squeeze
 
 # Sums of these fit int64, whatever exists in memory.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Operand, Tensor, as_tensor
+from ..record import Operand, Tensor, as_tensor
 from ._elementwise import abs, cast, clamp, floor, round, where
 from ._index import gather, index_select
 from ._linalg import matmul

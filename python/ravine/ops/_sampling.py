@@ -9,8 +9,7 @@ import numpy as np
 
 from .._dims import is_dim, sizes_of
 from .._numbers import number, whole
-from .._tensor import Tensor, apply, as_tensor, dtype_name
-from .._trace import FLOATING
+from ..record import FLOATING, Tensor, apply, as_tensor, dtype_name
 from ._order import argsort, cumsum, searchsorted, topk
 from ._random import rand, randn
 from ._shape import broadcast_to, reshape

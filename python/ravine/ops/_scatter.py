@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._dims import normalise_dim, numpy_names
-from .._tensor import Operand, Tensor, apply, as_tensor
-from .._trace import FLOATING, is_number
+from ..record import FLOATING, Operand, Tensor, apply, as_tensor, is_number
 from ._elementwise import where
 from ._index import gather, integer_indices
 from ._shape import broadcast_to, pad, reshape

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._dims import Axes, axes_of, is_dim, normalise_dim, numpy_names, sizes_of
 from .._numbers import whole
-from .._tensor import Operand, Tensor, apply, apply_all, as_tensor
+from ..record import Operand, Tensor, apply, apply_all, as_tensor
 
 
 def reshape(input: Any, shape: Sequence[int]) -> Tensor:

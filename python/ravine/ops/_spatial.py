@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from .._numbers import whole
-from .._tensor import Operand, Tensor, as_tensor
+from ..record import Operand, Tensor, as_tensor
 from ._shape import squeeze, unsqueeze
 
 Pair: TypeAlias = "int | tuple[int, int]"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._tensor import Tensor, apply
+from ..record import Tensor, apply
 
 
 def log2(input: Any) -> Tensor:

@@ -9,8 +9,8 @@ import numpy as np
 
 from .._dims import Axes, axes_of, numpy_names
 from .._numbers import number
-from .._tensor import Operand, Tensor, apply, as_tensor, dtype_name
-from .._trace import FLOATING
+from ..record import FLOATING, Operand, Tensor, apply, as_tensor
+from ._diagonal import diagonal
 from ._elementwise import pow, where
 from ._reduce import mean, std, sum, var
 from ._shape import reshape
@@ -111,36 +111,6 @@ def order_of(op: str, p: Any) -> float:
     if isinstance(p, bool) or not isinstance(p, int | float | np.generic) or p != p:
         raise TypeError(f"{op}: the order must be a number, got {p!r}")
     return float(p)
-
-
-@numpy_names
-def norm(input: Any, p: Any = "fro", dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The p-norm `(Σ |x|ᵖ)^(1/p)` of vectors, over dimensions or of all elements; its gradient at 0 is 0.
-
-    Args:
-        input: floating, any shape.
-        p: a number, infinity for the largest size, 0 for the number of elements that are not 0; "fro" means
-            2; "nuc" is the sum of singular values of matrices in the two dimensions.
-        dim: dimension or dimensions; None takes all.
-        keepdim: keep the reduced dimensions, with size 1.
-        dtype: cast the input to it first.
-
-    Example:
-        >>> import ravine as rv
-        >>> rv.ops.norm([3.0, 4.0])
-        tensor(5., dtype=float32)
-    """
-    x = as_tensor(input)
-    if dtype is not None:
-        x = apply("cast", x, dtype=dtype_name(dtype))
-    axes = axes_of(dim, x.ndim, "norm")
-    if p == "nuc":
-        from .linalg import matrix_norm  # linalg builds on this module
-
-        return matrix_norm(x, "nuc", axes, keepdim)
-    order = 2.0 if p in ("fro", None) else order_of("norm", p)
-    y = vector_norm("norm", x, order, axes, keepdim)
-    return reshape(y, (1,) * x.ndim) if keepdim and dim is None else y
 
 
 def dist(input: Any, other: Any, p: float = 2.0) -> Tensor:
@@ -317,8 +287,6 @@ def corrcoef(input: Any) -> Tensor:
     covariances = cov(input)
     if covariances.ndim == 0:
         return covariances / covariances
-    from ._diagonal import diagonal  # above this module
-
     sizes = apply("sqrt", diagonal(covariances))
     scaled = covariances / reshape(sizes, (-1, 1)) / sizes
     return apply("clip", scaled, low=-1.0, high=1.0)

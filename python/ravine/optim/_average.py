@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _core, _trace
+from .. import _core
 from .._numbers import flag, number, whole
 from ..nn import Module
 from ..nn._norm import _BatchNorm
+from ..record import plain_array
 from ._value import Value
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def update_bn(model: Module, x: Any, *, batch_size: int = 256) -> None:
         >>> model.running_mean.numpy()
         array([2.], dtype=float32)
     """
-    x = _trace.plain_array(x, "update_bn: x")
+    x = plain_array(x, "update_bn: x")
     if x.ndim == 0 or len(x) < 2:
         raise ValueError(f"update_bn: x has shape {x.shape}, expected at least two examples [n, ...]")
     whole("update_bn", "batch_size", batch_size, 2)

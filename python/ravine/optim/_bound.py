@@ -10,10 +10,7 @@ import numpy as np
 
 from .. import _core
 from .._numbers import number
-from .._parameter import Parameter
-from .._places import add_place
-from .._tensor import as_tensor
-from .._trace import Trace, plain_array, recording
+from ..record import Parameter, Trace, add_place, as_tensor, plain_array, recording_into
 from ._optimizer import Limits, Optimizer, announce
 from ._options import Group, assign_groups
 from ._stages import engine_stage
@@ -209,7 +206,7 @@ class BoundOptimizer:
 def _projection(constrained: Sequence[tuple[str, Parameter]]) -> _core.Program:
     """The program that brings parameters to their constraints."""
     trace = Trace()
-    with recording(trace):
+    with recording_into(trace):
         for name, parameter in constrained:
             assert parameter.constraint is not None
             try:

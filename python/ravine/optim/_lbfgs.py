@@ -9,9 +9,7 @@ import numpy as np
 
 from .. import _core, ops
 from .._numbers import flag, number, whole
-from .._parameter import Parameter
-from .._tensor import Tensor
-from .._trace import Trace, plain_array
+from ..record import Parameter, Tensor, Trace, plain_array
 from ._options import Rate
 from ._rule import Rule
 

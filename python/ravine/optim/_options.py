@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .._numbers import flag
-from .._parameter import Parameter
 from ..nn import Module
+from ..record import Parameter
 from ._average import Average
 from ._stages import STAGES
 

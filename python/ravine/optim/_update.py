@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import _core
-from .._parameter import Parameter
 from .._random import RandomStream
 from .._state import check_keys, read_seed, seed_entry
-from .._trace import Trace, plain_array, recording
 from ..nn import Module
+from ..record import Parameter, Trace, plain_array, recording_into
 from ._average import register
 from ._bound import BoundOptimizer
 from ._hyper import Hyper
@@ -125,7 +124,7 @@ class Update:
         trace = Trace()
         values = [trace.graph.input(p.shape, p.dtype, f"gradient of {name}") for name, p in parameters]
         trace.graph.begin_update()
-        with recording(trace):
+        with recording_into(trace):
             self._bound.update(trace, self._bound.prepare(trace, values))
         return _core.Program(trace.graph, [], self._stream.get() if trace.draws else None)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._places import add_place
+from ..record import add_place
 from ._affine import Affine
 from ._base import Transformer, of_part, prefixed, undone_on_error
 from ._table import read, table

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _trace
+from ..record import plain_array
 
 _BLOCK_ELEMENTS = 1 << 18  # worked on at a time: 2 MB of float64
 
@@ -27,7 +27,7 @@ def read(owner: str, X: Any) -> tuple[np.ndarray, list[str] | None]:
         return np.column_stack(columns), [str(name) for name in X]
     if hasattr(X, "columns") and hasattr(X, "to_numpy"):
         return np.asarray(X.to_numpy()), [str(name) for name in X.columns]
-    return _trace.plain_array(X, f"{owner}: X"), None
+    return plain_array(X, f"{owner}: X"), None
 
 
 def label(names: Sequence[str] | None, i: int, unit: str = "column") -> str:

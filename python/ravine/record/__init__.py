@@ -1,1 +1,81 @@
-"""Recording: what a program that was recorded depends on, and numbers that programs read when they run."""
+"""Recording: a Python function of tensors becomes a program, which runs again while what it depends on holds.
+
+What the other folders use of it stands in this list.
+"""
+
+from ._arguments import Inputs, flatten_outputs, split_inputs
+from ._compile import Compiled, Recording, compile_recording, eager_result, record
+from ._convert import FLOATING, as_array, is_number, number_dtype, plain_array
+from ._function import compile
+from ._parameter import Buffer, Parameter, State, restore_state
+from ._places import add_place, gradients, place_of, place_of_node
+from ._programs import ProgramCache
+from ._scalar import Scalar
+from ._settings import set_conv_precision, set_program_cache_size
+from ._signature import Reader, mode_of
+from ._tensor import (
+    Operand,
+    Tensor,
+    apply,
+    apply_all,
+    as_operand,
+    as_tensor,
+    dtype_name,
+    known_numbers,
+    operand_dtype,
+    target_dtype,
+)
+from ._thread import current, eager, eager_mode, own_modes, part_of_step, recording_into, thread
+from ._trace import Trace
+from ._versions import Versioned, new_version
+
+__all__ = [
+    "FLOATING",
+    "Buffer",
+    "Compiled",
+    "Inputs",
+    "Operand",
+    "Parameter",
+    "ProgramCache",
+    "Reader",
+    "Recording",
+    "Scalar",
+    "State",
+    "Tensor",
+    "Trace",
+    "Versioned",
+    "add_place",
+    "apply",
+    "apply_all",
+    "as_array",
+    "as_operand",
+    "as_tensor",
+    "compile",
+    "compile_recording",
+    "current",
+    "dtype_name",
+    "eager",
+    "eager_mode",
+    "eager_result",
+    "flatten_outputs",
+    "gradients",
+    "is_number",
+    "known_numbers",
+    "mode_of",
+    "new_version",
+    "number_dtype",
+    "operand_dtype",
+    "own_modes",
+    "part_of_step",
+    "place_of",
+    "place_of_node",
+    "plain_array",
+    "record",
+    "recording_into",
+    "restore_state",
+    "set_conv_precision",
+    "set_program_cache_size",
+    "split_inputs",
+    "target_dtype",
+    "thread",
+]

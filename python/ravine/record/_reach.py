@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._tensor import Operand
+from ._tensor import Operand
 from ._versions import Versioned
 
 _PACKAGES = frozenset(("ravine", "numpy", "torch", "scipy"))  # whose objects are taken to stay as they are

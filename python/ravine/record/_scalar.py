@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import _core, _trace
-from .._parameter import State
+from .. import _core
+from ._convert import FLOATING
+from ._parameter import State
+from ._trace import Trace
 
 
 class Scalar(State):
@@ -55,11 +57,11 @@ class Scalar(State):
     def value(self, value: Any) -> None:
         self.array.numpy()[...] = _checked(value)
 
-    def _as_value_like(self, trace: _trace.Trace, like: str | None) -> _core.Value:
-        dtype = like if like in _trace.FLOATING else "float32"
+    def _as_value_like(self, trace: Trace, like: str | None) -> _core.Value:
+        dtype = like if like in FLOATING else "float32"
         return trace.graph.apply("cast", [trace.state(self.array)], {"dtype": dtype})[0]
 
-    def _as_value(self, trace: _trace.Trace) -> _core.Value:
+    def _as_value(self, trace: Trace) -> _core.Value:
         return self._as_value_like(trace, None)
 
     def __repr__(self) -> str:

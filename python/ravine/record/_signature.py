@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import _core, _trace
-from .._parameter import Parameter, State
-from .._tensor import Tensor
+from .. import _core
+from ._parameter import Parameter, State
 from ._reach import Place, Reach
+from ._tensor import Tensor
+from ._thread import thread
 from ._versions import Versioned
 
 _HASHED_BYTES = 1 << 16  # larger arrays that operations do not read themselves count by identity
@@ -252,7 +253,7 @@ def _attribute(reference: weakref.ref[Versioned], name: str) -> Any:
 
 def mode_of(module: Versioned) -> bool:
     """Whether a module is in training mode, as this thread sees it."""
-    modes = _trace.thread.modes
+    modes = thread.modes
     own: bool = module.__dict__["training"]
     return own if modes is None else modes.get(id(module), own)
 

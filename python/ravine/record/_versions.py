@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._signature import Reader
 
+
 _numbers = itertools.count(1)  # whose step is atomic: threads never share a number
 
 

@@ -13,9 +13,8 @@ from .. import _core, nn, optim
 from .._nesting import as_arrays, common_length, shapes_of, take
 from .._state import below, check_keys, read_seed, seed_entry
 from .._step import TrainStep
-from .._tensor import Tensor
-from .._trace import own_modes
 from ..data import Batches, Source
+from ..record import Tensor, own_modes
 from ._checkpoint_file import read_checkpoint, write_checkpoint
 from ._composition import HasState, gathered, restored
 from ._history import History

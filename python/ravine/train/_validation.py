@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from .._tensor import Tensor
-from .._trace import own_modes
 from ..data import Source
+from ..record import Tensor, own_modes
 from ._inputs import as_batch
 from ._weights import without_weights
 from .metrics import Metric, Metrics

@@ -23,8 +23,7 @@ import numpy as np
 
 import ravine as rv
 from ravine import _core
-from ravine._tensor import Tensor
-from ravine._trace import Trace, recording
+from ravine.record import Tensor, Trace, recording_into
 
 Array = np.ndarray
 Arrays = Sequence[Array]
@@ -109,7 +108,7 @@ def record(function: Callable[..., Any], arrays: Arrays, *, eager: bool = False)
         else trace.graph.input(a.shape, a.dtype.name, f"input{i}")
         for i, a in enumerate(arrays)
     ]
-    with recording(trace):
+    with recording_into(trace):
         result = function(*[Tensor(value, trace) for value in inputs])
         outputs = list(result) if isinstance(result, list | tuple) else [result]
         return trace.graph, inputs, [output._as_value(trace) for output in outputs]

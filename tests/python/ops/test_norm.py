@@ -29,7 +29,7 @@ def batch_norm(x, weight, bias):
 
 def outputs_of(op, attributes):
     """All outputs of an operation of the core, of tensors."""
-    from ravine._tensor import apply_all
+    from ravine.record import apply_all
 
     return lambda *x: apply_all(op, list(x), **attributes)
 

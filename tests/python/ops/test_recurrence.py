@@ -7,7 +7,7 @@ import pytest
 from helper import Case, case, check, normal, record, run
 
 from ravine import _core
-from ravine._tensor import apply_all
+from ravine.record import apply_all
 
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "lstm": 4}
 OPTIONS = ("bias", "projection", "initial", "lengths")

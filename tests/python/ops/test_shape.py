@@ -7,7 +7,7 @@ import pytest
 from helper import Case, bools, case, check, integers, normal, run
 
 from ravine import _core, ops
-from ravine._tensor import apply
+from ravine.record import apply
 
 CASES = [
     case("reshape", lambda x: ops.reshape(x, (5, 12)) ** 2, lambda x: x.reshape(5, 12) ** 2, normal(3, 4, 5)),

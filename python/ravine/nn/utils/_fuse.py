@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..._parameter import Parameter
+from ...record import Parameter
 from .._containers import Sequential
 from .._conv import Conv2d
 from .._linear import Identity, Linear

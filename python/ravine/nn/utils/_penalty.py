@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ... import ops
 from ..._numbers import number
-from ..._tensor import Tensor
+from ...record import Tensor
 from .._module import Module
 from ._select import selected
 

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
-from ..._parameter import Parameter
+from ...record import Parameter
 from .._module import Module
 
 

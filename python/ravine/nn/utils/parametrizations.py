@@ -9,8 +9,7 @@ import numpy as np
 
 from ... import init, ops
 from ..._numbers import positive, whole
-from ..._parameter import Buffer
-from ..._tensor import Operand
+from ...record import Buffer, Operand
 from .._module import Module
 from .parametrize import is_parametrized, register_parametrization
 

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..._parameter import Parameter
-from ..._tensor import Operand, as_tensor
+from ...record import Operand, Parameter
 from .._containers import ModuleDict, ModuleList
 from .._module import Module
 
@@ -224,8 +223,3 @@ def remove_parametrizations(module: M, tensor_name: str, leave_parametrized: boo
         del module._computed, module.parametrizations
     module.register_parameter(tensor_name, parameter)
     return module
-
-
-def computed_tensor(module: Module, name: str) -> Operand:
-    """The value of a computed tensor, in the recording under way or outside of any."""
-    return as_tensor(module._modules["parametrizations"][name]())  # type: ignore[index]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..._tensor import Operand, Tensor, apply, apply_all
+from ...record import Operand, Tensor, apply, apply_all
 from .._create import constant, tril
 from .._elementwise import where
 from .._linalg import matmul

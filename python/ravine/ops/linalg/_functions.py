@@ -10,7 +10,7 @@ import numpy as np
 
 from ..._dims import Axes, axes_of, is_dim, normalise_dim
 from ..._numbers import whole
-from ..._tensor import Tensor, apply, as_tensor, dtype_name
+from ...record import Tensor, apply, as_tensor, dtype_name
 from .._arrange import movedim
 from .._diagonal import diagonal as _diagonal
 from .._elementwise import where

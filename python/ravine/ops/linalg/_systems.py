@@ -9,8 +9,7 @@ import numpy as np
 
 from ..._dims import is_dim
 from ..._numbers import whole
-from ..._tensor import Operand, Tensor, apply, as_tensor
-from ..._trace import FLOATING
+from ...record import FLOATING, Operand, Tensor, apply, as_tensor
 from .._arrange import movedim
 from .._shape import broadcast_to, reshape, transpose, unsqueeze
 

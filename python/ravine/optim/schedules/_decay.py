@@ -6,23 +6,8 @@ import itertools
 from collections.abc import Sequence as Numbers
 
 from ..._numbers import number, positive, whole
+from ._schedule import Constant as Constant  # which pickles look for here
 from ._schedule import Schedule
-
-
-class Constant(Schedule):
-    """The same rate in every step: `lr`.
-
-    Example:
-        >>> from ravine.optim import schedules
-        >>> schedules.Constant(0.1).values(3)
-        array([0.1, 0.1, 0.1])
-    """
-
-    def __init__(self, lr: float) -> None:
-        self.lr = number("Constant", "lr", lr)
-
-    def _formula(self) -> tuple[str, Numbers[float]]:
-        return "constant", (self.lr,)
 
 
 class StepDecay(Schedule):

@@ -148,14 +148,28 @@ class Schedule(Value):
             raise ValueError(f"load_state_dict of {self!r}: unexpected keys {sorted(state_dict)}")
 
 
+class Constant(Schedule):
+    """The same rate in every step: `lr`.
+
+    Example:
+        >>> from ravine.optim import schedules
+        >>> schedules.Constant(0.1).values(3)
+        array([0.1, 0.1, 0.1])
+    """
+
+    def __init__(self, lr: float) -> None:
+        self.lr = number("Constant", "lr", lr)
+
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "constant", (self.lr,)
+
+
 def _is_operand(x: Any) -> bool:
     return isinstance(x, Schedule | int | float) and not isinstance(x, bool)
 
 
 def as_schedule(owner: str, x: Any) -> Schedule:
     """A schedule as it is, a number as a constant one."""
-    from ._decay import Constant  # which builds on this module
-
     if isinstance(x, Schedule):
         return x
     if not _is_operand(x):

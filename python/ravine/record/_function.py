@@ -6,9 +6,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from . import _core, _trace
-from ._compile import Compiled, ProgramCache, compile_recording, eager_result, record, split_inputs
-from ._random import RandomStream
+from .. import _core
+from .._random import RandomStream
+from ._arguments import split_inputs
+from ._compile import Compiled, compile_recording, eager_result, record
+from ._programs import ProgramCache
+from ._thread import current, eager_mode
 
 
 class CompiledFunction:
@@ -24,7 +27,7 @@ class CompiledFunction:
         self._stream = RandomStream()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _trace.current() is not None:
+        if current() is not None:
             return self._function(*args, **kwargs)
         inputs = split_inputs((args, kwargs), levels=2)
 
@@ -32,7 +35,7 @@ class CompiledFunction:
             positional, named = arguments
             return self._function(*positional, **named)
 
-        if _trace.eager_mode():
+        if eager_mode():
             return eager_result(record(call, inputs, None, stream=self._stream, eager=True), self._what)
 
         def build() -> Compiled:

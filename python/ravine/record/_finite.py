@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ._compile import Inputs
+from ._arguments import Inputs
 
 
 def check_parameters(named: Iterable[tuple[str, Any]]) -> None:

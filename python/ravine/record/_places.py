@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from . import _core
-    from ._trace import Trace
+from .. import _core
+from ._trace import Trace
 
 _MARK = "_ravine_place"
 

@@ -6,18 +6,19 @@ Arithmetic operators stand here; methods are the functions of `ravine.ops`, by t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _trace
-from ._from_torch import TENSOR, absent, check_device, is_device
+from .. import _core
+from .._from_torch import TENSOR, absent, check_device, is_device
+from ._convert import DTYPES, FLOATING, as_array, is_number
+from ._thread import current_or_eager
+from ._trace import Trace, as_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from . import _core
-    from .ops._methods import Methods
+    from ..ops._methods import Methods
 else:
     Methods = object  # at run time `ops/_methods.py`, whose functions build on this module, installs them
 
@@ -40,10 +41,10 @@ class Operand(Methods):
     def dtype(self) -> str:
         raise NotImplementedError
 
-    def _as_value(self, trace: _trace.Trace) -> _core.Value:
+    def _as_value(self, trace: Trace) -> _core.Value:
         raise NotImplementedError
 
-    def _as_value_like(self, trace: _trace.Trace, like: str | None) -> _core.Value:
+    def _as_value_like(self, trace: Trace, like: str | None) -> _core.Value:
         """The same next to operands of the dtype `like`."""
         return self._as_value(trace)
 
@@ -180,7 +181,7 @@ class Tensor(Operand):
 
     __slots__ = ("_trace", "_value")
 
-    def __init__(self, value: _core.Value, trace: _trace.Trace) -> None:
+    def __init__(self, value: _core.Value, trace: Trace) -> None:
         self._value = value
         self._trace = trace
 
@@ -201,7 +202,7 @@ class Tensor(Operand):
             )
         return self._value.numpy()
 
-    def _as_value(self, trace: _trace.Trace) -> _core.Value:
+    def _as_value(self, trace: Trace) -> _core.Value:
         if self._trace is trace:
             return self._value
         if self._trace.eager:
@@ -225,19 +226,17 @@ def operand_dtype(inputs: Sequence[Any]) -> str | None:
     """The dtype that numbers beside these operands take: a floating one first, tensors' before arrays'."""
     tensors = [x.dtype for x in inputs if isinstance(x, Operand) and not x._is_number]
     dtypes = tensors or [x.dtype.name for x in inputs if isinstance(x, np.ndarray)]
-    return next((d for d in dtypes if d in _trace.FLOATING), dtypes[0] if dtypes else None)
+    return next((d for d in dtypes if d in FLOATING), dtypes[0] if dtypes else None)
 
 
 def apply_all(op: str, inputs: Sequence[Any], **attrs: Any) -> list[Tensor]:
     """Records the operation `op` and returns all its outputs."""
-    trace = _trace.current_or_eager()
-    operands = [
-        x if isinstance(x, Operand) or _trace.is_number(x) else _trace.as_array(x, op) for x in inputs
-    ]
+    trace = current_or_eager()
+    operands = [x if isinstance(x, Operand) or is_number(x) else as_array(x, op) for x in inputs]
     like = operand_dtype(operands)
     # Arrays as they came, not as they were converted: the trace tells those that live on from the others.
     given = [x if isinstance(x, np.ndarray) else operand for x, operand in zip(inputs, operands, strict=True)]
-    values = [_trace.as_value(x, trace, like) for x in given]
+    values = [as_value(x, trace, like) for x in given]
     return [Tensor(value, trace) for value in trace.graph.apply(op, values, attrs)]
 
 
@@ -250,30 +249,30 @@ def as_tensor(x: Any) -> Operand:
     """Operands as they are; anything else becomes a constant of the recording under way."""
     if isinstance(x, Operand):
         return x
-    trace = _trace.current_or_eager()
-    return Tensor(_trace.as_value(x, trace), trace)
+    trace = current_or_eager()
+    return Tensor(as_value(x, trace), trace)
 
 
 def as_operand(x: Any, what: str) -> Operand | np.ndarray:
     """`x` as what has a shape and a dtype; an array is not copied before an operation takes it."""
     if isinstance(x, Operand):
         return x
-    return as_tensor(x) if _trace.is_number(x) else _trace.as_array(x, what)
+    return as_tensor(x) if is_number(x) else as_array(x, what)
 
 
 def known_numbers(x: Any) -> np.ndarray | None:
     """The numbers of an array or a tensor, or None for a tensor that a program will compute."""
-    trace = _trace.current_or_eager()
+    trace = current_or_eager()
     if not isinstance(x, Operand):
-        return trace.known_numbers(x if isinstance(x, np.ndarray) else _trace.as_array(x))
+        return trace.known_numbers(x if isinstance(x, np.ndarray) else as_array(x))
     return trace.known_numbers(x._as_value(trace))
 
 
 def dtype_name(dtype: Any) -> str:
     """Our name of a dtype given as a string, a NumPy dtype or a Python type."""
     name = {float: "float32", int: "int64", bool: "bool"}.get(dtype) or np.dtype(dtype).name
-    if name not in _trace.DTYPES:
-        raise TypeError(f"dtype {name} is not supported, expected one of {', '.join(_trace.DTYPES)}")
+    if name not in DTYPES:
+        raise TypeError(f"dtype {name} is not supported, expected one of {', '.join(DTYPES)}")
     return name
 
 
