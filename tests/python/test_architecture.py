@@ -31,7 +31,7 @@ KERNEL_FOLDERS = (
     ("api",),
     ("tile",),
     ("gemm", "norm", "rows", "pool"),
-    ("optim", "sequence", "conv/direct"),
+    ("optim", "attention", "sequence", "conv/direct"),
     ("conv/winograd", "conv/depthwise", "conv/shallow"),
     ("conv",),
     ("",),

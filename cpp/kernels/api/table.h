@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "kernels/api/attention.h"
 #include "kernels/api/conv.h"
 #include "kernels/api/gather.h"
 #include "kernels/api/gemm.h"
@@ -54,6 +55,8 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(avg_pool_grad, AvgPoolGradArgs)           \
   X(recurrence, RecurrenceArgs)               \
   X(recurrence_grad, RecurrenceGradArgs)      \
+  X(attention, AttentionArgs)                 \
+  X(attention_grad, AttentionGradArgs)        \
   X(scatter_add, ScatterAddArgs)              \
   X(gradient_norm, GradientNormArgs)          \
   X(optimizer_step, OptimizerArgs)            \
@@ -73,6 +76,7 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(layer_norm_grad, LayerNormGradArgs)   \
   X(recurrence, RecurrenceArgs)           \
   X(recurrence_grad, RecurrenceGradArgs)  \
+  X(attention_grad, AttentionGradArgs)    \
   X(gradient_norm, GradientNormArgs)      \
   X(optimizer_step, OptimizerArgs)        \
   X(adafactor_matrices, MatrixStepArgs)   \

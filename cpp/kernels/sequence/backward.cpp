@@ -1,6 +1,7 @@
 // The gradient of a recurrent layer: every row of the batch back through its steps.
 #include "kernels/api/sequence.h"
 #include "kernels/api/table.h"
+#include "kernels/base/workspace.h"
 #include "kernels/sequence/cells.h"
 #include "kernels/sequence/product.h"
 #include "kernels/sequence/steps.h"

@@ -1,6 +1,7 @@
 // A recurrent layer forward: every row of the batch through its steps.
 #include "kernels/api/sequence.h"
 #include "kernels/api/table.h"
+#include "kernels/base/workspace.h"
 #include "kernels/sequence/cells.h"
 #include "kernels/sequence/product.h"
 #include "kernels/sequence/steps.h"

@@ -121,7 +121,7 @@ from ._loss import (
     nll_loss,
     smooth_l1_loss,
 )
-from ._norm import batch_norm, group_norm, instance_norm, layer_norm
+from ._norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from ._pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from ._random import drop_path, dropout, dropout1d, dropout2d, dropout3d, rand, randn
 from ._reduce import amax, amin, argmax, argmin, logsumexp, max, mean, min, prod, std, sum, var
@@ -184,6 +184,7 @@ if TYPE_CHECKING:
         vsplit,
         vstack,
     )
+    from ._attention import scaled_dot_product_attention
     from ._conv_sides import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
     from ._create import (
         arange,
@@ -431,17 +432,18 @@ __all__ = [
     "pixel_unshuffle", "poisson_nll_loss", "polygamma", "positive", "pow", "prelu", "prod", "put", "quantile",
     "quantile_loss", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
     "randperm", "ravel", "reciprocal", "relu", "relu6", "remainder", "renorm", "repeat", "repeat_interleave",
-    "reshape", "reshape_as", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "scatter", "scatter_add",
-    "scatter_reduce", "searchsorted", "select", "select_scatter", "selu", "sgn", "sigmoid",
-    "sigmoid_focal_loss", "sign", "signbit", "silu", "sin", "sinc", "sinh", "slice_scatter", "smooth_l1_loss",
-    "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "sort", "split",
-    "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "stop_gradient", "sub",
-    "sum", "sum_to_size", "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "tanhshrink",
-    "tensor_split", "tensordot", "threshold", "tile", "topk", "trace", "transpose", "trapezoid", "trapz",
-    "tril", "tril_indices", "triplet_margin_loss", "triplet_margin_with_distance_loss", "triu",
-    "triu_indices", "true_divide", "trunc", "unbind", "unflatten", "unfold_dim", "unique",
-    "unique_consecutive", "unsqueeze", "upsample_bilinear", "upsample_nearest", "var", "var_mean", "vdot",
-    "view_as", "vsplit", "vstack", "where", "xlog1py", "xlogy", "zeros", "zeros_like", "zeta",
+    "reshape", "reshape_as", "rms_norm", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub",
+    "scaled_dot_product_attention", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "select",
+    "select_scatter", "selu", "sgn", "sigmoid", "sigmoid_focal_loss", "sign", "signbit", "silu", "sin",
+    "sinc", "sinh", "slice_scatter", "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus",
+    "softshrink", "softsign", "sort", "split", "split_with_sizes", "sqrt", "square", "squeeze", "stack",
+    "std", "std_mean", "stop_gradient", "sub", "sum", "sum_to_size", "swapaxes", "swapdims", "t", "take",
+    "take_along_dim", "tan", "tanh", "tanhshrink", "tensor_split", "tensordot", "threshold", "tile", "topk",
+    "trace", "transpose", "trapezoid", "trapz", "tril", "tril_indices", "triplet_margin_loss",
+    "triplet_margin_with_distance_loss", "triu", "triu_indices", "true_divide", "trunc", "unbind",
+    "unflatten", "unfold_dim", "unique", "unique_consecutive", "unsqueeze", "upsample_bilinear",
+    "upsample_nearest", "var", "var_mean", "vdot", "view_as", "vsplit", "vstack", "where", "xlog1py", "xlogy",
+    "zeros", "zeros_like", "zeta",
 ]
 # fmt: on
 

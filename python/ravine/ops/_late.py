@@ -18,6 +18,10 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "cartesian_prod", "column_stack",
          "dstack", "hstack", "row_stack", "vstack"),
     ),
+    "_attention": (
+        (),
+        ("scaled_dot_product_attention",),
+    ),
     "_conv_sides": (
         ("conv1d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
         (),

@@ -334,6 +334,7 @@ class Methods:
     repeat_interleave = _arrange.repeat_interleave
     reshape = one_by_one(_shape.reshape)
     reshape_as = _arrange.view_as
+    rms_norm = _norm.rms_norm
     roll = _arrange.roll
     rot90 = _arrange.rot90
     round = _elementwise.round

@@ -140,6 +140,17 @@ def _masked_batch_norm(
     return _affine(y, weight, bias), mean, var, count
 
 
+def _row_shape(op: str, x: Operand, normalized_shape: int | Sequence[int], **vectors: Any) -> tuple[int, ...]:
+    """The sizes of the last dimensions, once those of the input and of the vectors agree."""
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or len(shape) > x.ndim or x.shape[x.ndim - len(shape) :] != shape:
+        raise ValueError(f"{op}: input of shape {x.shape} must end in normalized_shape {shape}")
+    for name, vector in vectors.items():
+        if vector is not None and as_tensor(vector).shape != shape:
+            raise ValueError(f"{op}: {name} must have shape {shape}, got {as_tensor(vector).shape}")
+    return shape
+
+
 def layer_norm(
     input: Any, normalized_shape: int | Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Tensor:
@@ -159,17 +170,40 @@ def layer_norm(
         tensor([[-1.,  1.]], dtype=float32)
     """
     x = as_tensor(input)
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-    if not shape or len(shape) > x.ndim or x.shape[x.ndim - len(shape) :] != shape:
-        raise ValueError(f"layer_norm: input of shape {x.shape} must end in normalized_shape {shape}")
-    for name, vector in (("weight", weight), ("bias", bias)):
-        if vector is not None and as_tensor(vector).shape != shape:
-            raise ValueError(f"layer_norm: {name} must have shape {shape}, got {as_tensor(vector).shape}")
+    shape = _row_shape("layer_norm", x, normalized_shape, weight=weight, bias=bias)
     if weight is not None and bias is not None:
         return apply("layer_norm", x, weight, bias, normalized_dims=len(shape), eps=float(eps))
     y = apply("layer_norm", x, normalized_dims=len(shape), eps=float(eps))
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
+
+
+def rms_norm(
+    input: Any, normalized_shape: int | Sequence[int], weight: Any = None, eps: float | None = None
+) -> Tensor:
+    """Division by the root of the mean square, `y = x / sqrt(mean(x²) + eps) · weight`.
+
+    Args:
+        input: [..., *normalized_shape].
+        normalized_shape: the sizes of the last dimensions, over which the mean is taken.
+        weight: of shape normalized_shape, or None for 1.
+        eps: added to the mean square; None: the distance from 1 to the next number of the dtype.
+
+    Source: Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.rms_norm([[1.0, 7.0]], 2, eps=0.0)
+        tensor([[0.2, 1.4]], dtype=float32)
+    """
+    x = as_tensor(input)
+    shape = _row_shape("rms_norm", x, normalized_shape, weight=weight)
+    if eps is None:
+        eps = float(np.finfo(x.dtype).eps)
+    axes = tuple(range(x.ndim - len(shape), x.ndim))
+    mean_square = apply("mean", apply("square", x), axes=axes, keepdims=True)
+    y = x * apply("rsqrt", mean_square + float(eps))
+    return y if weight is None else y * weight
 
 
 def group_norm(

@@ -47,6 +47,10 @@ def training(x, weight=None, bias=None):
     return ops.batch_norm(x, None, None, weight, bias, training=True, eps=EPS)
 
 
+def rms_norm(x, dims, weight=1.0):
+    return x / np.sqrt(np.square(x).mean(tuple(range(-dims, 0)), keepdims=True) + EPS) * weight
+
+
 BATCHES = [(4, 3), (33, 17), (2, 1), (3, 4, 5), (2, 3, 4, 5), (5, 17, 3, 3), (1, 2, 3, 3), (2, 3, 2, 3, 2)]
 ROWS = [
     ((4, 7), 1),
@@ -60,6 +64,14 @@ ROWS = [
 ]
 
 CASES = [
+    case(
+        "rms_norm",
+        lambda x, w: ops.rms_norm(x, (3, 5), w, EPS),
+        lambda x, w: rms_norm(x, 2, w),
+        normal(2, 3, 5),
+        normal(3, 5),
+    ),
+    case("rms_norm_plain", lambda x: ops.rms_norm(x, 7, eps=EPS), lambda x: rms_norm(x, 1), normal(4, 7)),
     *[case("batch_norm", training, batch_norm, normal(*s), positive(s[1]), normal(s[1])) for s in BATCHES],
     case("batch_norm_plain", training, lambda x: normalized(x, (0, 2, 3)), normal(3, 2, 4, 3)),
     case(
