@@ -58,13 +58,16 @@ from ._norm import (
     InstanceNorm2d,
     InstanceNorm3d,
     LayerNorm,
+    RMSNorm,
 )
 from ._pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 
 if TYPE_CHECKING:
     from . import constraints
+    from ._attention import MultiheadAttention
     from ._bilinear import Bilinear
     from ._conv_sides import Conv1d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+    from ._key_value_cache import KeyValueCache
     from ._lazy import (
         LazyBatchNorm1d,
         LazyBatchNorm2d,
@@ -133,6 +136,7 @@ if TYPE_CHECKING:
         MaxUnpool2d,
         MaxUnpool3d,
     )
+    from ._positions import RoPE, SinusoidalPositionalEncoding
     from ._recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
     from ._resize import (
         ChannelShuffle,
@@ -146,6 +150,13 @@ if TYPE_CHECKING:
         UpsamplingNearest2d,
     )
     from ._shrink import CELU, Hardshrink, Softshrink, Threshold
+    from ._transformer import (
+        Transformer,
+        TransformerDecoder,
+        TransformerDecoderLayer,
+        TransformerEncoder,
+        TransformerEncoderLayer,
+    )
 
 _LATE = {
     "_bilinear": ("Bilinear",),
@@ -165,6 +176,8 @@ _LATE = {
         "LazyInstanceNorm3d",
         "LazyLinear",
     ),
+    "_attention": ("MultiheadAttention",),
+    "_key_value_cache": ("KeyValueCache",),
     "_loss_ctc": ("CTCLoss",),
     "_loss_margin": (
         "CosineEmbeddingLoss",
@@ -218,6 +231,7 @@ _LATE = {
         "MaxUnpool2d",
         "MaxUnpool3d",
     ),
+    "_positions": ("RoPE", "SinusoidalPositionalEncoding"),
     "_recurrent": ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"),
     "_resize": (
         "ChannelShuffle",
@@ -231,6 +245,13 @@ _LATE = {
         "UpsamplingNearest2d",
     ),
     "_shrink": ("CELU", "Hardshrink", "Softshrink", "Threshold"),
+    "_transformer": (
+        "Transformer",
+        "TransformerDecoder",
+        "TransformerDecoderLayer",
+        "TransformerEncoder",
+        "TransformerEncoderLayer",
+    ),
 }
 
 __all__ = [
@@ -298,6 +319,7 @@ __all__ = [
     "InstanceNorm2d",
     "InstanceNorm3d",
     "KLDivLoss",
+    "KeyValueCache",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
@@ -337,6 +359,7 @@ __all__ = [
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "Normalize",
     "PReLU",
@@ -348,6 +371,7 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "QuantileLoss",
+    "RMSNorm",
     "RNNCell",
     "ReLU",
     "ReLU6",
@@ -357,10 +381,12 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
+    "RoPE",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SigmoidFocalLoss",
+    "SinusoidalPositionalEncoding",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "Softmax",
@@ -372,6 +398,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",

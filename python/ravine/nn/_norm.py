@@ -11,6 +11,7 @@ from .. import init, ops
 from ..record import Parameter, as_tensor, dtype_name
 from ._initial import InitialisedModule
 from ._linear import check_positive
+from ._module import Module
 
 
 class _ChannelNorm(InitialisedModule):
@@ -256,6 +257,12 @@ class InstanceNorm3d(InstanceNorm2d):
     ranks, layout = (5,), "[N, C, D, H, W]"
 
 
+def _sizes(module: Module, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    check_positive(module, **{f"normalized_shape[{i}]": n for i, n in enumerate(shape)})
+    return shape
+
+
 class LayerNorm(InitialisedModule):
     """Normalisation of each sample over its last dimensions.
 
@@ -291,8 +298,7 @@ class LayerNorm(InitialisedModule):
         bias_init: init.Initializer | None = None,
     ) -> None:
         super().__init__()
-        shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
-        check_positive(self, **{f"normalized_shape[{i}]": n for i, n in enumerate(shape)})
+        shape = _sizes(self, normalized_shape)
         if not eps >= 0:
             raise ValueError(f"LayerNorm: eps must not be negative, got {eps}")
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
@@ -313,6 +319,56 @@ class LayerNorm(InitialisedModule):
     def extra_repr(self) -> str:
         affine = f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
         return f"{self.normalized_shape}, eps={self.eps}, {affine}"
+
+
+class RMSNorm(InitialisedModule):
+    """Division by the root of the mean square, `y = x / sqrt(mean(x²) + eps) · weight`.
+
+    As a LayerNorm without mean and bias, which many language models use. Shapes: [..., *normalized_shape],
+    the same out.
+
+    Args:
+        normalized_shape: the sizes of the last dimensions.
+        eps: added to the mean square; None: the distance from 1 to the next number of the dtype.
+        elementwise_affine: whether there is a weight.
+        dtype: float32 or float64.
+        weight_init: a name, a number or a function, see `init.get`; ones by default.
+
+    Source: Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467.
+
+    Example:
+        >>> from ravine import nn
+        >>> nn.RMSNorm(2, eps=0.0)([[1.0, 7.0]])
+        array([[0.2, 1.4]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        *,
+        dtype: Any = "float32",
+        weight_init: init.Initializer | None = None,
+    ) -> None:
+        super().__init__()
+        shape = _sizes(self, normalized_shape)
+        if eps is not None and not eps >= 0:
+            raise ValueError(f"RMSNorm: eps must not be negative, got {eps}")
+        self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
+        ones = np.ones(shape, dtype_name(dtype))
+        self.register_parameter("weight", Parameter(ones) if elementwise_affine else None)
+        self._keep_initialisers(weight_init=weight_init)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        self._initialise("weight", init.ones_)
+
+    def forward(self, input: Any) -> Any:
+        return ops.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
 class GroupNorm(InitialisedModule):

@@ -280,6 +280,8 @@ NORMS = [
     layer("GroupNorm", 3, 6, affine=False).on((4, 6, 3)),
     layer("LayerNorm", (3, 4), eps=1e-3, bias=False).on((4, 3, 4)),
     layer("LayerNorm", 4, elementwise_affine=False).on((4, 3, 4)),
+    layer("RMSNorm", (3, 4), eps=1e-3).on((4, 3, 4)),
+    layer("RMSNorm", 4, elementwise_affine=False).on((4, 3, 4)),
 ]  # fmt: skip
 
 RECURRENT = [
@@ -297,6 +299,32 @@ RECURRENT = [
     layer("RNNCell", 3, 4, bias=False, nonlinearity="relu").on((4, 3), (4, 4)),
     layer("GRUCell", 3, 4, bias=False).on((4, 3), (4, 4)),
     layer("LSTMCell", 3, 4, bias=False).on((4, 3), [(4, 4), (4, 4)]),
+]
+
+ATTENTION = [
+    layer("MultiheadAttention", 8, 2, 0.5, False, True, True, 6, 4).on(
+        (5, 3, 8), (7, 3, 6), (7, 3, 4), axes=1, out=(1, 0), random=True
+    ),
+    layer("MultiheadAttention", 8, 2, batch_first=True).on((3, 5, 8), (3, 7, 8), (3, 7, 8)),
+    layer("TransformerEncoderLayer", 8, 2, 12, 0.5, "gelu", 1e-3, False, True, False).on(
+        (5, 3, 8), axes=1, out=1, random=True
+    ),
+    layer("TransformerDecoderLayer", 8, 2, 12, 0.5, "gelu", 1e-3, True, True, False).on(
+        (3, 5, 8), (3, 7, 8), random=True
+    ),
+    layer(
+        "TransformerEncoder",
+        lambda nn: (nn.TransformerEncoderLayer(8, 2, 12, 0.0), 2, nn.LayerNorm(8), False, False),
+    ).on((5, 3, 8), axes=1, out=1),
+    layer(
+        "TransformerDecoder", lambda nn: (nn.TransformerDecoderLayer(8, 2, 12, 0.0), 2, nn.LayerNorm(8))
+    ).on((5, 3, 8), (7, 3, 8), axes=1, out=1),
+    layer("Transformer", 8, 2, 1, 2, 12, 0.5, "gelu", None, None, 1e-3, True, True, False).on(
+        (3, 7, 8), (3, 5, 8), random=True
+    ),
+    layer("RoPE", 4, traditional=True, base=100.0).on((3, 5, 6), peer=False),
+    layer("SinusoidalPositionalEncoding", 6, dropout=0.5, base=100.0).on((3, 5, 6), peer=False, random=True),
+    layer("KeyValueCache", 2, 3, 5, 4),  # a call changes what it keeps
 ]
 
 LOSSES = [
@@ -341,7 +369,7 @@ LOSSES = [
     ).on(*[(4, 5)] * 3),
 ]
 
-LAYERS = [*ACTIVATIONS, *MAPS, *IMAGES, *SEQUENCES, *VOLUMES, *LAZY, *NORMS, *RECURRENT, *LOSSES]
+LAYERS = [*ACTIVATIONS, *MAPS, *IMAGES, *SEQUENCES, *VOLUMES, *LAZY, *NORMS, *RECURRENT, *ATTENTION, *LOSSES]
 
 # Names of `nn` that are no layers.
 OTHER_NAMES = {

@@ -36,7 +36,10 @@ COMPARED = [
 
 every_layer = pytest.mark.parametrize("row", LAYERS, ids=lambda row: row.name)
 every_called_layer = pytest.mark.parametrize("row", CALLED, ids=lambda row: row.name)
-pytestmark = pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:reduction. 'mean' divides"),
+    pytest.mark.filterwarnings("ignore:enable_nested_tensor is True"),
+]
 
 
 def cast(values: Any, dtype: str) -> Any:
