@@ -69,6 +69,12 @@ void bind_random(py::module_& module) {
       .def_property("seed", &number_of<&RandomState::seed>, &set_number_of<&RandomState::seed>)
       .def_property("step", &number_of<&RandomState::step>, &set_number_of<&RandomState::step>);
 
+  py::class_<Generator>(module, "Generator", "Random numbers for initialisation and shuffling.")
+      .def(py::init<std::uint64_t>(), py::arg("seed"));
+  module.def(
+      "use_generator", &use_generator, py::arg("own").none(true), py::return_value_policy::reference,
+      "Makes this thread draw from a generator that lives on, or the process's (None); returns the one "
+      "before.");
   module.def(
       "seed", [](std::uint64_t seed) { default_generator().seed(seed); }, py::arg("seed"));
   module.def("draw_seed", [] { return default_generator().draw_seed(); });

@@ -241,9 +241,15 @@ std::vector<std::int64_t> Generator::permutation(std::int64_t n) {
   return order;
 }
 
+namespace {
+thread_local Generator* generator_of_thread = nullptr;
+}
+
 Generator& default_generator() {
   static Generator generator;
-  return generator;
+  return generator_of_thread != nullptr ? *generator_of_thread : generator;
 }
+
+Generator* use_generator(Generator* own) { return std::exchange(generator_of_thread, own); }
 
 }  // namespace ravine

@@ -44,8 +44,12 @@ class Generator {
   std::atomic<std::uint64_t> seed_, draws_ = 0;
 };
 
-// The process's generator, seeded with 0.
+// The generator that this thread draws from: the process's, seeded with 0, or one of its own.
 Generator& default_generator();
+
+// Makes this thread draw from `own`, which has to live until another call; nullptr: from the process's
+// generator. Returns what it drew from before, in the same sense.
+Generator* use_generator(Generator* own);
 
 // x with P(X < x) = p for a standard normal X; p in (0, 1). Relative error about 1e-15 on every machine
 // alike.

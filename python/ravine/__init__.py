@@ -15,12 +15,12 @@ from .record import Scalar, Tensor, compile, eager, set_conv_precision, set_prog
 
 if TYPE_CHECKING:
     __version__: str
-    from . import data, diagnostics, models, preprocessing, train
+    from . import data, diagnostics, models, preprocessing, sklearn, train
     from ._minimize import MinimizeResult, minimize
     from .train import Trainer
 
 # Loaded when first used, so that `import ravine` stays cheap.
-_LAZY_MODULES = ("data", "diagnostics", "models", "preprocessing", "train")
+_LAZY_MODULES = ("data", "diagnostics", "models", "preprocessing", "sklearn", "train")
 _LAZY_NAMES = {"MinimizeResult": "_minimize", "Trainer": "train", "minimize": "_minimize"}
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "set_conv_precision",
     "set_num_threads",
     "set_program_cache_size",
+    "sklearn",
     "threads",
     "train",
     "value_and_grad",

@@ -13,6 +13,7 @@ __all__ = [
     "Array",
     "CurvaturePairs",
     "Description",
+    "Generator",
     "Graph",
     "Lock",
     "Origin",
@@ -55,6 +56,7 @@ __all__ = [
     "solve_positive_definite",
     "stage_names",
     "symmetric_eigen",
+    "use_generator",
 ]
 
 class Lock:
@@ -106,6 +108,12 @@ class RandomState:
     def step(self) -> int: ...
     @step.setter
     def step(self, value: int) -> None: ...
+
+class Generator:
+    """
+    Random numbers for initialisation and shuffling.
+    """
+    def __init__(self, seed: int) -> None: ...
 
 class CurvaturePairs:
     """
@@ -458,6 +466,11 @@ def stage_names() -> list[str]: ...
 def symmetric_eigen(matrix: np.ndarray) -> tuple:
     """
     Eigenvalues, ascending, and eigenvectors in the columns of a symmetric matrix [n, n].
+    """
+
+def use_generator(own: Generator) -> Generator:
+    """
+    Makes this thread draw from a generator that lives on, or the process's (None); returns the one before.
     """
 
 __version__: str = "0.1.0"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from . import _core
 from ._splitmix import number_at
 
@@ -45,6 +48,18 @@ def seed(n: int) -> None:
     _core.seed(number)
     _epoch.seed = number
     _epoch.count += 1
+
+
+@contextmanager
+def own_generator(seed: int) -> Iterator[None]:
+    """Context in which this thread draws initial weights, orders and origins of streams from a generator of
+    its own, so that they are a function of `seed` alone; the process's generator is not touched."""
+    own = _core.Generator(seed)
+    outer = _core.use_generator(own)
+    try:
+        yield
+    finally:
+        _core.use_generator(outer)
 
 
 class RandomStream:

@@ -53,6 +53,7 @@ PYTHON_LAYERS = (
     ("models",),
     ("diagnostics",),
     ("train",),
+    ("sklearn",),
     ("cli", "__main__"),
 )
 

@@ -13,6 +13,7 @@ PAGES = (
     "initialisation.md",
     "preprocessing.md",
     "recording.md",
+    "sklearn.md",
     "trainer.md",
     "training.md",
 )

@@ -164,6 +164,10 @@ class Batches(Source):
             return self._rows
         return order if self._rows is None else self._rows[order]
 
+    def release(self) -> None:
+        """Lets go of the arrays: where the source stands is left, and its number of batches."""
+        self.arrays, self._sampler = (), None
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """Where the source stands, with "n", "batch_size" and "buckets", without which that means nothing."""
         state = super().state_dict() | {"n": count(self.n), "batch_size": count(self.batch_size)}

@@ -247,5 +247,18 @@ TEST(Generator, TheProcessHasOne) {
   EXPECT_EQ(default_generator().draw_seed(), same.draw_seed());
 }
 
+TEST(Generator, AThreadMayHaveItsOwn) {
+  default_generator().seed(9);
+  const Generator::State before = default_generator().state();
+  Generator own(4);
+  EXPECT_EQ(use_generator(&own), nullptr);
+  EXPECT_EQ(&default_generator(), &own);
+  std::thread([] { EXPECT_EQ(default_generator().state().seed, 9u); }).join();
+  default_generator().draw_seed();
+  EXPECT_EQ(use_generator(nullptr), &own);
+  EXPECT_EQ(own.state().draws, 1u);
+  EXPECT_EQ(default_generator().state().draws, before.draws);
+}
+
 }  // namespace
 }  // namespace ravine

@@ -1,6 +1,6 @@
 """Metrics: accumulators over batches, by the names and with the results of scikit-learn."""
 
-from ._answers import Reading
+from ._answers import Reading, reading_under
 from ._classification import (
     F1,
     Accuracy,
@@ -38,4 +38,5 @@ __all__ = [
     "binary_accuracy",
     "examples_in",
     "named_metrics",
+    "reading_under",
 ]
