@@ -12,8 +12,8 @@ import numpy as np
 class Workload:
     """One network, batch size and optimizer; softmax cross-entropy on random data.
 
-    `net` is "mlp", "lenet", "resnet18", "lstm" or "gru" (a head on the last state of the last layer), or
-    "update": an optimizer's step alone, on gradients that are there.
+    `net` is "mlp", "lenet", "resnet18", "lstm" or "gru" (a head on the last state of the last layer), "gpt"
+    (the next of `steps` tokens each), or "update": an optimizer's step alone, on gradients that are there.
     "sgd" means momentum 0.9, Nesterov, lr 0.01; "adam" means lr 1e-3; others are classes of ravine.optim.
     """
 
@@ -21,10 +21,13 @@ class Workload:
     net: str
     batch: int  # 0: an update
     optimizer: str
-    sizes: tuple[int, ...] = ()  # features of every layer, input first (lstm, gru: input and state)
+    sizes: tuple[
+        int, ...
+    ] = ()  # features of every layer, input first (lstm, gru: input and state; gpt: tokens and width)
     batch_norm: bool = False  # mlp: BatchNorm1d before each ReLU
     width: int = 64  # resnet18: channels of the first stage
-    steps: int = 0  # lstm, gru: length of the sequences
+    steps: int = 0  # lstm, gru, gpt: length of the sequences
+    heads: int = 0  # gpt
     layers: int = 1
     bidirectional: bool = False
     ragged: bool = False  # sequences of lengths from 1 to `steps`
@@ -39,12 +42,16 @@ class Workload:
     def input_shape(self) -> tuple[int, ...]:
         if self.net == "mlp":
             return (self.batch, self.sizes[0])
+        if self.net == "gpt":
+            return (self.batch, self.steps)
         if self.is_recurrent:
             return (self.batch, self.steps, self.sizes[0])
         return (self.batch, 1, 28, 28) if self.net == "lenet" else (self.batch, 3, 32, 32)
 
     @property
     def classes(self) -> int:
+        if self.net == "gpt":
+            return self.sizes[0]
         return self.sizes[-1] if self.net == "mlp" else 10
 
     @property
@@ -64,8 +71,11 @@ class Workload:
         return self.net == "update"
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """float32 inputs in the NCHW order, int64 labels; the same on every call."""
+        """float32 inputs in the NCHW order, or tokens; int64 labels; the same on every call."""
         random = np.random.default_rng(0)
+        if self.net == "gpt":
+            tokens = random.integers(0, self.classes, self.input_shape)
+            return tokens, random.integers(0, self.classes, tokens.size)
         x = random.standard_normal(self.input_shape, dtype=np.float32)
         return x, random.integers(0, self.classes, self.batch)
 
@@ -90,6 +100,8 @@ WORKLOADS = {
         Workload("lenet", "lenet", 64, "sgd"),
         Workload("r18s", "resnet18", 64, "sgd", width=16),
         Workload("r18", "resnet18", 64, "sgd", width=64),
+        Workload("gpt", "gpt", 8, "adam", (1000, 384), steps=256, layers=6, heads=6),
+        Workload("chars", "gpt", 32, "adam", (65, 128), steps=64, layers=4, heads=4),
         *(
             workload
             for net in ("lstm", "gru")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 PAGES = (
+    "attention.md",
     "checkpoints.md",
     "diagnostics.md",
     "initialisation.md",

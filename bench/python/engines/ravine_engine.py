@@ -39,7 +39,28 @@ class Recurrent(nn.Module):
         return self.head(rv.ops.concat([state[-i] for i in range(directions, 0, -1)], -1))
 
 
+class Language(nn.Module):
+    """The logits of all tokens in one matrix."""
+
+    def __init__(self, workload: Workload) -> None:
+        super().__init__()
+        tokens, width = workload.sizes
+        self.gpt = rv.models.gpt(
+            tokens,
+            context_length=workload.steps,
+            num_layers=workload.layers,
+            embed_dim=width,
+            num_heads=workload.heads,
+        )
+        self.tokens = tokens
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gpt(x).reshape((-1, self.tokens))
+
+
 def build(workload: Workload) -> nn.Module:
+    if workload.net == "gpt":
+        return Language(workload)
     if workload.is_recurrent:
         return Recurrent(workload)
     if workload.net == "resnet18":

@@ -76,7 +76,39 @@ class Recurrent(nn.Module):
         return self.head(torch.cat([state[-i] for i in range(directions, 0, -1)], -1))
 
 
+class GPTBlock(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.in_proj, self.out_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.net = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n, length, width = x.shape
+        heads = self.in_proj(self.norm1(x)).view(n, length, 3, self.heads, width // self.heads)
+        q, k, v = heads.permute(2, 0, 3, 1, 4)
+        y = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out_proj(y.transpose(1, 2).reshape(n, length, width))
+        return x + self.net(self.norm2(x))
+
+
+class Language(nn.Module):
+    def __init__(self, workload: Workload) -> None:
+        super().__init__()
+        tokens, width = workload.sizes
+        self.tokens, self.positions = nn.Embedding(tokens, width), nn.Embedding(workload.steps, width)
+        self.blocks = nn.Sequential(*[GPTBlock(width, workload.heads) for _ in range(workload.layers)])
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(self.blocks(self.tokens(x) + self.positions.weight))
+        return (y @ self.tokens.weight.T).flatten(0, 1)
+
+
 def build(workload: Workload, mode: str = "eager") -> nn.Module:
+    if workload.net == "gpt":
+        return Language(workload)
     if workload.is_recurrent:
         return Recurrent(workload, packed="packed" in mode)
     if workload.net == "resnet18":

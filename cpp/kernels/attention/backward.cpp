@@ -13,6 +13,8 @@
 namespace ravine::kernels::RAVINE_ISA {
 namespace {
 
+constexpr std::int64_t most_keys = 128, most_queries = 96;
+
 // A unit of work is a head, or where heads are few a part of its keys: the queries' gradients by the parts
 // are then added, in order.
 template <class T>
@@ -20,8 +22,8 @@ struct BackwardPlan {
   std::int64_t heads, key_block, query_block, part_keys, parts;
 
   explicit BackwardPlan(const AttentionGradArgs& args)
-      : heads(heads_of(args)), key_block(keys_of_block<T>(larger(args.depth, args.columns))) {
-    constexpr std::int64_t most_queries = 96, least_queries = 8, least_keys = 256;
+      : heads(heads_of(args)), key_block(keys_of_block<T>(larger(args.depth, args.columns), most_keys)) {
+    constexpr std::int64_t least_queries = 8, least_keys = 256;
     query_block = rows_of_block<T>(larger(args.depth, args.columns), most_queries, least_queries);
     const std::int64_t wanted = ceil_div(enough_units, larger(heads, 1));
     part_keys = round_up(larger(ceil_div(args.keys, wanted), least_keys), key_block);

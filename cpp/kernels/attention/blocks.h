@@ -38,10 +38,11 @@ inline constexpr std::int64_t enough_units = 16;
 // Blocks of one operand that stay in L2 together with others.
 inline constexpr std::int64_t block_bytes = std::int64_t{1} << 17;
 
-// A block of keys: the largest power of two whose block of so many features is small enough.
+// A block of keys: the largest part of `most` by powers of two whose block of so many features is small
+// enough.
 template <class T>
-std::int64_t keys_of_block(std::int64_t features) {
-  constexpr std::int64_t most = 128, least = 16;
+std::int64_t keys_of_block(std::int64_t features, std::int64_t most) {
+  constexpr std::int64_t least = 16;
   std::int64_t keys = most;
   while (keys > least && keys * features * static_cast<std::int64_t>(sizeof(T)) > block_bytes) keys /= 2;
   return keys;

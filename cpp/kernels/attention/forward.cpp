@@ -12,7 +12,7 @@ namespace ravine::kernels::RAVINE_ISA {
 namespace {
 
 // The rows of scores that lie in L1 at once: tiles of every ISA's micro-kernels.
-constexpr std::int64_t tile_rows = 24, most_queries = 11 * tile_rows;
+constexpr std::int64_t tile_rows = 24, most_queries = 11 * tile_rows, most_keys = 256;
 static_assert(tile_rows % micro_rows == 0);
 
 template <class T>
@@ -21,7 +21,7 @@ class Forward {
   Forward(const AttentionArgs& args, const Team& team)
       : args_(args),
         heads_(heads_of(args)),
-        key_block_(keys_of_block<T>(larger(args.depth, args.columns))),
+        key_block_(keys_of_block<T>(larger(args.depth, args.columns), most_keys)),
         query_block_(queries_of_block()),
         query_stride_(round_up(args.depth, lanes<T>)),
         dropout_(args, args.dropout > 0 ? args.random->seed : 0, args.dropout > 0 ? args.random->step : 0) {
@@ -73,9 +73,10 @@ class Forward {
       sums_[i] = T(0);
     }
     const std::int64_t end = args_.causal ? smaller(args_.keys, rows.end) : args_.keys;
-    std::int64_t first = 0;
-    do {  // once even without keys: the output must become 0
+    // Once even without keys: the output must become 0.
+    for (std::int64_t first = 0; first == 0 || first < end; first += key_block_) {
       const std::int64_t count = smaller(key_block_, end - first);
+      if (first > 0 && mask.hides(rows, {first, first + count})) continue;
       const auto packed_keys =
           PackedBlock<T>::pack_transposed(keys_, {keys.row(first), keys.stride}, count, args_.depth);
       const auto packed_values =
@@ -91,8 +92,7 @@ class Forward {
         weigh(head, mask, {i, i + height}, {first, first + count}, sight, in_block, to);
         multiply_weights<T>(to, {scores_.data, scores_.stride}, height, packed_values, sight, first > 0);
       }
-      first += count;
-    } while (first < end);
+    }
     finish(head, rows, output);
   }
 

@@ -57,69 +57,61 @@ struct PackedBlock {
   }
 };
 
-// One tile: C (+)= A B for the numbers [from, to) of the sum, B being a panel. Long sums are cut into the
-// runs of gemm/.
+// The tiles of a panel of columns: C (+)= A B for the numbers [from, to) of the sum. Long sums are cut into
+// the runs of gemm/.
 template <class T>
-class TileProduct {
+class PanelProduct {
  public:
-  TileProduct(RowsOf<T> c, std::int64_t column, std::int64_t columns, std::int64_t width)
-      : c_(c), column_(column), columns_(columns), width_(width) {}
+  PanelProduct(RowsOf<T> c, std::int64_t column, std::int64_t columns, std::int64_t width, const T* panel)
+      : c_(c), panel_(panel), vectors_(width / lanes<T>) {
+    args_.b_step = width;
+    args_.column = column;
+    args_.last = columns - (width - lanes<T>);
+    args_.c_rows = c_rows_;
+    args_.a_rows = args_.next_a_rows = a_rows_;
+    args_.run_depths = &args_.depth;
+    args_.runs = 1;
+  }
 
   // A's rows are rows i .. i + height of `a`.
-  void by_rows(RowsOf<const T> a, std::int64_t i, std::int64_t height, Range sum, const T* panel,
-               bool accumulate) const {
-    const T* a_rows[micro_rows];
-    std::int64_t run_depth = 0;
-    for_each_run(sum, accumulate, [&](Range run, bool add) {
-      for (std::int64_t r = 0; r < height; ++r) a_rows[r] = a.row(i + r) + run.begin;
-      run_depth = run.size();
-      MicroArgs<T> args = args_for(i, height, run, panel, add);
-      args.a_rows = args.next_a_rows = a_rows;
-      args.run_depths = &run_depth;
-      args.runs = 1;
-      micro_kernels<T, ALayout::by_rows>.of[height - 1][width_ / lanes<T> - 1](args);
+  void by_rows(RowsOf<const T> a, std::int64_t i, std::int64_t height, Range sum, bool accumulate) {
+    for_each_run(i, height, sum, accumulate, [&](Range run) {
+      for (std::int64_t r = 0; r < height; ++r) a_rows_[r] = a.row(i + r) + run.begin;
+      micro_kernels<T, ALayout::by_rows>.of[height - 1][vectors_ - 1](args_);
     });
   }
   // A's rows are columns i .. i + height of `a`.
-  void by_columns(RowsOf<const T> a, std::int64_t i, std::int64_t height, Range sum, const T* panel,
-                  bool accumulate) const {
-    for_each_run(sum, accumulate, [&](Range run, bool add) {
-      MicroArgs<T> args = args_for(i, height, run, panel, add);
-      args.a = a.row(run.begin) + i;
-      args.a_step = a.stride;
-      args.depth = run.size();
-      micro_kernels<T, ALayout::adjacent>.of[height - 1][width_ / lanes<T> - 1](args);
+  void by_columns(RowsOf<const T> a, std::int64_t i, std::int64_t height, Range sum, bool accumulate) {
+    for_each_run(i, height, sum, accumulate, [&](Range run) {
+      args_.a = a.row(run.begin) + i;
+      args_.a_step = a.stride;
+      micro_kernels<T, ALayout::adjacent>.of[height - 1][vectors_ - 1](args_);
     });
   }
 
  private:
   template <class F>
-  void for_each_run(Range sum, bool accumulate, F f) const {
+  void for_each_run(std::int64_t i, std::int64_t height, Range sum, bool accumulate, F multiply) {
+    for (std::int64_t r = 0; r < height; ++r) c_rows_[r] = c_.row(i + r);
     const std::int64_t longest = usual_run_depth<T>(sum.size());
     std::int64_t p = sum.begin;
     do {  // once even if the sum is empty: C must become 0
       const Range run{p, smaller(p + longest, sum.end)};
-      f(run, accumulate || p > sum.begin);
+      args_.b = panel_ + run.begin * args_.b_step;
+      args_.ahead[0] = args_.ahead[1] = args_.b;
+      args_.depth = run.size();
+      args_.accumulate = accumulate || p > sum.begin;
+      multiply(run);
       p = run.end;
     } while (p < sum.end);
   }
-  MicroArgs<T> args_for(std::int64_t i, std::int64_t height, Range run, const T* panel,
-                        bool accumulate) const {
-    for (std::int64_t r = 0; r < height; ++r) c_rows_[r] = c_.row(i + r);
-    MicroArgs<T> args;
-    args.b = panel + run.begin * width_;
-    args.b_step = width_;
-    args.ahead[0] = args.ahead[1] = args.b;
-    args.c_rows = c_rows_;
-    args.column = column_;
-    args.last = columns_ - (width_ - lanes<T>);
-    args.accumulate = accumulate;
-    return args;
-  }
 
   RowsOf<T> c_;
-  std::int64_t column_, columns_, width_;
-  mutable T* c_rows_[micro_rows];
+  const T* panel_;
+  std::int64_t vectors_;
+  MicroArgs<T> args_;
+  T* c_rows_[micro_rows];
+  const T* a_rows_[micro_rows];
 };
 
 // f(first row, height) for the tiles of rows [begin, end).
@@ -137,11 +129,11 @@ template <class T>
 [[gnu::noinline]] void multiply_by_keys(RowsOf<T> to, RowsOf<const T> a, std::int64_t rows,
                                         const PackedBlock<T>& b, Sight sight) {
   b.for_each_panel([&](std::int64_t j, std::int64_t, std::int64_t width, const T* panel) {
-    const TileProduct<T> product(to, j, width, width);
+    PanelProduct<T> product(to, j, width, width, panel);
     const std::int64_t first = sight.first_row(j);
     if (first >= rows) return;
     for_each_tile(first / micro_rows * micro_rows, rows, [&](std::int64_t i, std::int64_t height) {
-      product.by_rows(a, i, height, {0, b.depth}, panel, /*accumulate=*/false);
+      product.by_rows(a, i, height, {0, b.depth}, /*accumulate=*/false);
     });
   });
 }
@@ -151,10 +143,10 @@ template <class T>
 [[gnu::noinline]] void multiply_weights(RowsOf<T> to, RowsOf<const T> weights, std::int64_t rows,
                                         const PackedBlock<T>& b, Sight sight, bool accumulate) {
   b.for_each_panel([&](std::int64_t j, std::int64_t count, std::int64_t width, const T* panel) {
-    const TileProduct<T> product(to, j, count, width);
+    PanelProduct<T> product(to, j, count, width, panel);
     for_each_tile(0, rows, [&](std::int64_t i, std::int64_t height) {
       const std::int64_t keys = sight.keys(i + height - 1, b.depth);
-      if (keys > 0 || !accumulate) product.by_rows(weights, i, height, {0, keys}, panel, accumulate);
+      if (keys > 0 || !accumulate) product.by_rows(weights, i, height, {0, keys}, accumulate);
     });
   });
 }
@@ -164,11 +156,11 @@ template <class T>
 [[gnu::noinline]] void multiply_transposed_weights(RowsOf<T> to, RowsOf<const T> weights, std::int64_t keys,
                                                    const PackedBlock<T>& b, Sight sight, bool accumulate) {
   b.for_each_panel([&](std::int64_t j, std::int64_t count, std::int64_t width, const T* panel) {
-    const TileProduct<T> product(to, j, count, width);
+    PanelProduct<T> product(to, j, count, width, panel);
     for_each_tile(0, keys, [&](std::int64_t i, std::int64_t height) {
       const std::int64_t first = smaller(sight.first_row(i), b.depth);
       if (first < b.depth || !accumulate)
-        product.by_columns(weights, i, height, {first, b.depth}, panel, accumulate);
+        product.by_columns(weights, i, height, {first, b.depth}, accumulate);
     });
   });
 }

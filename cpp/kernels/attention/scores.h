@@ -45,6 +45,20 @@ class HeadMask {
     for (std::int64_t j = 0; j < count; ++j) scores[j] = seen[j] != 0 ? scores[j] : hidden_score<T>;
   }
 
+  // Whether no query sees any of the keys, as far as booleans say so.
+  bool hides(Range queries, Range keys) const {
+    if (kind_ != AttentionMask::boolean) return false;
+    const std::int64_t end = row_stride_ == 0 ? queries.begin + 1 : queries.end;
+    for (std::int64_t i = queries.begin; i < end; ++i) {
+      const std::uint8_t* const seen =
+          static_cast<const std::uint8_t*>(data_) + offset_ + i * row_stride_ + keys.begin;
+      std::uint8_t any = 0;
+      for (std::int64_t j = 0; j < keys.size(); ++j) any |= seen[j];
+      if (any != 0) return false;
+    }
+    return true;
+  }
+
  private:
   AttentionMask kind_;
   std::int64_t row_stride_, offset_;
