@@ -15,6 +15,7 @@ PAGES = (
     "preprocessing.md",
     "recording.md",
     "sklearn.md",
+    "strategies.md",
     "trainer.md",
     "training.md",
 )

@@ -1,5 +1,8 @@
 """The training loop, its callbacks, metrics and checkpoints, and the search for a learning rate."""
 
+from typing import TYPE_CHECKING
+
+from .._late import late
 from . import metrics
 from ._checkpoint_file import model_state
 from ._loop import Loop
@@ -21,6 +24,9 @@ from .callbacks import (
     latest_checkpoint,
 )
 from .metrics import Metric, WholeSet, accuracy, binary_accuracy
+
+if TYPE_CHECKING:
+    from . import strategies
 
 __all__ = [
     "EMA",
@@ -48,4 +54,11 @@ __all__ = [
     "lr_range_test",
     "metrics",
     "model_state",
+    "strategies",
 ]
+
+__getattr__ = late(__name__, {}, modules=("strategies",))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
