@@ -29,8 +29,8 @@ MODULE = {
     "half": "models compute in float32 or float64; float16 weights are converted when loaded",
     "bfloat16": "models compute in float32 or float64; bfloat16 weights are converted when loaded",
     "zero_grad": "gradients are not kept between steps, so there is nothing to clear: leave it out",
-    "register_forward_hook": "call the part and return its output from forward, or look at it in rv.eager()",
-    "register_full_backward_hook": "rv.value_and_grad(fn, model) gives the gradients of all parameters",
+    "register_forward_pre_hook": "change the inputs in forward; register_forward_hook shows them",
+    "register_backward_hook": "it is register_full_backward_hook",
     "share_memory": "train in threads: two steps may run at once in one process",
 }
 

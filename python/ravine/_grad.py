@@ -29,6 +29,7 @@ from .record import (
     eager_result,
     flatten_outputs,
     gradients,
+    gradients_for_hooks_too,
     record,
     recording_into,
     split_inputs,
@@ -160,6 +161,10 @@ def _gradients(value: Any, trace: Trace, wrt: list[_core.Value]) -> list[Tensor]
     return [Tensor(g, trace) for g in gradients(trace, value._as_value(trace), wrt)]
 
 
+def _hooked_gradients(value: Any, trace: Trace, wrt: list[_core.Value]) -> list[Tensor]:
+    return [Tensor(g, trace) for g in gradients_for_hooks_too(trace, value._as_value(trace), wrt)]
+
+
 def _product(value: Any, trace: Trace, wrt: list[_core.Value], vectors: Sequence[Any]) -> list[Tensor]:
     """d/dw Σ ⟨gradient, vector⟩."""
     with recording_into(trace):
@@ -202,7 +207,7 @@ class ValueAndGrad(_Differentiated):
 
         def extend(recording: Recording) -> Recording:
             wrt = [recording.trace.graph.state(p.array, name) for name, p in named]
-            gradients = _gradients(recording.result, recording.trace, wrt)
+            gradients = _hooked_gradients(recording.result, recording.trace, wrt)
             result = (recording.result, dict(zip([name for name, _ in named], gradients, strict=True)))
             return recording._replace(result=result)
 
@@ -242,7 +247,7 @@ class ValueAndGrad(_Differentiated):
         def extend(recording: Recording) -> Recording:
             trace, variables = recording.trace, recording.tensors[:n]
             self._check_variables(variables)
-            gradients = _gradients(recording.result, trace, [t._as_value(trace) for t in variables])
+            gradients = _hooked_gradients(recording.result, trace, [t._as_value(trace) for t in variables])
             return recording._replace(result=(recording.result, first.rebuild(gradients)))
 
         return inputs, call, extend

@@ -29,6 +29,7 @@ from .record import (
     eager_mode,
     eager_result,
     gradients,
+    gradients_for_hooks_too,
     part_of_step,
     place_of_node,
     record,
@@ -385,7 +386,8 @@ class TrainStep:
         states = [[trace.graph.state(p.array, trace.names[id(p.array)]) for _, p in part] for part in named]
         if trace.check_nan:
             self._check_loss(trace, loss)
-        slopes = iter(gradients(trace, loss._as_value(trace), [state for part in states for state in part]))
+        wrt = [state for part in states for state in part]
+        slopes = iter(gradients_for_hooks_too(trace, loss._as_value(trace), wrt))
         of_parts = [[next(slopes) for _ in part] for part in named]
         for trained, part in zip(self._trained, named, strict=True):
             trained.bound.before_run()

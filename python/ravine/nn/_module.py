@@ -15,13 +15,14 @@ from ..record import (
     FLOATING,
     Buffer,
     Compiled,
+    HookedCall,
     Inputs,
     Parameter,
     ProgramCache,
     Reader,
     State,
     Tensor,
-    Versioned,
+    Trace,
     add_place,
     as_tensor,
     compile_recording,
@@ -35,6 +36,7 @@ from ..record import (
     target_dtype,
     thread,
 )
+from ._hooks import Hooked
 from ._state_dict import IncompatibleKeys, load, named_state
 from ._tree import BELOW, below_first, post_order, tree_text, walk
 
@@ -55,7 +57,7 @@ def _with_device(init: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-class Module(Versioned):
+class Module(Hooked):
     """Base class of layers and models.
 
     A subclass makes its parts in `__init__`, after `super().__init__()`, and says in `forward` how they
@@ -87,7 +89,7 @@ class Module(Versioned):
 
     # Attributes that are bookkeeping, not what a program depends on.
     _INTERNAL: ClassVar[frozenset[str]] = frozenset(
-        ("_parameters", "_buffers", "_modules", "_programs", "_stream", "_recent", "_version")
+        ("_parameters", "_buffers", "_modules", "_programs", "_stream", "_recent", "_version", "_hooks")
     )
 
     def __init__(self) -> None:
@@ -121,7 +123,10 @@ class Module(Versioned):
             with trace.within(self):
                 first = trace.graph.n_nodes if trace.check_nan else 0
                 try:
-                    result = self.forward(*args, **kwargs)
+                    if self._hooks and trace.tells:
+                        result = self._call_with_hooks(trace, args, kwargs)
+                    else:
+                        result = self.forward(*args, **kwargs)
                 except Exception as error:
                     add_place(error, place_of(trace.modules))
                     raise
@@ -145,6 +150,12 @@ class Module(Versioned):
         ):
             return recent[2].run(args)
         return self._call_on_arrays(args, kwargs)
+
+    def _call_with_hooks(self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = HookedCall(self, trace.path, self._hooks, args)
+        result = call.returned(self.forward(*call.inputs, **kwargs))
+        trace.calls.append(call)
+        return result
 
     def _call_on_arrays(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         inputs = split_inputs((args, kwargs), levels=2) if kwargs else split_inputs(args)
@@ -217,6 +228,8 @@ class Module(Versioned):
 
     def _static_key(self, reader: Reader) -> dict[str, Hashable]:
         key: dict[str, Hashable] = {"its class": type(self)}
+        if self._hooks:
+            key["its hooks"] = tuple([hook.number for hook in self._hooks])
         for name, state in itertools.chain(self._parameters.items(), self._buffers.items()):
             key[name] = reader.key(state)
         for name, module in self._modules.items():

@@ -7,6 +7,7 @@ from ._arguments import Inputs, flatten_outputs, split_inputs
 from ._compile import Compiled, Recording, compile_recording, eager_result, record
 from ._convert import FLOATING, as_array, is_number, number_dtype, plain_array
 from ._function import compile
+from ._hooks import Hook, HookedCall, gradients_for_hooks_too
 from ._parameter import Buffer, Parameter, State, restore_state
 from ._places import add_place, gradients, place_of, place_of_node
 from ._programs import ProgramCache
@@ -33,6 +34,8 @@ __all__ = [
     "FLOATING",
     "Buffer",
     "Compiled",
+    "Hook",
+    "HookedCall",
     "Inputs",
     "Operand",
     "Parameter",
@@ -59,6 +62,7 @@ __all__ = [
     "eager_result",
     "flatten_outputs",
     "gradients",
+    "gradients_for_hooks_too",
     "is_number",
     "known_numbers",
     "mode_of",

@@ -14,6 +14,7 @@ from ._arrays import living
 from ._convert import array_dtype
 from ._draws import Draws
 from ._finite import check_inputs, check_parameters
+from ._hooks import deliver, with_calls
 from ._parameter import State
 from ._settings import settings
 from ._signature import Signature
@@ -131,7 +132,7 @@ def compile_recording(
     With `keep_derived` it keeps what depends on parameters and buffers alone until one of them changes.
     """
     trace = recording.trace
-    outputs, rebuild = flatten_outputs(recording.result, what)
+    outputs, rebuild = flatten_outputs(with_calls(trace, recording.result), what)
     values = [output._as_value(trace) for output in outputs]
     trace.finish()
     drawing = stream if trace.draws else None
@@ -139,12 +140,16 @@ def compile_recording(
     program = _core.Program(trace.graph, values, random, keep_derived=keep_derived)
     assert recording.signature is not None
     held = [array for array, _ in trace.held.values()]
+    if calls := tuple(trace.calls):
+        plain = rebuild
+        rebuild = lambda arrays: deliver(calls, plain(arrays))  # noqa: E731
     return Compiled(program, rebuild, drawing, recording.signature, held)
 
 
 def eager_result(recording: Recording, what: str) -> Any:
     """The arrays of an eager recording's result; buffers get what was assigned to them."""
-    outputs, rebuild = flatten_outputs(recording.result, what)
+    trace = recording.trace
+    outputs, rebuild = flatten_outputs(with_calls(trace, recording.result), what)
     arrays = [np.array(output.numpy()) for output in outputs]
-    recording.trace.finish()
-    return rebuild(arrays)
+    trace.finish()
+    return deliver(trace.calls, rebuild(arrays))

@@ -18,6 +18,7 @@ class Trace:
     __slots__ = (
         "_pending",
         "arrays",
+        "calls",
         "check_nan",
         "draws",
         "eager",
@@ -28,8 +29,10 @@ class Trace:
         "names",
         "numbers",
         "observer",
+        "path",
         "paths",
         "spans",
+        "tells",
         "touched",
         "used",
     )
@@ -52,8 +55,11 @@ class Trace:
         self.observer: Callable[[Any, Any], None] | None = None  # told of every module's output (summary)
         self.modules: list[Any] = []  # whose forward is under way, from the outermost
         self.paths: dict[int, list[str]] = {}  # of the outermost module's parts, by id
+        self.path = ""  # of the module under way
         self.spans: list[tuple[int, int, str]] = []  # with check_nan: first node, end, and place of modules
         self.touched: dict[int, Any] = {}  # modules that were called
+        self.calls: list[Any] = []  # of modules with hooks
+        self.tells = True  # whether hooks are to see the calls that are recorded
         self.arrays: dict[int, np.ndarray] = {}  # that became constants, by identity; not of eager traces
         self.numbers: dict[int, np.ndarray] = {}  # whose numbers decided what was recorded
         # Arrays that are read in every run, by what an operation sees of them; and those that it has seen.
@@ -104,11 +110,12 @@ class Trace:
         path = next((p for p in paths if any(p.startswith(f"{c}.") for c in callers)), next(iter(paths), ""))
         if path:
             self.graph.enter(path)
+        outer, self.path = self.path, path
         try:
             yield
         finally:
             self.modules.pop()
-            self.graph.origin = origin
+            self.graph.origin, self.path = origin, outer
 
     def state(self, array: _core.Array) -> _core.Value:
         """The value of a parameter or buffer in this recording: as assigned last, else as stored."""
@@ -140,13 +147,14 @@ class Trace:
 
     @contextmanager
     def substituted(self, values: Sequence[tuple[_core.Array, _core.Value]]) -> Iterator[None]:
-        """The same, and what is assigned in the meantime is forgotten."""
-        pending = dict(self._pending)
+        """The same, and what is assigned in the meantime is forgotten, and no hook told of it."""
+        pending, tells = dict(self._pending), self.tells
+        self.tells = False
         try:
             with self.replaced(values):
                 yield
         finally:
-            self._pending = pending
+            self._pending, self.tells = pending, tells
 
     def finish(self) -> None:
         """Makes the assignments effects of the graph; nothing of `forward` is recorded after this."""
