@@ -21,6 +21,7 @@ void bind_lock(py::module_& module);
 void bind_watch(py::module_& module);
 void bind_runtime(py::module_& module);
 void bind_array(py::module_& module);
+void bind_augment(py::module_& module);
 void bind_random(py::module_& module);
 void bind_minimize(py::module_& module);
 void bind_graph(py::module_& module);

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, module) {
   bind_watch(module);
   bind_runtime(module);
   bind_array(module);
+  bind_augment(module);
   bind_random(module);
   bind_optim(module);
   bind_minimize(module);

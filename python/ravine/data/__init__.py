@@ -1,6 +1,6 @@
 """Data sets, file readers, splits and sources of mini-batches: arrays with examples along the first axis."""
 
-from . import idx, npz
+from . import augment, idx, npz
 from ._batches import Batches
 from ._digits import digits
 from ._fashion_mnist import FASHION_MNIST_CLASSES, fashion_mnist
@@ -17,6 +17,7 @@ __all__ = [
     "Source",
     "Stream",
     "TrainTest",
+    "augment",
     "digits",
     "fashion_mnist",
     "idx",

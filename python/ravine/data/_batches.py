@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import _core
 from .._nesting import as_arrays, common_length, shapes_of, take
+from .._numbers import whole
 from .._splitmix import number_at
 from .._state import check_keys, count, read_count
 from ._buckets import Buckets, fill_with, lengths_of, sequences_or_array, take_padded
 from ._sampler import WEIGHTS_ALONE, Sampler, make_sampler
 from ._source import Source
+from ._workers import in_order
+from .augment import Plan
 
 __all__ = ["Batches"]
 
@@ -54,6 +58,10 @@ class Batches(Source):
         rows: the examples that take part, indices [m], in this order; all by default. For "weighted" and
             labels, the n entries are those of all examples.
 
+        augment: random changes of the images, which are the first array: a list of `rv.data.augment`.
+        workers: threads that make batches while the training runs, a few ahead; 0 makes each when it is asked
+            for. The batches are the same for any number.
+
     Attributes:
         epoch: the number of the next pass, from 0; it may be set.
         min_last: a last batch of fewer examples joins the batch before it, 1 by default; it may be set.
@@ -88,6 +96,8 @@ class Batches(Source):
         bucket_by: Any = None,
         buckets: Any = 8,
         pad_value: Any = 0,
+        augment: Any = (),
+        workers: int = 0,
     ) -> None:
         of_list = None if bucket_by is None else sequences_or_array
         self.arrays = tuple([as_arrays(array, "Batches", of_list) for array in arrays])
@@ -111,6 +121,12 @@ class Batches(Source):
             self._buckets = Buckets(lengths_of(bucket_by, self.arrays, length), used, buckets)
             self._buckets.check(self.arrays, used)
             fill_with(pad_value, self.arrays)
+        self.workers = whole("Batches", "workers", workers, 0)
+        self._plan = None
+        if augment:
+            if self._buckets is not None:
+                raise ValueError("Batches: augment changes images, bucket_by is for sequences; give one")
+            self._plan = Plan(augment, self.arrays[0], self.arrays[1] if len(self.arrays) > 1 else None)
 
     n: int
     """Examples in an epoch, before `drop_last`."""
@@ -143,16 +159,26 @@ class Batches(Source):
             return slice(begin, end if i == n - 1 else begin + self.batch_size)
 
         if self._buckets is None:
-            for i in range(start, n):
-                chosen = piece(i) if order is None else order[piece(i)]
-                yield tuple([take(array, chosen) for array in self.arrays])
+            chosen_of = ((i, piece(i) if order is None else order[piece(i)]) for i in range(start, n))
+            yield from in_order(partial(self._taken, epoch), chosen_of, self.workers)
             return
         order = self._buckets.sorted((np.arange(self.n) if order is None else order)[:end])
         is_shuffled = self.shuffle or self._sampler is not None
         places = _core.permutation(n, seed ^ _PLACES) if is_shuffled else np.arange(n)
-        for i in places[start:].tolist():
-            chosen = order[piece(i)]
-            yield take_padded(self.arrays, chosen, self._buckets.bound(chosen))
+        padded = (
+            (chosen, self._buckets.bound(chosen))
+            for i in places[start:].tolist()
+            for chosen in [order[piece(i)]]
+        )
+        yield from in_order(partial(take_padded, self.arrays), padded, self.workers)
+
+    def _taken(self, epoch: int, i: int, chosen: Any) -> tuple[Any, ...]:
+        """Batch number i of an epoch."""
+        if self._plan is None:
+            return tuple([take(array, chosen) for array in self.arrays])
+        images = self._plan.images(self.arrays[0], chosen, self.seed, epoch, i * self.batch_size)
+        others = [take(array, chosen) for array in self.arrays[1:]]
+        return self._plan.batch((images, *others), self.seed, epoch, i)
 
     def _order(self, seed: int) -> np.ndarray | None:
         """The examples of an epoch by index; None for all as they are."""

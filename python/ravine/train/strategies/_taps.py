@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ... import nn
-from ..._tensor import Tensor
-from ..._trace import current
+from ...record import Tensor, current
 
 
 class _Reached(BaseException):
