@@ -26,6 +26,7 @@ __all__ = [
     "TrainState",
     "Value",
     "Watch",
+    "augment",
     "check_hyper",
     "cpu_info",
     "dot",
@@ -36,6 +37,7 @@ __all__ = [
     "get_num_threads",
     "largest_magnitude",
     "load_safetensors",
+    "mix",
     "op_names",
     "optimizer_rule",
     "optimizer_rules",
@@ -388,6 +390,19 @@ class Program:
         Whether a guard left the effects out of the newest run.
         """
 
+def augment(
+    images: np.ndarray,
+    rows: np.ndarray,
+    changes: collections.abc.Sequence[tuple[str, collections.abc.Sequence[float]]],
+    out_height: int,
+    out_width: int,
+    seed: int,
+    first: int,
+) -> np.ndarray:
+    """
+    Images taken by index and changed at random, without the GIL.
+    """
+
 def check_hyper(rule: str, hyper: collections.abc.Mapping[str, float]) -> None:
     """
     Raises ValueError where numbers do not go together.
@@ -410,6 +425,13 @@ def largest_magnitude(x: np.ndarray) -> float:
     """
 
 def load_safetensors(path: bytes) -> dict[str, np.ndarray]: ...
+def mix(
+    images: np.ndarray, partners: np.ndarray, shares: np.ndarray, boxes: np.ndarray | None = None
+) -> np.ndarray:
+    """
+    Images with parts of others of the same batch.
+    """
+
 def op_names() -> list[str]: ...
 def optimizer_rule(name: str) -> tuple[dict[str, tuple[float, float, float, bool]], dict[str, str | None]]:
     """

@@ -4,6 +4,7 @@ from ._check import Finding, check
 from ._hessian import Curvature, hessian_eigenvalues
 from ._inspect import Inspection, Record, inspect
 from ._noise import GradientNoise, gradient_variance
+from ._report import report
 from ._slice import LossSlice, loss_slice
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "hessian_eigenvalues",
     "inspect",
     "loss_slice",
+    "report",
 ]
