@@ -455,10 +455,15 @@ WRONG: dict[str, tuple[Any, Any, str]] = {
         ValueError,
         "without randomness",
     ),
+    "lbfgs in parts": (
+        lambda: MLPRegressor(solver="lbfgs").partial_fit(X, Y),
+        ValueError,
+        "partial_fit needs solver 'sgd', 'adam' or an optimizer",
+    ),
     "too little to validate": (
         lambda: MLPClassifier(early_stopping=True).fit(X[45:55], Y[45:55]),
         ValueError,
-        "The validation set is too small|validation set is too small",
+        "the validation set is too small",
     ),
     "diverged": (
         lambda: MLPRegressor(solver="sgd", learning_rate_init=1e6, max_iter=50).fit(1e3 * X, Y),

@@ -92,6 +92,8 @@ class MLPEstimator(TrainedEstimator):
             flag(owner, name, getattr(self, name))
         if partial and self.early_stopping:
             raise ValueError(f"{owner}: partial_fit does not support early_stopping=True")
+        if partial and self.solver == "lbfgs":
+            raise ValueError(f"{owner}: partial_fit needs solver 'sgd', 'adam' or an optimizer, got 'lbfgs'")
         if self.solver == "lbfgs" and self.dropout > 0.0:
             raise ValueError(
                 f"{owner}: solver='lbfgs' needs a loss without randomness, got dropout={self.dropout}"
