@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -198,8 +199,11 @@ def test_hooks_are_no_part_of_copies_and_hold_no_module() -> None:
     handle = net.register_forward_hook(lambda *_: None)
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
         assert not other._hooks
+    net(np.zeros((1, 4)))
+    alive = weakref.ref(net)
     del net
     gc.collect()
+    assert alive() is None
     handle.remove()
 
 

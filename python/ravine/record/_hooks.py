@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,7 +47,8 @@ class HookedCall:
     """One call of a module with hooks in a recording."""
 
     def __init__(self, module: Any, path: str, hooks: Sequence[Hook], inputs: tuple[Any, ...]) -> None:
-        self.module, self.path = module, path
+        # A module keeps its programs, and those what they tell hooks: so neither the module nor tensors.
+        self._module, self.path = weakref.ref(module), path
         self._hooks = hooks
         # The gradient by a copy is that by way of this module alone.
         self.inputs = tuple([_copy(x) for x in inputs]) if self.backward else inputs
@@ -70,23 +72,29 @@ class HookedCall:
         return [x for x in (*self.inputs, *_sequence(self.outputs)) if _floating(x)] if self.backward else []
 
     def recorded(self, trace: Trace) -> Any:
-        """What a program is to return for this call: values, and gradients as far as there are some."""
+        """What a program is to return for this call: values, and gradients as far as there are some.
+
+        The call then forgets its tensors.
+        """
         values = (
             (_known(self.inputs), _known(self.outputs)) if not all(h.backward for h in self._hooks) else None
         )
-        if self.gradients is None:
-            return values, None
-        slopes = iter([Tensor(value, trace) for value in self.gradients])
-        given = [tuple([next(slopes) if _floating(x) else None for x in part])
-                 for part in (self.inputs, _sequence(self.outputs))]  # fmt: skip
-        return values, tuple(given)
+        gradients = None
+        if self.gradients is not None:
+            slopes = iter([Tensor(value, trace) for value in self.gradients])
+            parts = (self.inputs, _sequence(self.outputs))
+            gradients = tuple(
+                [tuple([next(slopes) if _floating(x) else None for x in part]) for part in parts]
+            )
+        self.inputs, self.outputs, self.gradients = (), None, None
+        return values, gradients
 
     def tell(self, found: Any, backward: bool) -> None:
         """Calls the hooks that look forward, or those that look backward, with the arrays of a run."""
-        seen = found[1] if backward else found[0]
+        seen, module = found[1] if backward else found[0], self._module()
         for hook in self._hooks:
-            if hook.backward == backward and seen is not None:
-                hook(self.module, self.path, *seen)
+            if hook.backward == backward and seen is not None and module is not None:
+                hook(module, self.path, *seen)
 
 
 class _Delivery(NamedTuple):
