@@ -100,7 +100,7 @@ class Batches(Source):
         workers: int = 0,
     ) -> None:
         of_list = None if bucket_by is None else sequences_or_array
-        self.arrays = tuple([as_arrays(array, "Batches", of_list) for array in arrays])
+        self.arrays: tuple[Any, ...] = tuple([as_arrays(array, "Batches", of_list) for array in arrays])
         length = common_length(self.arrays)
         if length is None:
             shapes = [shapes_of(array) for array in self.arrays]
