@@ -19,8 +19,8 @@ import numpy as np
 import ravine as rv
 from ravine import nn, ops, optim
 
-HIDDEN, BATCH, DISCOUNT, MEMORY = 64, 64, 0.99, 20_000
-LONGEST = 200  # steps of an episode
+HIDDEN, BATCH, DISCOUNT, MEMORY, CLIP = 64, 64, 0.99, 20_000, 10.0
+LONGEST, FOLLOW = 200, 200  # steps of an episode, and updates after which the target follows
 
 
 class CartPole:
@@ -85,7 +85,7 @@ def loss_of(models, states, actions, following, ends):
 
 def new_step(q):
     models = {"q": q, "target": copy.deepcopy(q)}
-    return rv.TrainStep(loss_of, models, {"q": optim.Adam(lr=1e-3, clip_norm=10.0)}), models["target"]
+    return rv.TrainStep(loss_of, models, {"q": optim.Adam(lr=1e-3, clip_norm=CLIP)}), models["target"]
 
 
 def play(world, choose):
@@ -113,7 +113,7 @@ def main(episodes):
             state, steps = following, steps + 1
             if memory.n >= 500:
                 step(*memory.sample(rng))
-                if step.steps % 200 == 0:
+                if step.steps % FOLLOW == 0:
                     target.load_state_dict(q.state_dict())
         returns.append(steps)
         if (episode + 1) % (episodes // 5) == 0:

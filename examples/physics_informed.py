@@ -22,6 +22,10 @@ def loss_of(model, x, force, ends):
     return inside + 100.0 * boundary, {"inside": inside, "boundary": boundary}
 
 
+def new_optimizers():
+    return {"Adam": optim.Adam(lr=1e-2), "LBFGS": optim.LBFGS(lr=0.5)}
+
+
 def new_model():
     layers = nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1)
     return nn.Sequential(*layers).double()
@@ -30,7 +34,7 @@ def new_model():
 if __name__ == "__main__":
     rv.seed(0)
     model = new_model()
-    for name, optimizer in (("Adam", optim.Adam(lr=1e-2)), ("LBFGS", optim.LBFGS(lr=0.5))):
+    for name, optimizer in new_optimizers().items():
         step = rv.TrainStep(loss_of, model, optimizer)
         for _ in range(500):
             step(x, force, ends)

@@ -41,12 +41,12 @@ def terms(model, x):
     return unsaid, divergence
 
 
-def new_step(model, beta, optimizer):
+def new_step(model, beta):
     def loss_of(model, x):
         unsaid, divergence = (term.mean() for term in terms(model, x))
         return unsaid + beta * divergence, {"unsaid": unsaid, "divergence": divergence}
 
-    return rv.TrainStep(loss_of, model, optimizer)
+    return rv.TrainStep(loss_of, model, optim.Adam(lr=2e-3))
 
 
 def main(epochs):
@@ -54,7 +54,7 @@ def main(epochs):
     x_train, x_test = (x.reshape(len(x), PIXELS) / x_train.max() for x in (x_train, x_test))
     rv.seed(0)
     model, beta = Autoencoder(), rv.Scalar(0.0)
-    step = new_step(model, beta, optim.Adam(lr=2e-3))
+    step = new_step(model, beta)
 
     @rv.compile
     def elbo(x):

@@ -7,6 +7,7 @@
     python -m bench.python --norms              single normalisations beside torch, forward and with gradients
     python -m bench.python --pools              single poolings beside torch, forward and with gradients
     python -m bench.python --updates            optimizers alone, on 100 thousand and 10 million numbers
+    python -m bench.python --trials             what examples/ train, beside torch in its modes
     python -m bench.python --rules              every optimizer alone, beside torch in its forms and optax
     python -m bench.python --sweep              dense nets of widths 8 to 4096 and batches 1 to 1024
     python -m bench.python tab dense128x32 --engines ravine torch --rounds 9
@@ -40,6 +41,7 @@ from .workloads import (
     RULE_UPDATES,
     SWEEP_BATCHES,
     SWEEP_WIDTHS,
+    TRIALS,
     UPDATES,
     WORKLOADS,
     Workload,
@@ -237,7 +239,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "workloads",
         nargs="*",
-        help=f"of {', '.join(WORKLOADS | UPDATES)}, dense<width>x<batch>; default: all",
+        help=f"of {', '.join(WORKLOADS | UPDATES | TRIALS)}, dense<width>x<batch>; default: all",
     )
     parser.add_argument(
         "--engines", nargs="+", choices=list(engines.ENGINES), help="default: those installed"
@@ -250,6 +252,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--inference", action="store_true", help="forward passes alone, of all workloads or of those named"
     )
     parser.add_argument("--updates", action="store_true", help="optimizers alone")
+    parser.add_argument("--trials", action="store_true", help="what the examples train")
     parser.add_argument("--rules", action="store_true", help="every optimizer alone")
     parser.add_argument("--convolutions", action="store_true", help="single convolutions; short rounds")
     parser.add_argument("--norms", action="store_true", help="single normalisations; short rounds")
@@ -288,6 +291,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if not options.workloads:
         if options.inference:
             options.workloads = list(INFERENCE)
+        elif options.trials:
+            options.workloads = list(TRIALS)
         elif options.rules:
             options.workloads = list(RULE_UPDATES)
         elif options.convolutions:

@@ -13,7 +13,8 @@ class Workload:
     """One network, batch size and optimizer; softmax cross-entropy on random data.
 
     `net` is "mlp", "lenet", "resnet18", "lstm" or "gru" (a head on the last state of the last layer), "gpt"
-    (the next of `steps` tokens each), or "update": an optimizer's step alone, on gradients that are there.
+    (the next of `steps` tokens each), "update": an optimizer's step alone, on gradients that are there, or
+    "trial": the training of an example.
     "sgd" means momentum 0.9, Nesterov, lr 0.01; "adam" means lr 1e-3; others are classes of ravine.optim.
     """
 
@@ -70,6 +71,10 @@ class Workload:
     def is_update(self) -> bool:
         return self.net == "update"
 
+    @property
+    def is_trial(self) -> bool:
+        return self.net == "trial"
+
     def data(self) -> tuple[np.ndarray, np.ndarray]:
         """float32 inputs in the NCHW order, or tokens; int64 labels; the same on every call."""
         random = np.random.default_rng(0)
@@ -123,6 +128,19 @@ INFERENCE = {
 }
 
 
+# What the examples train, step by step: see examples/.
+TRIALS = {
+    name: Workload(name, "trial", batch, optimizer)
+    for name, batch, optimizer in (
+        ("gan", 128, "adam"),  # a step of the discriminator and one of the generator
+        ("dqn", 64, "adam"),  # an action, a draw from the memory, an update
+        ("vae", 64, "adam"),
+        ("pinn", 33, "adam"),  # float64, second derivatives in the loss
+        ("pinn-lbfgs", 33, "LBFGS"),
+    )
+}
+
+
 UPDATES = {
     workload.name: workload
     for optimizer in ("sgd", "adam")
@@ -162,10 +180,10 @@ def dense(width: int, batch: int) -> Workload:
 
 def find(name: str) -> Workload:
     """A workload by its name; "dense128x32" is one of the sweep. KeyError where there is none."""
-    workloads = WORKLOADS | INFERENCE | UPDATES | RULE_UPDATES
+    workloads = WORKLOADS | INFERENCE | UPDATES | RULE_UPDATES | TRIALS
     if name in workloads:
         return workloads[name]
     if match := re.fullmatch(r"dense([1-9][0-9]*)x([1-9][0-9]*)", name):
         return dense(int(match[1]), int(match[2]))
-    known = ", ".join(WORKLOADS | INFERENCE | UPDATES)
+    known = ", ".join(WORKLOADS | INFERENCE | UPDATES | TRIALS)
     raise KeyError(f"no workload '{name}'; there are {known}, <optimizer>-<size> and dense<w>x<b>")

@@ -17,7 +17,8 @@ from ..workloads import Workload
 def modes(workload: Workload) -> list[str]:
     if workload.is_update and workload.optimizer not in UPDATES:
         return ["jit"] if workload.optimizer in OPTAX and importlib.util.find_spec("optax") else []
-    return [] if workload.is_recurrent or workload.net == "gpt" else ["jit"]
+    lacks = workload.is_recurrent or workload.is_trial or workload.net == "gpt"
+    return [] if lacks else ["jit"]
 
 
 def version() -> str:

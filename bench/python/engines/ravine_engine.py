@@ -12,6 +12,7 @@ from ..norms import Norm
 from ..operations import Operation
 from ..pools import Pool
 from ..workloads import Workload
+from . import ravine_trials
 
 
 def modes(workload: Workload | Operation) -> list[str]:
@@ -116,6 +117,8 @@ def prepare_inference(workload: Workload) -> Callable[[], float]:
 def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     rv.set_num_threads(threads)
     rv.seed(0)
+    if workload.is_trial:
+        return ravine_trials.TRIALS[workload.name]()
     if workload.is_update:
         return prepare_update(workload)
     if workload.inference:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import ModuleType
 
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ def modes(workload: Workload | Operation) -> list[str]:
     """Fused optimizers in all; "+tcmalloc" is preloaded by the caller of the process."""
     if isinstance(workload, Convolution | Norm | Pool):
         return ["eager+tcmalloc", "channels_last+tcmalloc"]
+    if workload.is_trial:
+        return trials().modes(workload.name)
     if workload.is_update and workload.optimizer in ("sgd", "adam"):
         return ["eager", "eager+tcmalloc"]
     if workload.is_update:  # the forms of the rule, where torch has it
@@ -32,6 +35,13 @@ def modes(workload: Workload | Operation) -> list[str]:
     if not workload.is_convolutional:
         return plain
     return [*plain, "channels_last", "channels_last+tcmalloc", "channels_last+tcmalloc+compile"]
+
+
+def trials() -> ModuleType:
+    """Imported for those alone, as the examples bring Ravine into the process."""
+    from . import torch_trials
+
+    return torch_trials
 
 
 def version() -> str:
@@ -176,6 +186,8 @@ def prepare_inference(model: nn.Module, x: torch.Tensor, compiled: bool) -> Call
 def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
+    if workload.is_trial:
+        return trials().prepare(workload.name, mode)
     if workload.is_update:
         return prepare_update(workload, mode)
     model = build(workload, mode)
