@@ -72,6 +72,7 @@ def test_causal_attention_needs_no_mask() -> None:
         (lambda: rv.models.gpt(5, embed_dim=10, num_heads=3), "num_heads must divide embed_dim"),
         (lambda: small_gpt()(np.zeros((1, 9), "int64")), r"T at most 8, got \(1, 9\)"),
         (lambda: small_gpt().generate([], 1), "tokens must be integers"),
+        (lambda: small_gpt().generate([1], -1), "max_new_tokens must not be negative"),
         (lambda: small_gpt().generate([1], 1, temperature=-1.0), "temperature must not be negative"),
         (lambda: small_gpt().generate([1], 1, top_k=0), "top_k must be at least 1"),
     ],

@@ -147,6 +147,8 @@ class GPT(nn.Module):
                 f"generate: tokens must be integers [N, T], T at least 1, got shape {known.shape} of "
                 f"{known.dtype}"
             )
+        if max_new_tokens < 0:
+            raise ValueError(f"generate: max_new_tokens must not be negative, got {max_new_tokens}")
         if not temperature >= 0:
             raise ValueError(f"generate: temperature must not be negative, got {temperature}")
         if top_k is not None and top_k < 1:
