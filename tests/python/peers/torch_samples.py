@@ -70,14 +70,14 @@ def judged(name: str, *respects: str) -> bool:
 
 
 class Untranslatable(Exception):
-    """A sample with a value that Ravine has no counterpart of: complex, sparse, half precision."""
+    """A sample with a value that Ravine has no counterpart of: complex, sparse, half precision, a module."""
 
 
 # ---- arguments
 
 
 def translated(x: Any, replace: Callable[[Any], Any]) -> Any:
-    """Nested arguments of torch with every tensor replaced, and dtypes by their names."""
+    """Nested arguments of torch with every tensor replaced, dtypes by their names and functions by ours."""
     if isinstance(x, torch.Tensor):
         return replace(x)
     if isinstance(x, tuple | list):
@@ -88,7 +88,9 @@ def translated(x: Any, replace: Callable[[Any], Any]) -> Any:
         return slice(*(translated(i, replace) for i in (x.start, x.stop, x.step)))
     if isinstance(x, torch.dtype) and x not in DTYPES:
         raise Untranslatable(str(x))
-    if isinstance(x, complex | torch.Generator):
+    if callable(x) and getattr(torch.nn.functional, getattr(x, "__name__", ""), None) is x:
+        return getattr(ops, x.__name__)
+    if isinstance(x, complex | torch.Generator | torch.nn.Module):
         raise Untranslatable(type(x).__name__)
     return DTYPES[x] if isinstance(x, torch.dtype) else x
 
