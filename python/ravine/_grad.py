@@ -142,7 +142,7 @@ class _Differentiated:
         def build() -> Compiled:
             return compile_recording(recorded(False), self._what, self._stream)
 
-        return self._programs.get((variant, inputs.key), build).run(inputs.arrays)
+        return self._programs.get(inputs, build, variant).run(inputs.arrays)
 
     def _reached(self) -> tuple[Any, ...]:
         """What a recording that calls this can read."""

@@ -268,8 +268,9 @@ class TrainStep:
     def _program_for(self, inputs: Inputs, with_output: bool) -> Compiled:
         self._refresh()
         phases = tuple([trained.bound.state.phase for trained in self._trained])
-        key = (with_output, phases, inputs.key)
-        return self._programs.get(key, lambda: self._compile(inputs, with_output))
+        return self._programs.get(
+            inputs, lambda: self._compile(inputs, with_output), variant=(with_output, phases)
+        )
 
     def _run_eagerly(self, inputs: Inputs, with_output: bool) -> Any:
         random = self._stream.get()

@@ -163,6 +163,7 @@ def test_a_function_in_place_of_a_dead_one_is_seen() -> None:
         assert net(x) == 1
 
 
+@pytest.mark.filterwarnings("ignore:Linear was compiled for 4 sizes")
 def test_the_cache_is_bounded() -> None:
     net = nn.Linear(2, 2)
     rv.set_program_cache_size(3)

@@ -196,7 +196,7 @@ class Module(Hooked):
                 recording, f"{type(self).__name__}.forward", self._stream, keep_derived=True
             )
 
-        return self._programs.get(inputs.key, build)
+        return self._programs.get(inputs, build)
 
     def profile(self, *args: Any, runs: int = 20) -> Profile:
         """Where the time of a call goes, kernel call by kernel call, module by module.

@@ -42,7 +42,7 @@ class CompiledFunction:
             recording = record(call, inputs, None, stream=self._stream, roots=self._reached())
             return compile_recording(recording, self._what, self._stream)
 
-        return self._programs.get(inputs.key, build).run(inputs.arrays)
+        return self._programs.get(inputs, build).run(inputs.arrays)
 
     def _reached(self) -> tuple[Any, ...]:
         """What a recording that calls this can read."""
