@@ -192,7 +192,7 @@ class Batches(Source):
 
     def release(self) -> None:
         """Lets go of the arrays: where the source stands is left, and its number of batches."""
-        self.arrays, self._sampler = (), None
+        self.arrays, self._sampler = self.arrays[:0], None
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Where the source stands, with "n", "batch_size" and "buckets", without which that means nothing."""
