@@ -4,6 +4,7 @@
 #include "bindings/bindings.h"
 #include "bindings/gil.h"
 #include "core/error.h"
+#include "graph/random_state.h"
 #include "train/schedule.h"
 #include "train/stages.h"
 #include "train/state.h"
@@ -183,7 +184,7 @@ void bind_train(py::module_& module) {
            "groups: [([(name, label, number or Schedule)], whether all its parameters decay)].");
   py::class_<TrainState::Prepared>(module, "PreparedUpdate", "The gradients behind the stages.");
   py::class_<TrainState, std::shared_ptr<TrainState>>(module, "TrainState", "The state of a training run.")
-      .def(py::init<Description>(), py::arg("description"))
+      .def(py::init<Description, std::shared_ptr<RandomState>>(), py::arg("description"), py::arg("random"))
       .def(
           "describe",
           [](TrainState& self, const Description& description) {

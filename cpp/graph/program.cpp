@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/lock_all.h"
 #include "core/team.h"
 #include "core/thread_count.h"
 #include "graph/derived.h"
@@ -59,21 +60,6 @@ class StatesAsBefore {
  private:
   std::span<const Array> states_;
   std::vector<std::vector<std::byte>> bytes_;
-};
-
-class LockAll {
- public:
-  explicit LockAll(std::span<Mutex* const> locks) : locks_(locks) {
-    for (Mutex* lock : locks_) lock->lock();
-  }
-  ~LockAll() {
-    for (Mutex* lock : locks_) lock->unlock();
-  }
-  LockAll(const LockAll&) = delete;
-  LockAll& operator=(const LockAll&) = delete;
-
- private:
-  std::span<Mutex* const> locks_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/linalg.h"
+#include "optim/two_loops.h"
 
 namespace ravine::optim {
 namespace {
@@ -55,14 +56,14 @@ void CurvaturePairs<T>::direction(std::span<const T> g, std::span<T> result) con
                     pairs_.empty() ? result.size() : pairs_.back().s.size());
   std::transform(g.begin(), g.end(), result.begin(), [](T x) { return -x; });
   if (pairs_.empty()) return;
-  std::vector<double> weights(pairs_.size());
-  for (std::size_t i = pairs_.size(); i-- > 0;) {
-    weights[i] = pairs_[i].rho * inner<T>(pairs_[i].s, result);
-    add_multiple(result, -weights[i], pairs_[i].y);
-  }
-  for (T& x : result) x = static_cast<T>(scale_ * static_cast<double>(x));
-  for (std::size_t i = 0; i < pairs_.size(); ++i)
-    add_multiple(result, weights[i] - pairs_[i].rho * inner<T>(pairs_[i].y, result), pairs_[i].s);
+  two_loops(
+      result, pairs_.size(), [&](std::size_t i) -> const Pair& { return pairs_[pairs_.size() - 1 - i]; },
+      [](std::span<const T> a, std::span<const T> b) { return inner<T>(a, b); },
+      [](std::span<T> q, double factor, const std::vector<T>& x) { add_multiple(q, factor, x); },
+      [](std::span<T> q, double factor, const std::vector<T>& x) { add_multiple(q, -factor, x); },
+      [&](std::span<T> q) {
+        for (T& x : q) x = static_cast<T>(scale_ * static_cast<double>(x));
+      });
 }
 
 template class CurvaturePairs<float>;

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "ops/builders.h"
+#include "train/lbfgs.h"
 
 namespace ravine::train {
 namespace {
@@ -139,6 +140,15 @@ const StageKind stages[] = {
      .looks_elsewhere = true},
     {.name = "add_noise", .numbers = {{"std", false}}, .record = add_noise, .draws = true},
     {.name = "clip_adaptive", .numbers = {{"share", true}}, .record = clip_adaptive},
+    {.name = "lbfgs",
+     .numbers = {{"history_size", true}, {"damping", false}, {"sign", true, true}},  // 1 goes down, -1 up
+     .memory = {{.name = "previous", .begins_as_parameters = true},
+                {.name = "s", .history = true},
+                {.name = "y", .history = true},
+                {.name = "rho", .is_number = true, .history = true},
+                {.name = "scale", .is_number = true}},
+     .record = lbfgs,
+     .looks_elsewhere = true},
     {.name = "sam", .numbers = {{"rho", true, true}}, .record = sharpness_aware, .looks_elsewhere = true},
     {.name = "skip_nonfinite", .record = skip_nonfinite, .refuses = true},
     {.name = "clip_by_value",

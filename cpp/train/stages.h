@@ -25,9 +25,11 @@ struct StageScope {
   Graph& graph;
   const GradientsAt& gradients_at;
   std::span<const Array> parameters;
-  std::span<const Array> numbers;             // scalars of float64, as the run finds them
-  std::span<const std::vector<Array>> slots;  // [slot][parameter]
-  bool begins, updates;                       // whether this call begins a sum of gradients, and ends one
+  std::span<const Array> numbers;              // scalars of float64, as the run finds them
+  std::span<const std::vector<Array>> slots;   // [slot][parameter]
+  std::span<const std::vector<Array>> memory;  // [entry][age]
+  std::string_view owner;                      // for messages
+  bool begins, updates;                        // whether this call begins a sum of gradients, and ends one
   std::function<void(const Values& gradients)> refuse_nonfinite;
   std::function<void(const Array& state, Value value)> assign;  // behind what may refuse the step
 
@@ -42,9 +44,18 @@ struct StageKind {
     bool any = false;  // also below 0
   };
 
+  // What a stage remembers of all parameters together: see StageMemory.
+  struct Memory {
+    const char* name;
+    bool is_number = false;             // else a vector of all parameters
+    bool history = false;               // of so many steps as the first number says, the newest first
+    bool begins_as_parameters = false;  // else as 0
+  };
+
   const char* name;
-  std::vector<Number> numbers = {};  // they change without recording again
-  std::vector<const char*> slots = {};
+  std::vector<Number> numbers = {};     // they change without recording again, but for a history's length
+  std::vector<const char*> slots = {};  // one array like each parameter, while gradients are gathered
+  std::vector<Memory> memory = {};
   // The gradients behind the stage; none, and the update does not take place in this call.
   Values (*record)(StageScope& scope, Values gradients);
   // The bound that the rule's kernel applies by itself to the gradients that it reads, if nothing but such

@@ -3,6 +3,7 @@
 // was recorded with it counts in the same critical section in which the weights change.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -15,8 +16,11 @@
 #include "core/array.h"
 #include "core/fork.h"
 #include "graph/graph.h"
+#include "graph/random_state.h"
 #include "optim/clipping.h"
 #include "optim/optimizer.h"
+#include "train/memory.h"
+#include "train/named.h"
 #include "train/schedule.h"
 #include "train/stages.h"
 
@@ -44,18 +48,12 @@ struct Description {
   SchedulePtr slow;           // how far slow weights move after a step (Lookahead); null: there are none
 };
 
-struct NamedParameter {
-  std::string name;
-  Array array;
-  std::size_t group = 0;
-};
-
-using NamedArrays = std::vector<std::pair<std::string, Array>>;
-
 class TrainState final : public std::enable_shared_from_this<TrainState> {
  public:
-  // ValueError for stages that do not go together.
-  explicit TrainState(Description description);
+  // ValueError for stages that do not go together. Programs that train and draw random numbers draw from
+  // `random`, which several states may share, if all of them move in one program; null: one of its own, of
+  // seed 0.
+  explicit TrainState(Description description, std::shared_ptr<RandomState> random = nullptr);
 
   TrainState(const TrainState&) = delete;  // programs refer to it
   TrainState& operator=(const TrainState&) = delete;
@@ -89,6 +87,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   void record(Graph& graph, Values gradients, const GradientsAt& gradients_at = {}) {
     update(graph, prepare(graph, std::move(gradients), gradients_at));
   }
+  const std::shared_ptr<RandomState>& random() const { return random_; }
   bool draws() const;            // random numbers
   bool looks_elsewhere() const;  // whether `prepare` needs gradients_at
 
@@ -110,8 +109,9 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   // Averages in the parameters' dtypes, row-major; of weights that no step moved none.
   NamedArrays averages(const std::vector<NamedParameter>& parameters) const;
 
-  // Copies, row-major: "steps", a parameter's "<name>.step", "<name>.<slot>", "<name>.<scalar>"; during an
-  // accumulation "gathered" and the stages' slots.
+  // Copies, row-major: "optimizer.steps", of parameters "optimizer.<name>.step", ".<slot>" and ".<scalar>";
+  // during an accumulation "optimizer.gathered" and the stages' slots; "preconditioner.<...>" of the memory
+  // of a stage; "random.seed" and "random.step". All of one step, beside a thread that trains too.
   NamedArrays state_dict() const;
   // Takes what `state_dict` returned, checked as a whole before anything changes: ValueError with all that
   // does not fit. `parameters` are all that there are, and need not be bound.
@@ -140,6 +140,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
     std::vector<std::vector<std::string>> slots;  // of each group
     std::vector<bool> decays;
     std::vector<const StageKind*> stages;
+    std::vector<double> histories;  // lengths, of stages with memory
     bool operator==(const Structure&) const = default;
   };
 
@@ -150,6 +151,9 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   std::vector<Part> divide(const std::vector<NamedParameter>& parameters,
                            const ParameterStates& states) const;
   void bind_stages(const ParameterStates& states);
+  const Stage* remembering() const;  // the stage with memory, if any
+  NamedArrays memory_state() const;
+  std::array<Mutex*, 2> locks() const;  // of the state and of its random numbers, in their order
   optim::Optimizer::Settings settings(const Description::Group& group, bool decays) const;
   std::vector<std::string> stage_slots() const;
   void measure(Graph& graph, const Values& gradients) const;
@@ -157,6 +161,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   void end(Phase phase);
 
   std::shared_ptr<Mutex> mutex_ = std::make_shared<Mutex>();  // of all parts: held while a program runs
+  std::shared_ptr<RandomState> random_;
   Description description_;
   bool foreign_ = false;       // whether a function of the host is among the numbers
   bool varies_ = false;        // whether a number depends on the step
@@ -172,6 +177,8 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   std::shared_ptr<optim::Clipping> clipping_;
   std::vector<std::vector<Array>> stage_numbers_;                   // [stage][number]
   std::vector<std::vector<std::vector<Array>>> stage_slot_arrays_;  // [stage][slot][parameter]
+  std::optional<StageMemory> memory_;                               // of the stage that has some
+  NamedArrays kept_memory_;                                         // loaded, and not yet in place
 
   std::atomic<std::int64_t> steps_{0}, gathered_{0}, skipped_{0};
   std::atomic<double> lr_;  // NaN before the first update

@@ -1,6 +1,9 @@
 // Saving and loading the state of a training run, and its averages.
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -8,12 +11,20 @@
 
 #include "core/copy.h"
 #include "core/error.h"
+#include "core/lock_all.h"
 #include "train/state.h"
 
 namespace ravine::train {
 namespace {
 
-Array whole(std::int64_t number) { return Array::scalar(static_cast<double>(number), DType::int64); }
+Array whole(std::int64_t number) {
+  Array scalar(DType::int64, Shape{});
+  *scalar.as<std::int64_t>() = number;
+  return scalar;
+}
+
+// All 64 bits of a seed.
+Array bits(std::uint64_t number) { return whole(std::bit_cast<std::int64_t>(number)); }
 
 Array copy_of(const Array& array) {
   Array copy(array.dtype(), array.shape());
@@ -41,22 +52,85 @@ class Problems {
   void add(const Parts&... parts) {
     text_ += (text_.empty() ? "" : "; ") + str(parts...);
   }
-  void raise() const { check<ValueError>(text_.empty(), "load_state_dict of an optimizer: ", text_); }
+  void raise(const std::string& owner) const {
+    check<ValueError>(text_.empty(), "load_state_dict of ", owner, ": ", text_);
+  }
 
  private:
   std::string text_;
 };
 
+std::string text_of(const Array& array) {
+  return array.shape().rank() == 0 ? str(value_of(array))
+                                   : str("an array of shape ", shape_text(array.shape()));
+}
+
+std::optional<std::int64_t> whole_number(const Array& array) {
+  if (array.shape().rank() != 0) return std::nullopt;
+  if (array.dtype() == DType::int64) return *array.as<std::int64_t>();
+  if (array.dtype() == DType::int32) return *array.as<std::int32_t>();
+  return std::nullopt;
+}
+
 std::int64_t count_of(const std::string& key, const Array& array, Problems& problems) {
-  if (array.shape().rank() == 0 && (array.dtype() == DType::int64 || array.dtype() == DType::int32)) {
-    const std::int64_t count =
-        array.dtype() == DType::int64 ? *array.as<std::int64_t>() : *array.as<std::int32_t>();
-    if (count >= 0) return count;
+  const std::optional<std::int64_t> count = whole_number(array);
+  if (count.value_or(-1) < 0) problems.add(key, ": expected a number of steps, got ", text_of(array));
+  return count.value_or(0);
+}
+
+// What stands under "<part>.", by the rest of its key.
+NamedArrays of_part(const NamedArrays& state, const std::string& part) {
+  NamedArrays own;
+  for (const auto& [key, array] : state)
+    if (key.starts_with(part)) own.emplace_back(key.substr(part.size()), array);
+  return own;
+}
+
+const Array* find(const NamedArrays& arrays, std::string_view name) {
+  const auto place =
+      std::find_if(arrays.begin(), arrays.end(), [&](const auto& named) { return named.first == name; });
+  return place == arrays.end() ? nullptr : &place->second;
+}
+
+const std::string of_optimizer = "optimizer.", of_memory = "preconditioner.", of_random = "random.";
+
+// The name of the parameter of a key "<parameter>.<field>", and the field.
+std::pair<std::string, std::string> split(const std::string& key) {
+  const std::size_t dot = key.rfind('.');
+  return {dot == std::string::npos ? "" : key.substr(0, dot), key.substr(dot + 1)};
+}
+
+// The memory of a stage: all of it, for some of the parameters, or nothing.
+void check_memory(const NamedArrays& memory, const Stage* stage,
+                  const std::vector<NamedParameter>& parameters, Problems& problems) {
+  std::vector<NamedParameter> remembered;
+  for (const NamedParameter& parameter : parameters)
+    if (std::any_of(memory.begin(), memory.end(),
+                    [&](const auto& named) { return split(named.first).first == parameter.name; }))
+      remembered.push_back(parameter);
+  std::map<std::string, Shape> expected;
+  if (stage != nullptr && !remembered.empty())
+    for (const MemoryPiece& piece : memory_pieces(*stage, remembered)) expected[piece.name] = piece.shape;
+  for (const auto& [key, shape] : expected)
+    if (find(memory, key) == nullptr) problems.add("missing key ", of_memory, key);
+  for (const auto& [key, array] : memory) {
+    const auto own = expected.find(key);
+    if (own == expected.end()) problems.add("unexpected key ", of_memory, key);
+    else if (array.shape() != own->second)
+      problems.add(of_memory, key, ": shape ", shape_text(array.shape()), ", expected ",
+                   shape_text(own->second));
   }
-  problems.add(key, ": expected a number of steps, got ",
-               array.shape().rank() == 0 ? str(value_of(array))
-                                         : str("an array of shape ", shape_text(array.shape())));
-  return 0;
+}
+
+std::uint64_t random_number(const NamedArrays& random, const std::string& name, Problems& problems) {
+  const Array* array = find(random, name);
+  if (array == nullptr) {
+    problems.add("missing key ", of_random, name);
+    return 0;
+  }
+  const std::optional<std::int64_t> number = whole_number(*array);
+  if (!number) problems.add(of_random, name, ": expected a whole number, got ", text_of(*array));
+  return std::bit_cast<std::uint64_t>(number.value_or(0));
 }
 
 // What a state_dict tells of one parameter.
@@ -81,23 +155,35 @@ bool contains(const List& list, const std::string& name) {
 
 }  // namespace
 
+std::array<Mutex*, 2> TrainState::locks() const {
+  std::array<Mutex*, 2> locks{mutex_.get(), &random_->mutex};
+  std::sort(locks.begin(), locks.end(), std::less<>());
+  return locks;
+}
+
 NamedArrays TrainState::state_dict() const {
-  const std::lock_guard lock(*mutex_);
+  const std::array<Mutex*, 2> locks = this->locks();
+  const LockAll lock(locks);
   const optim::Rule& rule = optim::rule_named(description_.rule);
-  NamedArrays result{{"steps", whole(steps_)}};
+  NamedArrays result{{of_optimizer + "steps", whole(steps_)}};
   for (const auto& [name, state] : states()) {
-    result.emplace_back(name + ".step", whole(state.step));
-    for (const auto& [slot, array] : state.slots) result.emplace_back(name + "." + slot, copy_of(array));
+    const std::string of_parameter = of_optimizer + name + ".";
+    result.emplace_back(of_parameter + "step", whole(state.step));
+    for (const auto& [slot, array] : state.slots) result.emplace_back(of_parameter + slot, copy_of(array));
     for (std::size_t i = 0; i < state.scalars.size(); ++i)
-      result.emplace_back(str(name, ".", rule.scalars[i].name),
+      result.emplace_back(of_parameter + rule.scalars[i].name,
                           Array::scalar(state.scalars[i], DType::float64));
   }
-  if (gathered_ > 0) result.emplace_back("gathered", whole(gathered_));
+  if (gathered_ > 0) result.emplace_back(of_optimizer + "gathered", whole(gathered_));
+  for (auto& [name, array] : memory_state()) result.emplace_back(of_memory + name, std::move(array));
+  result.emplace_back(of_random + "seed", bits(random_->seed));
+  result.emplace_back(of_random + "step", bits(random_->step));
   return result;
 }
 
 void TrainState::load_state_dict(const NamedArrays& state, const std::vector<NamedParameter>& parameters) {
-  const std::lock_guard lock(*mutex_);
+  const std::array<Mutex*, 2> locks = this->locks();
+  const LockAll lock(locks);
   const optim::Rule& rule = optim::rule_named(description_.rule);
   const std::vector<std::string> of_stages = stage_slots();
   std::vector<std::vector<std::string>> of_groups;
@@ -114,17 +200,21 @@ void TrainState::load_state_dict(const NamedArrays& state, const std::vector<Nam
   std::optional<std::int64_t> steps;
   std::int64_t gathered = 0;
   std::map<std::string, Found> found;
-  for (const auto& [key, array] : state) {
-    if (key == "steps") {
+  for (const auto& [key, array] : state)
+    if (!key.starts_with(of_optimizer) && !key.starts_with(of_memory) && key != of_random + "seed" &&
+        key != of_random + "step")
+      problems.add("unexpected key ", key);
+  for (const auto& [rest, array] : of_part(state, of_optimizer)) {
+    const std::string key = of_optimizer + rest;
+    if (rest == "steps") {
       steps = count_of(key, array, problems);
       continue;
     }
-    if (key == "gathered") {
+    if (rest == "gathered") {
       gathered = count_of(key, array, problems);
       continue;
     }
-    const std::size_t dot = key.rfind('.');
-    const std::string name = dot == std::string::npos ? "" : key.substr(0, dot), field = key.substr(dot + 1);
+    const auto [name, field] = split(rest);
     const auto parameter = std::find_if(parameters.begin(), parameters.end(),
                                         [&](const NamedParameter& known) { return known.name == name; });
     if (parameter == parameters.end()) {
@@ -156,19 +246,20 @@ void TrainState::load_state_dict(const NamedArrays& state, const std::vector<Nam
     const auto own = found.find(parameter.name);
     if (own == found.end()) continue;
     const auto& [name, given] = *own;
-    if (!given.step) problems.add("missing key ", name, ".step");
+    const std::string of_parameter = of_optimizer + name + ".";
+    if (!given.step) problems.add("missing key ", of_parameter, "step");
     const std::map<std::string, Shape> shapes = slot_shapes(rule, parameter.array.shape());
     if (given.step.value_or(0) > 0) {
       for (const auto& [slot, shape] : shapes)
-        if (in_all(slot) && !given.slots.contains(slot)) problems.add("missing key ", name, ".", slot);
+        if (in_all(slot) && !given.slots.contains(slot)) problems.add("missing key ", of_parameter, slot);
       for (const optim::Scalar& scalar : rule.scalars)
-        if (!given.scalars.contains(scalar.name)) problems.add("missing key ", name, ".", scalar.name);
+        if (!given.scalars.contains(scalar.name)) problems.add("missing key ", of_parameter, scalar.name);
     }
     ParameterState loaded{.step = given.step.value_or(0), .slots = {}, .scalars = {}};
     for (const auto& [slot, array] : given.slots) {
       if (in_some(slot) && (shapes.contains(slot) || contains(of_stages, slot)))
         loaded.slots.emplace_back(slot, array);
-      else problems.add("unexpected key ", name, ".", slot);
+      else problems.add("unexpected key ", of_parameter, slot);
     }
     for (const optim::Scalar& scalar : rule.scalars) {
       const auto value = given.scalars.find(scalar.name);
@@ -176,13 +267,22 @@ void TrainState::load_state_dict(const NamedArrays& state, const std::vector<Nam
     }
     states.emplace_back(name, std::move(loaded));
   }
-  if (!steps) problems.add("missing key steps");
+  if (!steps) problems.add("missing key ", of_optimizer, "steps");
   double calls = 1;
   for (const Stage& stage : description_.stages)
     if (stage.kind->gathers) calls = stage.numbers[0].at(steps.value_or(0));
   if (static_cast<double>(gathered) >= calls)
-    problems.add("gathered is ", gathered, ", with accumulate=", calls);
-  problems.raise();
+    problems.add(of_optimizer, "gathered is ", gathered, ", with accumulate=", calls);
+  NamedArrays memory = of_part(state, of_memory);
+  check_memory(memory, remembering(), parameters, problems);
+  const NamedArrays random = of_part(state, of_random);
+  const std::uint64_t seed = random_number(random, "seed", problems);
+  const std::uint64_t random_step = random_number(random, "step", problems);
+  problems.raise(description_.owner);
+  random_->seed = seed;
+  random_->step = random_step;
+  memory_.reset();
+  kept_memory_ = std::move(memory);
   steps_ = *steps;
   gathered_ = gathered;
   kept_ = std::move(states);

@@ -300,7 +300,7 @@ class TrainState:
     """
 
     evaluating: bool
-    def __init__(self, description: Description) -> None: ...
+    def __init__(self, description: Description, random: RandomState) -> None: ...
     def ask(self) -> None:
         """
         Asks functions of Python for the numbers of the next run.

@@ -91,8 +91,3 @@ class RandomStream:
             self.state.seed, self.state.step = seed, 0
             self._epoch = _epoch.count
         return self.state
-
-    def set(self, seed: int, step: int) -> None:
-        """Continues the stream that was at `step` of `seed`."""
-        state = self.get()
-        state.seed, state.step = seed, step

@@ -12,7 +12,6 @@ import numpy as np
 from . import _core
 from ._grad import check_scalar
 from ._random import RandomStream
-from ._state import read_seed, seed_entry
 from ._trained import Trained, checked_optimizers, named_models, named_optimizers
 from .nn import Module
 from .optim import Hyper, Optimizer
@@ -40,8 +39,6 @@ from .record import (
 
 if TYPE_CHECKING:
     from ._profile import Profile
-
-_RANDOM_KEYS = ("random.seed", "random.step")
 
 _kind = attrgetter("__class__", "shape", "dtype")
 
@@ -171,10 +168,11 @@ class TrainStep:
             optimizer if isinstance(self._given, Module) else checked_optimizers(optimizer, self._models)
         )
         optimizers = named_optimizers(self._optimizer)
-        self._trained = [Trained(name, self._models[name], rule) for name, rule in optimizers.items()]
+        self._stream = RandomStream()  # which is drawn now: threads that train at once draw in a known order
+        self._trained = [
+            Trained(name, self._models[name], rule, self._stream) for name, rule in optimizers.items()
+        ]
         self._read_only = [m for name, m in self._models.items() if name not in optimizers]
-        self._stream = RandomStream()
-        self._stream.draw()  # now, so that threads that train at once draw in the order of construction
         self._programs = ProgramCache("TrainStep")
         self._generations = [trained.bound.generation for trained in self._trained]
         self._recent: _Recent | None = None
@@ -517,58 +515,49 @@ class TrainStep:
         """Copies of the optimizer's state, the step and the random state: with the model's, all to resume.
 
         Keys: "optimizer.steps", "optimizer.<parameter>.<slot>", "optimizer.<parameter>.step", "random.seed",
-        "random.step", for schedules that have state "schedule.<hyperparameter>.<key>", and for LBFGS
-        "preconditioner.<parameter>.<field>", "preconditioner.rho", "preconditioner.scale". With a dict of
-        optimizers the model's name follows the first word: "optimizer.g.steps".
+        "random.step", for schedules that have state "schedule.<hyperparameter>.<key>", for LBFGS
+        "preconditioner.<parameter>.<field>", "preconditioner.rho", "preconditioner.scale", and
+        "hyper.<name>" for what `step.hyper` changed. With a dict of optimizers the model's name follows the
+        first word: "optimizer.g.steps"; random numbers are the step's, whatever the number of optimizers.
+
+        Beside a thread that trains, all of it is of one step.
         """
         with self._lock:
-            result = {key: value for trained in self._trained for key, value in trained.state_dict().items()}
-            random = self._stream.get()
-            result |= zip(_RANDOM_KEYS, map(seed_entry, (random.seed, random.step)), strict=True)
-            return result
+            return {key: value for trained in self._trained for key, value in trained.state_dict().items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continues where `state_dict` was taken: the following losses and weights are the same bits.
 
         Raises ValueError naming missing, unexpected and misshaped keys; nothing is changed then.
         """
-        missing = [key for key in _RANDOM_KEYS if key not in state_dict]
-        owned: list[dict[str, Any]] = [{} for _ in self._trained]
-        unexpected = []
-        for key, value in state_dict.items():
-            owners = [own for trained, own in zip(self._trained, owned, strict=True) if trained.owns(key)]
-            if owners:
-                owners[0][key] = value
-            elif key not in _RANDOM_KEYS:
-                unexpected.append(key)
-        if missing or unexpected:
-            raise ValueError(
-                f"load_state_dict of TrainStep: missing keys {missing}, unexpected keys {unexpected}"
-            )
-        seed, step = (read_seed("TrainStep", state_dict, key) for key in _RANDOM_KEYS)
+        unexpected = [key for key in state_dict if not any(own.owns(key) for own in self._trained)]
+        if unexpected:
+            raise ValueError(f"load_state_dict of TrainStep: unexpected keys {unexpected}")
         with self._lock:
             self._recent = None  # first, as an interruption may come at any point
             before = [trained.state_dict() for trained in self._trained[:-1]]
             try:
-                for trained, own in zip(self._trained, owned, strict=True):
-                    trained.load_state_dict(own)
+                for trained in self._trained:
+                    trained.load_state_dict(state_dict)
             except ValueError:  # those that were loaded, before the one that does not fit
                 for trained, own in zip(self._trained, before, strict=False):
                     trained.load_state_dict(own)
                 raise
             self._drop_stale()
-            self._stream.set(seed, step)
 
     def __reduce__(self) -> Any:
         """Copies and pickles are steps of copied models, in the same state. Programs are not copied."""
-        rules = {trained.name: trained.bound.own for trained in self._trained}
+        rules = {trained.name: trained.bound.given for trained in self._trained}
+        unsaved = [trained.bound.unsaved() for trained in self._trained]
         optimizer = rules[""] if isinstance(self._given, Module) else rules
         of_loss = self._loss is not None
         first, second = (self._given, self._loss) if of_loss else (self._function, self._given)
-        return type(self), (first, second, optimizer), (self.state_dict(), self._parts)
+        return type(self), (first, second, optimizer), (self.state_dict(), self._parts, unsaved)
 
-    def __setstate__(self, state: tuple[dict[str, np.ndarray], dict[str, float]]) -> None:
-        state_dict, self._parts = state
+    def __setstate__(self, state: tuple[dict[str, np.ndarray], dict[str, float], list[Any]]) -> None:
+        state_dict, self._parts, unsaved = state
+        for trained, values in zip(self._trained, unsaved, strict=True):
+            trained.bound.change(values)
         self.load_state_dict(state_dict)
 
 

@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from . import _core
+from ._random import RandomStream
 from .nn import Module
 from .optim import Optimizer
 from .optim._average import register
 from .optim._bound import BoundOptimizer
 from .record import Parameter, Trace
 
-_PARTS = ("optimizer", "schedule", "preconditioner")  # of a state_dict, that belong to the optimizer
+# Of a state_dict: those of each optimizer, and that of all.
+_PARTS = ("optimizer", "schedule", "preconditioner", "hyper")
+_SHARED = "random"
 
 
 class Trained:
@@ -24,13 +27,14 @@ class Trained:
         name: the model's, among several of a step; "" if there is but one.
         model: what is trained.
         optimizer: how.
+        stream: of the random numbers of the step.
     """
 
-    def __init__(self, name: str, model: Module, optimizer: Optimizer) -> None:
+    def __init__(self, name: str, model: Module, optimizer: Optimizer, stream: RandomStream) -> None:
         self.name = name
         self.model = model
         self.optimizer = optimizer
-        self.bound = BoundOptimizer(optimizer)
+        self.bound = BoundOptimizer(optimizer, stream)
         register(model, self.bound)
 
     # --- recording an update
@@ -61,29 +65,33 @@ class Trained:
 
     # --- state
 
-    def _prefixed(self, part: str) -> str:
-        return f"{part}.{self.name}." if self.name else f"{part}."
+    def _split(self, key: str) -> tuple[str, str]:
+        """The part that a key of the step's state_dict is of, and the key here; "" if it is another's."""
+        part, _, rest = key.partition(".")
+        if part == _SHARED or (part in _PARTS and not self.name):
+            return part, key
+        own = part in _PARTS and rest.startswith(f"{self.name}.")
+        return (part, f"{part}.{rest.removeprefix(f'{self.name}.')}") if own else ("", "")
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The optimizer's, its schedules' and its preconditioner's, each under a prefix."""
+        """The optimizer's, with the model's name behind the part that a key begins with."""
+        state = self.bound.state_dict()
+        if not self.name:
+            return state
+        pairs = [(*key.partition(".")[::2], value) for key, value in state.items()]
         return {
-            self._prefixed(part) + key: value
-            for part, state in self.bound.state_dict().items()
-            for key, value in state.items()
+            f"{part}.{rest}" if part == _SHARED else f"{part}.{self.name}.{rest}": value
+            for part, rest, value in pairs
         }
 
     def owns(self, key: str) -> bool:
         """Whether a key of the step's state_dict belongs here."""
-        parts = _PARTS if self.bound.preconditioner is not None else _PARTS[:2]
-        return any(key.startswith(self._prefixed(part)) for part in parts)
+        return self._split(key)[0] != ""
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Takes the keys that are owned. Raises ValueError, and changes nothing, if they do not fit."""
-        states: dict[str, dict[str, Any]] = {part: {} for part in _PARTS}
-        for key, value in state_dict.items():
-            part = key.partition(".")[0]
-            states[part][key.removeprefix(self._prefixed(part))] = value
-        self.bound.load_state_dict(states, dict(self.model.named_parameters()))
+        own = {self._split(key)[1]: value for key, value in state_dict.items() if self.owns(key)}
+        self.bound.load_state_dict(own, dict(self.model.named_parameters()))
 
 
 def named_models(given: Module | Mapping[Any, Any]) -> dict[str, Module]:

@@ -10,7 +10,9 @@ import numpy as np
 
 from .. import _core
 from .._numbers import number
+from .._random import RandomStream
 from ..record import Parameter, Trace, add_place, as_tensor, plain_array, recording_into
+from ._changes import can_be_saved, change, changes, entry, value_of
 from ._optimizer import Limits, Optimizer, announce
 from ._options import Group, assign_groups
 from ._stages import engine_stage
@@ -80,19 +82,28 @@ class BoundOptimizer:
 
     Args:
         optimizer: its changes are taken over before the next run.
+        stream: of the random numbers of the step.
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
-        self._given = optimizer
+    def __init__(self, optimizer: Optimizer, stream: RandomStream) -> None:
+        self.given = optimizer
         self.own = optimizer._copy()  # with what was changed here
-        self._seen = (optimizer._version, self.own._version)
+        self._stream = stream
         self._groups, self._regroupings = self.own.groups, 0
         describer = _Describer(self.own)
-        self.state = _core.TrainState(describer.description())
-        self._functions, self._foreign = describer.functions, self.state.foreign
-        self.preconditioner = optimizer._preconditioner()
+        self.state = _core.TrainState(describer.description(), stream.get())
+        self._described(describer)
         self._constrained: list[tuple[str, Parameter]] = []
         announce(optimizer, self)
+
+    def _described(self, describer: _Describer) -> None:
+        self._functions, self._foreign = describer.functions, self.state.foreign
+        self._seen = self.given._version, self.own._version
+
+    def _describe(self) -> None:
+        describer = _Describer(self.own)
+        self.state.describe(describer.description())
+        self._described(describer)
 
     @property
     def generation(self) -> tuple[int, int]:
@@ -101,15 +112,12 @@ class BoundOptimizer:
 
     def refresh(self) -> None:
         """Takes over what has changed in the optimizer."""
-        given = self._given._version
+        given = self.given._version
         if given != self._seen[0]:
-            self.own._take_over(self._given)
+            self.own._take_over(self.given)
         if (given, self.own._version) == self._seen:
             return
-        describer = _Describer(self.own)
-        self.state.describe(describer.description())
-        self._functions, self._foreign = describer.functions, self.state.foreign
-        self._seen = given, self.own._version
+        self._describe()
         if self.own.groups != self._groups:
             self._groups = self.own.groups
             self._regroupings += 1
@@ -121,8 +129,6 @@ class BoundOptimizer:
         """
         self.state.bind(self._in_groups(dict(parameters), known))
         self._constrained = [named for named in parameters if named[1].constraint is not None]
-        if self.preconditioner is not None and self.preconditioner.bind(parameters):
-            self._regroupings += 1
 
     def _in_groups(
         self, parameters: Mapping[str, Parameter], known: Mapping[str, Parameter]
@@ -137,15 +143,6 @@ class BoundOptimizer:
 
         Raises ValueError for an optimizer that compares gradients with a loss that draws random numbers.
         """
-        if self.preconditioner is not None:
-            assert gradients_at is not None
-            if trace.draws:
-                kind = type(self._given).__name__
-                raise ValueError(
-                    f"TrainStep: {kind} compares two gradients of a mini-batch; a loss that draws random "
-                    "numbers has no two that agree: turn dropout off"
-                )
-            gradients = self.preconditioner.direct(trace, gradients, gradients_at)
         trace.draws = trace.draws or self.state.draws
         return self.state.prepare(trace.graph, list(gradients), gradients_at)
 
@@ -173,34 +170,55 @@ class BoundOptimizer:
         """Averages by name, in the dtypes of the model's parameters; of weights that no step moved none."""
         return self.state.averages(self._in_groups(parameters, parameters))
 
-    def state_dict(self) -> dict[str, dict[str, np.ndarray]]:
-        """Copies of the state: of the optimizer, of its schedules, and of a preconditioner."""
-        states = {"optimizer": self.state.state_dict(), "schedule": schedule_states(self.own)}
-        if self.preconditioner is not None:
-            states["preconditioner"] = self.preconditioner.state_dict()
-        return states
+    def unsaved(self) -> dict[str, Any]:
+        """The changes to the optimizer that was handed over which no state_dict holds: they are code."""
+        own = changes(self.own, self.given)
+        return {name: value for name, value in own.items() if not can_be_saved(value)}
 
-    def load_state_dict(
-        self, states: Mapping[str, Mapping[str, Any]], parameters: Mapping[str, Parameter]
-    ) -> None:
+    def change(self, values: Mapping[str, Any]) -> None:
+        """Sets numbers by their names in `unsaved`."""
+        change(self.own, values)
+        self._describe()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of the state, of one step; and of its schedules, and of what was changed here."""
+        self.refresh()
+        self._stream.get()  # begun again, if the process was seeded since
+        state = self.state.state_dict()
+        state |= {f"schedule.{key}": value for key, value in schedule_states(self.own).items()}
+        numbers = changes(self.own, self.given).items()
+        return state | {f"hyper.{name}": entry(value) for name, value in numbers if can_be_saved(value)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> None:
         """Takes what `state_dict` returned; the next `bind` puts it in place.
 
         Raises ValueError with all that does not fit; nothing is changed then.
         """
-        memory = None
-        if self.preconditioner is not None:
-            shapes = {name: parameter.shape for name, parameter in parameters.items()}
-            memory = self.preconditioner.check_state(states["preconditioner"], shapes)
-        arrays = {key: _loadable(plain_array(array, key)) for key, array in states["optimizer"].items()}
-        before = schedule_states(self.own)
-        load_schedule_states(self.own, states["schedule"])
+        self.refresh()
+        self._stream.get()  # so that it goes on as loaded
+        arrays = {key: _loadable(plain_array(array, key)) for key, array in state_dict.items()}
+        of_schedules, of_hyper = _taken(arrays, "schedule."), _taken(arrays, "hyper.")
+        own, before = self.given._copy(), self.own
+        change(own, {**self.unsaved(), **{name: value_of(array) for name, array in of_hyper.items()}})
+        states = schedule_states(own)
+        load_schedule_states(own, of_schedules)
         try:
+            self._replace(own)
             self.state.load_state_dict(arrays, self._in_groups(parameters, parameters))
         except ValueError:
-            load_schedule_states(self.own, before)
+            load_schedule_states(own, states)
+            self._replace(before)
             raise
-        if self.preconditioner is not None and memory is not None:
-            self.preconditioner.load_state(memory)
+
+    def _replace(self, own: Optimizer) -> None:
+        self.own, self._groups = own, own.groups
+        self._describe()
+
+
+def _taken(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Takes the entries with that prefix out, and returns them without it."""
+    keys = [key for key in arrays if key.startswith(prefix)]
+    return {key[len(prefix) :]: arrays.pop(key) for key in keys}
 
 
 def _projection(constrained: Sequence[tuple[str, Parameter]]) -> _core.Program:

@@ -18,6 +18,10 @@ class Hyper(Mapping[str, Any]):
     such a mapping: `step.hyper["head"]["lr"]`. Nothing is compiled again, unless something is turned on or
     off. The optimizer that was handed over keeps its own numbers, and setting one there sets it here too.
 
+    The step's state_dict holds what differs from the optimizer that was handed over, as "hyper.<name>", and a
+    resumed step goes on with it. Functions of the step and averages are code, which no state_dict holds: set
+    them again before loading.
+
     Raises KeyError for an unknown name, and what setting the optimizer's attribute raises.
 
     Example:
@@ -30,25 +34,29 @@ class Hyper(Mapping[str, Any]):
         (0.5, {'lr': 0.01})
     """
 
-    __slots__ = ("_bound", "_changed", "_group", "_lock")
+    __slots__ = ("_bound", "_changed", "_lock", "_of")
 
     def __init__(
         self,
         bound: BoundOptimizer,
         lock: AbstractContextManager[Any],
         changed: Callable[[], None],
-        group: Group | None = None,
+        group: str | None = None,
     ) -> None:
-        self._bound, self._lock, self._changed, self._group = bound, lock, changed, group
+        self._bound, self._lock, self._changed, self._of = bound, lock, changed, group
+
+    @property
+    def _group(self) -> Group | None:
+        return None if self._of is None else self._bound.groups()[self._of]
 
     def __getitem__(self, name: str) -> Any:
         with self._lock:
             self._changed()  # takes over what was set in the optimizer
-        if self._group is not None:
-            return self._group._hyper[self._known(name)]
+        if (group := self._group) is not None:
+            return group._hyper[self._known(name)]
         groups = self._bound.groups()
         if name in groups:
-            return Hyper(self._bound, self._lock, self._changed, groups[name])
+            return Hyper(self._bound, self._lock, self._changed, name)
         return getattr(self._bound.own, self._known(name))
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -64,11 +72,12 @@ class Hyper(Mapping[str, Any]):
         return name
 
     def _names(self) -> list[str]:
-        return list(self._bound.own._numbers()) if self._group is None else list(self._group._hyper)
+        group = self._group
+        return list(self._bound.own._numbers()) if group is None else list(group._hyper)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._names()
-        if self._group is None:
+        if self._of is None:
             yield from self._bound.groups()
 
     def __len__(self) -> int:

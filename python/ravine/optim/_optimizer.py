@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # typing.Self needs Python 3.11
 
     from ._bound import BoundOptimizer
-    from ._lbfgs import CurvatureMemory
 
 
 LearningRate: TypeAlias = "float | Callable[[int], float]"
@@ -120,11 +119,18 @@ class Optimizer:
         raise NotImplementedError
 
     def _stages(self) -> list[tuple[str, Any]]:
-        """What happens to gradients before the rule: names of stages and their numbers."""
+        """What happens to gradients before the rule: names of stages and their numbers.
+
+        Names are those of options; stages that are no option have the engine's, and all numbers in a dict.
+        """
         raise NotImplementedError
 
     def _numbers(self) -> dict[str, Any]:
         """What can be set by name, except the groups."""
+        raise NotImplementedError
+
+    def _set_together(self, values: Mapping[str, Any]) -> None:
+        """Sets numbers that may be allowed only together. Raises where they are not; some may be set then."""
         raise NotImplementedError
 
     def _copy(self) -> Self:
@@ -170,10 +176,6 @@ class Optimizer:
     def _owner(self) -> str:
         """The class that messages name."""
         return type(self).__name__
-
-    def _preconditioner(self) -> CurvatureMemory | None:
-        """What turns gradients into directions for the rule, with state of its own."""
-        return None
 
     def lr_at(self, step: int) -> float:
         """The learning rate of a step, from 0. Raises ValueError where it is NaN, infinite or negative."""

@@ -82,7 +82,7 @@ groups=(Group('head.*', lr=0.02),))
         except ValueError:
             self.__dict__["_hyper"] = before
             raise
-        owner._changed()
+        owner._changed((owner.groups.index(self), name))
 
     def _copy(self, owner: Optimizer) -> Group:
         """The same selection with numbers of its own."""

@@ -90,6 +90,7 @@ class Rule(Optimizer, _Description):
     average: Average | None = option(default=None)
 
     _version: int = option(default=0, init=False)  # counts changes
+    _when: dict[Any, int] = option(default=None, init=False)  # which was the newest of each name
     _complete: bool = option(default=False, init=False)  # whether every attribute is set
 
     __signature__: ClassVar[inspect.Signature]
@@ -108,7 +109,7 @@ class Rule(Optimizer, _Description):
             raise TypeError(f"{type(self).__name__}: {error}") from None
         given.apply_defaults()
         fields = self.__dict__
-        fields.update(PRIVATE)
+        fields.update(PRIVATE, _when={})
         for name, value in given.arguments.items():
             setattr(self, name, value)
         self._check_together()
@@ -129,10 +130,21 @@ class Rule(Optimizer, _Description):
             except ValueError:
                 fields[name] = before
                 raise
-        self._changed()
+        self._changed(name)
 
-    def _changed(self) -> None:
-        self.__dict__["_version"] += 1
+    def _set_together(self, values: Mapping[str, Any]) -> None:
+        self.__dict__["_complete"] = False
+        try:
+            for name, value in values.items():
+                setattr(self, name, value)
+        finally:
+            self.__dict__["_complete"] = True
+        self._check_together()
+
+    def _changed(self, name: Any) -> None:
+        fields = self.__dict__
+        fields["_version"] += 1
+        fields["_when"][name] = fields["_version"]
 
     def _checked(self, name: str, value: Any) -> Any:
         """The value of a hyperparameter as it is kept. Raises where it is not allowed."""
@@ -191,34 +203,27 @@ class Rule(Optimizer, _Description):
         """What can be set by name, except the groups."""
         return {name: value for name, value in self.__dict__.items() if name[0] != "_" and name != "groups"}
 
-    def _settings(self) -> dict[Any, Any]:
-        """All that can be set, by name; of groups by their number and the name."""
-        fields: dict[Any, Any] = {**self._numbers(), "groups": self.groups}
-        for i, group in enumerate(self.groups):
-            fields |= {(i, name): value for name, value in group._hyper.items()}
-        return fields
-
     def _copy(self) -> Self:
         """An equal optimizer whose settings change by themselves."""
         copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        copy.__dict__["groups"] = tuple(group._copy(copy) for group in self.groups)
-        copy.__dict__["_seen"] = self._settings()
+        groups = tuple(group._copy(copy) for group in self.groups)
+        copy.__dict__.update(self.__dict__, groups=groups, _when=dict(self._when), _seen=self._version)
         return copy
 
     def _take_over(self, given: Self) -> None:  # type: ignore[override]
         """Sets what was set in the one it is a copy of, since it was copied or took over last."""
-        fields, seen, now = self.__dict__, self.__dict__["_seen"], given._settings()
-        changed = {name: value for name, value in now.items() if seen.get(name, fields) is not value}
+        fields = self.__dict__
+        changed = [name for name, when in given._when.items() if when > fields["_seen"]]
         if "groups" in changed:
             fields["groups"] = tuple(group._copy(self) for group in given.groups)
-        for name, value in changed.items():
-            if isinstance(name, tuple):
-                self.groups[name[0]]._hyper[name[1]] = value
+        for name in changed:
+            if isinstance(name, tuple):  # of a group
+                position, of_group = name
+                self.groups[position]._hyper[of_group] = given.groups[position]._hyper[of_group]
             elif name != "groups":
-                fields[name] = value
-        fields["_seen"] = now
-        self._changed()
+                fields[name] = given.__dict__[name]
+            self._changed(name)
+        fields["_seen"] = given._version
 
     def __repr__(self) -> str:
         fields = [

@@ -72,8 +72,8 @@ class Stage(Value):
 
 def engine_stage(option: str, value: Any, schedule_of: Callable[[str, Any], Any]) -> _core.Stage:
     """The stage for the engine; `schedule_of(label, function)` makes its schedules."""
-    if option in ("sam", "adaptive_sam"):
-        return _core.Stage(option, {"rho": value}, "rho")
+    if option not in STAGES:
+        return _core.Stage(option, value, option)
     stage, name, _ = STAGES[option]
     if name is None:
         return _core.Stage(stage, {}, option)

@@ -9,7 +9,6 @@ import numpy as np
 
 from .. import _core
 from .._random import RandomStream
-from .._state import check_keys, read_seed, seed_entry
 from ..nn import Module
 from ..record import Parameter, Trace, plain_array, recording_into
 from ._average import register
@@ -55,14 +54,13 @@ class Update:
             raise TypeError(f"Update: model must be a Module, got {type(model).__name__}")
         self._model = model
         self._optimizer = optimizer
-        self._bound = BoundOptimizer(optimizer)
-        if self._bound.preconditioner is not None or self._bound.state.looks_elsewhere:
+        self._stream = RandomStream()  # which is drawn now: threads that update at once draw in a known order
+        self._bound = BoundOptimizer(optimizer, self._stream)
+        if self._bound.state.looks_elsewhere:
             raise ValueError(
                 f"Update: {type(optimizer).__name__} takes gradients at two places itself: use rv.TrainStep"
             )
         register(model, self._bound)
-        self._stream = RandomStream()
-        self._stream.draw()  # now, so that threads that update at once draw in the order of construction
         self._programs: dict[tuple[bool, bool], _core.Program] = {}  # by phase of an accumulation
         self._generation = self._bound.generation
         self._trained: list[tuple[str, int, Any]] | None = None
@@ -177,33 +175,22 @@ class Update:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the optimizer's state, the step and the random state, with the keys of `TrainStep`."""
         with self._lock:
-            states = self._bound.state_dict()
-            random = self._stream.get()
-            states["random"] = {"seed": seed_entry(random.seed), "step": seed_entry(random.step)}
-            return {f"{part}.{key}": value for part, state in states.items() for key, value in state.items()}
+            return self._bound.state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continues where `state_dict` was taken, here or in a `TrainStep` of the same model and optimizer.
 
         Raises ValueError naming missing, unexpected and misshaped keys; nothing is changed then.
         """
-        states: dict[str, dict[str, Any]] = {part: {} for part in ("optimizer", "schedule", "random")}
-        unexpected = [key for key in state_dict if key.partition(".")[0] not in states]
-        if unexpected:
-            raise ValueError(f"load_state_dict of Update: unexpected keys {unexpected}")
-        for key, value in state_dict.items():
-            part, _, rest = key.partition(".")
-            states[part][rest] = value
-        check_keys("Update: random", states["random"], ["seed", "step"])
-        seed, step = (read_seed("Update: random", states["random"], key) for key in ("seed", "step"))
         with self._lock:
-            self._bound.load_state_dict(states, dict(self._model.named_parameters()))
+            self._bound.load_state_dict(state_dict, dict(self._model.named_parameters()))
             self._drop_stale()
-            self._stream.set(seed, step)
 
     def __reduce__(self) -> Any:
         """Copies and pickles are updates of copied models, in the same state."""
-        return type(self), (self._bound.own, self._model), self.state_dict()
+        return type(self), (self._bound.given, self._model), (self.state_dict(), self._bound.unsaved())
 
-    def __setstate__(self, state: dict[str, np.ndarray]) -> None:
-        self.load_state_dict(state)
+    def __setstate__(self, state: tuple[dict[str, np.ndarray], dict[str, Any]]) -> None:
+        state_dict, unsaved = state
+        self._bound.change(unsaved)
+        self.load_state_dict(state_dict)

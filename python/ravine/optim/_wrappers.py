@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import _core
@@ -13,8 +13,6 @@ from ._stages import STAGES, Stage
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing.Self needs Python 3.11
-
-    from ._lbfgs import CurvatureMemory
 
 
 class Wrapper(Optimizer):
@@ -30,7 +28,7 @@ class Wrapper(Optimizer):
         if not isinstance(optimizer, Optimizer):
             kind = type(optimizer).__name__
             raise TypeError(f"{type(self).__name__}: optimizer must be one of ravine.optim, got {kind}")
-        self.__dict__.update(_inner=optimizer, _own_changes=0)
+        self.__dict__.update(_inner=optimizer, _own_changes=0, _when={})
 
     @property
     def optimizer(self) -> Optimizer:
@@ -46,10 +44,17 @@ class Wrapper(Optimizer):
         if name in self._own:
             self.__dict__[name] = self._checked_own(name, value)
             self.__dict__["_own_changes"] += 1
+            self.__dict__["_when"][name] = self.__dict__["_own_changes"]
         elif name.startswith("_"):
             self.__dict__[name] = value
         else:
             setattr(self.optimizer, name, value)
+
+    def _set_together(self, values: Mapping[str, Any]) -> None:
+        self.optimizer._set_together({name: x for name, x in values.items() if name not in self._own})
+        for name, value in values.items():
+            if name in self._own:
+                setattr(self, name, value)
 
     def _checked_own(self, name: str, value: Any) -> Any:
         raise NotImplementedError
@@ -82,24 +87,20 @@ class Wrapper(Optimizer):
         return self.optimizer._stages()
 
     def _numbers(self) -> dict[str, Any]:
-        return {**self.optimizer._numbers(), **self._settings()}
-
-    def _settings(self) -> dict[Any, Any]:
-        return {name: self.__dict__[name] for name in self._own}
+        return {**self.optimizer._numbers(), **{name: self.__dict__[name] for name in self._own}}
 
     def _copy(self) -> Self:
-        copy = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__, _inner=self.optimizer._copy(), _seen=self._settings())
+        copy, fields = object.__new__(type(self)), self.__dict__
+        copy.__dict__.update(fields, _inner=self.optimizer._copy(), _seen=fields["_own_changes"])
+        copy.__dict__["_when"] = dict(fields["_when"])
         return copy
 
     def _take_over(self, given: Self) -> None:  # type: ignore[override]
         self.optimizer._take_over(given.optimizer)
-        now = given._settings()
-        self.__dict__.update({n: value for n, value in now.items() if value is not self.__dict__["_seen"][n]})
-        self.__dict__.update(_seen=now, _own_changes=self.__dict__["_own_changes"] + 1)
-
-    def _preconditioner(self) -> CurvatureMemory | None:
-        return self.optimizer._preconditioner()
+        for name, when in given.__dict__["_when"].items():
+            if when > self.__dict__["_seen"]:
+                setattr(self, name, given.__dict__[name])
+        self.__dict__["_seen"] = given.__dict__["_own_changes"]
 
     @property
     def innermost(self) -> Optimizer:
@@ -152,9 +153,9 @@ class Lookahead(Wrapper):
         return _core.Schedule("every", [self.alpha, float(self.k)])
 
 
-def takes_two_gradients(optimizer: Optimizer) -> bool:
-    """Whether sharpness-aware minimisation is among the stages."""
-    return any(option in ("sam", "adaptive_sam") for option, _ in optimizer._stages())
+def has_stage(optimizer: Optimizer, *options: str) -> bool:
+    """Whether one of these is among the stages."""
+    return any(option in options for option, _ in optimizer._stages())
 
 
 class SAM(Wrapper):
@@ -185,7 +186,7 @@ class SAM(Wrapper):
 
     def __init__(self, optimizer: Optimizer, rho: float = 0.05, adaptive: bool = False) -> None:
         super().__init__(optimizer)
-        if optimizer._preconditioner() is not None or takes_two_gradients(optimizer):
+        if has_stage(optimizer, "lbfgs", "sam", "adaptive_sam"):
             raise ValueError(f"SAM: {type(optimizer).__name__} takes gradients at two places itself")
         self.rho: float = rho
         self.adaptive: bool = adaptive
@@ -197,7 +198,7 @@ class SAM(Wrapper):
 
     def _stages(self) -> list[tuple[str, Any]]:
         uphill = -self.rho if self.optimizer._constants()["maximize"] else self.rho
-        return [("adaptive_sam" if self.adaptive else "sam", uphill), *self.optimizer._stages()]
+        return [("adaptive_sam" if self.adaptive else "sam", {"rho": uphill}), *self.optimizer._stages()]
 
 
 class Chain(Wrapper):
@@ -205,7 +206,7 @@ class Chain(Wrapper):
 
     def __init__(self, stages: Sequence[Stage], optimizer: Optimizer) -> None:
         super().__init__(optimizer)
-        if takes_two_gradients(optimizer):
+        if has_stage(optimizer, "sam", "adaptive_sam"):
             kind = type(optimizer).__name__
             raise ValueError(f"chain: {kind} takes the gradients first: write {kind}(chain(...)) instead")
         taken = [option for option, _ in optimizer._stages()]
@@ -216,7 +217,7 @@ class Chain(Wrapper):
                 raise ValueError(f"chain: {STAGES[stage.option].stage} occurs twice")
             taken.append(stage.option)
         own = {stage.option: stage.value for stage in stages}
-        if "accumulate" in own and optimizer._preconditioner() is not None:
+        if "accumulate" in own and has_stage(optimizer, "lbfgs"):
             raise ValueError(f"chain: {type(optimizer).__name__}: gradients cannot be accumulated")
         self.__dict__.update(own, _own=tuple(own))
 
@@ -229,7 +230,7 @@ class Chain(Wrapper):
         return Stage(name, value).value
 
     def _stages(self) -> list[tuple[str, Any]]:
-        return [*self._settings().items(), *self.optimizer._stages()]
+        return [*((name, self.__dict__[name]) for name in self._own), *self.optimizer._stages()]
 
     @property
     def _owner(self) -> str:

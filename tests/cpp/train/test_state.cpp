@@ -160,8 +160,8 @@ TEST(TrainState, ParametersLeaveAndComeBack) {
   EXPECT_EQ(model.weight(1)[0], 1 - 1 - 0.5);
   const NamedArrays state = model.state->state_dict();
   for (const auto& [key, array] : state) {
-    if (!key.ends_with(".step")) continue;
-    EXPECT_EQ(*array.as<std::int64_t>(), key == "w0.step" ? 3 : 2) << key;
+    if (!key.starts_with("optimizer.") || !key.ends_with(".step")) continue;
+    EXPECT_EQ(*array.as<std::int64_t>(), key == "optimizer.w0.step" ? 3 : 2) << key;
   }
 }
 
@@ -169,16 +169,20 @@ TEST(TrainState, LoadsAllOrNothing) {
   Model model(sgd(1));
   model.step(1);
   NamedArrays state = model.state->state_dict();
-  state.emplace_back("w0.momentum", Array(DType::float64, Shape{4}));
-  state.emplace_back("w9.step", Array::scalar(1, DType::int64));
+  state.emplace_back("optimizer.w0.momentum", Array(DType::float64, Shape{4}));
+  state.emplace_back("optimizer.w9.step", Array::scalar(1, DType::int64));
+  state.emplace_back("preconditioner.w0.s", Array(DType::float64, Shape{4}));
+  state.emplace_back("w0.step", Array::scalar(1, DType::int64));
   state[0].second = Array::scalar(-1, DType::int64);
   try {
     model.state->load_state_dict(state, model.parameters);
     FAIL();
   } catch (const ValueError& error) {
-    EXPECT_STREQ(error.what(),
-                 "load_state_dict of an optimizer: steps: expected a number of steps, got -1; unexpected key "
-                 "w9.step; unexpected key w0.momentum");
+    EXPECT_STREQ(
+        error.what(),
+        "load_state_dict of SGD: unexpected key w0.step; optimizer.steps: expected a number of steps, "
+        "got -1; unexpected key optimizer.w9.step; unexpected key optimizer.w0.momentum; unexpected "
+        "key preconditioner.w0.s");
   }
   model.step(1);
   EXPECT_EQ(model.state->steps(), 2);
@@ -212,7 +216,8 @@ TEST(TrainState, AReaderSeesOneStep) {
   for (int i = 0; i < 50; ++i) {
     std::int64_t steps = -1;
     for (const auto& [key, array] : model.state->state_dict()) {
-      if (key == "steps") steps = *array.as<std::int64_t>();
+      if (!key.starts_with("optimizer.")) continue;
+      if (key == "optimizer.steps") steps = *array.as<std::int64_t>();
       EXPECT_EQ(*array.as<std::int64_t>(), steps) << key;
     }
   }

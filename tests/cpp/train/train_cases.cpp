@@ -1,8 +1,8 @@
 // A training program without Python: reads optimizers as text, trains with each, and prints the bits of the
-// weights. A test of the Python package trains with the same and compares. A line is a case:
-//   name dtype rule {hyper NAME NUMBER | schedule NAME FORMULA COUNT NUMBERS... | stage NAME COUNT (NUMBER
-//   VALUE)... | average FORMULA COUNT NUMBERS... | slow FORMULA COUNT NUMBERS...}
-// The loss is the sum of each parameter times an input, which is so its gradient.
+// weights, of all state and of the averages. A test of the Python package trains with the same and compares.
+// A line is a case, in which a VALUE is a number or `schedule FORMULA COUNT NUMBERS...`:
+//   name dtype rule {hyper NAME VALUE | stage NAME COUNT (NUMBER VALUE)... | average VALUE | slow VALUE}
+// The loss is the sum of p (p + x) for each parameter p and an input x.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -32,13 +32,15 @@ double number(std::istream& in) {
   return std::strtod(text.c_str(), nullptr);
 }
 
-train::SchedulePtr schedule(std::istream& in) {
+train::Number value(std::istream& in) {
   std::string formula;
+  in >> formula;
+  if (formula != "schedule") return std::strtod(formula.c_str(), nullptr);
   int count = 0;
   in >> formula >> count;
   std::vector<double> numbers;
   for (int i = 0; i < count; ++i) numbers.push_back(number(in));
-  return train::make_schedule(formula, std::move(numbers));
+  return train::Number(train::make_schedule(formula, std::move(numbers)));
 }
 
 train::Stage stage(std::istream& in) {
@@ -48,7 +50,7 @@ train::Stage stage(std::istream& in) {
   std::vector<std::pair<std::string, train::Number>> numbers;
   for (int i = 0; i < count; ++i) {
     in >> of;
-    numbers.emplace_back(of, number(in));
+    numbers.emplace_back(of, value(in));
   }
   return train::make_stage(name, numbers);
 }
@@ -65,6 +67,13 @@ void fill(const Array& array, int turn, int parameter) {
   else fill<double>(array, turn, parameter);
 }
 
+void print(const std::string& name, const Array& array) {
+  std::cout << name << " ";
+  for (std::size_t i = 0; i < array.bytes(); ++i)
+    std::printf("%02x", static_cast<unsigned>(std::to_integer<unsigned char>(array.data()[i])));
+  std::cout << "\n";
+}
+
 void run_case(const std::string& line) {
   std::istringstream in(line);
   std::string name, dtype_name, word, of;
@@ -76,17 +85,14 @@ void run_case(const std::string& line) {
   while (in >> word) {
     if (word == "hyper") {
       in >> of;
-      hyper.push_back({of, of, number(in)});
-    } else if (word == "schedule") {
-      in >> of;
-      hyper.push_back({of, of, schedule(in)});
+      hyper.push_back({of, of, value(in)});
     } else if (word == "stage") {
       description.stages.push_back(stage(in));
     } else if (word == "average") {
-      description.average = schedule(in);
+      description.average = value(in).schedule;
     } else {
       check<ValueError>(word == "slow", "train_cases: unknown word ", word);
-      description.slow = schedule(in);
+      description.slow = value(in).schedule;
     }
   }
   const auto state = std::make_shared<train::TrainState>(description);
@@ -100,9 +106,7 @@ void run_case(const std::string& line) {
     inputs.emplace_back(dtype, shape);
     fill(parameters.back().array, -1, position);
   }
-  const auto random = std::make_shared<RandomState>();
-  random->seed = seed;
-  random->step = 0;
+  state->random()->seed = seed;
   std::vector<const void*> pointers;
   for (const Array& input : inputs) pointers.push_back(input.data());
 
@@ -117,8 +121,9 @@ void run_case(const std::string& line) {
       weights.push_back(graph.state(parameters[i].array));
     }
     const auto loss_at = [&](const Values& at) {
-      Value loss = ops::sum(at[0] * slopes[0]);
-      for (std::size_t i = 1; i < at.size(); ++i) loss = loss + ops::sum(at[i] * slopes[i]);
+      const auto term = [&](std::size_t i) { return ops::sum(at[i] * (at[i] + slopes[i])); };
+      Value loss = term(0);
+      for (std::size_t i = 1; i < at.size(); ++i) loss = loss + term(i);
       return loss;
     };
     const Value loss = loss_at(weights);
@@ -127,7 +132,7 @@ void run_case(const std::string& line) {
     graph.guard(loss);
     state->record(graph, gradients_here, [&](const Values& at) { return gradients(loss_at(at), at); });
     CompileOptions options;
-    options.random = random;
+    options.random = state->random();
     programs.emplace_back(state->phase(), compile(graph, {}, options));
     return *programs.back().second;
   };
@@ -135,11 +140,12 @@ void run_case(const std::string& line) {
     for (std::size_t i = 0; i < inputs.size(); ++i) fill(inputs[i], turn, static_cast<int>(i));
     program().run(pointers, {});
   }
-  std::cout << name << " " << state->steps() << " ";
-  for (const train::NamedParameter& parameter : parameters)
-    for (std::size_t i = 0; i < parameter.array.bytes(); ++i)
-      std::printf("%02x", static_cast<unsigned>(std::to_integer<unsigned char>(parameter.array.data()[i])));
-  std::printf("\n");
+  std::cout << name << "\n";
+  for (const train::NamedParameter& parameter : parameters) print(parameter.name, parameter.array);
+  for (const auto& [key, array] : state->state_dict()) print(key, array);
+  if (state->keeps_average())
+    for (const auto& [key, array] : state->averages(parameters)) print("average." + key, array);
+  std::cout << "\n";
 }
 
 }  // namespace

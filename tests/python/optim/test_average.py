@@ -136,7 +136,7 @@ def test_an_average_is_saved_and_goes_on() -> None:
         np.testing.assert_array_equal(weights(second)[key], weights(whole)[key])
     state = first.state_dict()
     del state["optimizer.vector.average"]
-    with pytest.raises(ValueError, match=r"missing key vector.average"):
+    with pytest.raises(ValueError, match=r"missing key optimizer.vector.average"):
         second.load_state_dict(state)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,106 @@ def test_a_bad_number_changes_nothing(name: str, value: Any, kind: type[Exceptio
     with pytest.raises(kind, match=message):
         step.hyper[name] = value
     assert repr(step.hyper) == before
+
+
+# ---- what was changed is saved
+
+
+@pytest.mark.parametrize(("make", "name", "value", "programs"), NUMBERS)
+def test_a_resumed_step_goes_on_with_the_changed_number(
+    make: Callable[[], optim.Optimizer], name: str, value: Any, programs: int, tmp_path: Path
+) -> None:
+    step, slopes = new_step(make(), "float64"), list(gradients(6, "float64"))
+    step.hyper[name] = value
+    for i in range(3):
+        apply(step, slopes[i])
+    rv.save(tmp_path / "step", step)
+    resumed = new_step(make(), "float64")
+    resumed.model.load_state_dict(step.model.state_dict())
+    if callable(value):  # code is in no file
+        assert f"hyper.{name}" not in step.state_dict()
+        resumed.hyper[name] = value
+    resumed.load_state_dict(rv.load(tmp_path / "step"))
+    assert resumed.hyper[name] == value
+    for i in range(3, 6):
+        apply(step, slopes[i])
+        apply(resumed, slopes[i])
+    assert_same(step, resumed)
+    for key, array in step.state_dict().items():
+        np.testing.assert_array_equal(resumed.state_dict()[key], array)
+
+
+def test_a_loaded_state_undoes_other_changes() -> None:
+    step = new_step(optim.SGD(lr=0.1, momentum=0.9, clip_norm=1.0), "float64")
+    apply(step, next(iter(gradients(1, "float64"))))
+    before = step.state_dict()
+    step.hyper["lr"], step.hyper["clip_norm"], step.hyper["accumulate"] = 0.5, None, 2
+    after = step.state_dict()
+    assert {key: after[key].tolist() for key in after.keys() - before.keys()} == {
+        "hyper.lr": 0.5,
+        "hyper.clip_norm": [],
+        "hyper.accumulate": 2,
+    }
+    step.load_state_dict(before)
+    assert (step.hyper["lr"], step.hyper["clip_norm"], step.hyper["accumulate"]) == (0.1, 1.0, 1)
+    step.load_state_dict(after)
+    assert (step.hyper["lr"], step.hyper["clip_norm"], step.hyper["accumulate"]) == (0.5, None, 2)
+
+
+def test_numbers_that_are_allowed_together_only_are_loaded_together() -> None:
+    def make() -> rv.TrainStep:
+        return new_step(optim.SGD(lr=0.1, momentum=0.9, nesterov=True), "float64")
+
+    step, resumed = make(), make()
+    step.hyper["nesterov"] = False
+    step.hyper["momentum"] = 0.0
+    resumed.load_state_dict(step.state_dict())
+    assert (resumed.hyper["nesterov"], resumed.hyper["momentum"]) == (False, 0.0)
+
+
+def test_changes_of_groups_and_of_several_models_are_saved() -> None:
+    def make() -> rv.TrainStep:
+        rv.seed(0)
+        models = {"a": rv.nn.Linear(2, 2), "b": rv.nn.Linear(2, 2)}
+        rules = {"a": optim.SGD(0.1), "b": optim.Adam(0.1, groups=[optim.Group("bias*", lr=0.2)])}
+        return rv.TrainStep(lambda m, x: m["b"](m["a"](x)).square().mean(), models, rules)
+
+    step, resumed = make(), make()
+    step.hyper["a"]["lr"] = 0.01
+    step.hyper["b"]["bias"]["lr"] = 0.02
+    step.hyper["b"]["betas"] = (0.5, 0.9)
+    of_bias = resumed.hyper["b"]["bias"]
+    resumed.load_state_dict(step.state_dict())
+    assert (resumed.hyper["a"]["lr"], of_bias["lr"], resumed.hyper["b"]["lr"]) == (0.01, 0.02, 0.1)
+    x = np.ones((1, 2))
+    assert [step(x) for _ in range(3)] == [resumed(x) for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("hyper.rate", 0.1, r"unexpected keys \['hyper.rate'\]"),
+        ("hyper.lr", -0.1, "hyper: SGD: lr must be a finite number at least 0"),
+        ("hyper.lr", [0.1, 0.2], r"hyper: SGD: lr must be a number, got \(0.1, 0.2\)"),
+        ("hyper.accumulate", 0.5, "hyper: SGD: accumulate must be an integer"),
+        ("optimizer.steps", -1, "optimizer.steps: expected a number of steps"),
+    ],
+)
+def test_what_does_not_fit_changes_nothing(key: str, value: Any, message: str) -> None:
+    step = new_step(optim.SGD(lr=0.1), "float64")
+    step.hyper["lr"] = 0.3
+    before = {name: array.tolist() for name, array in step.state_dict().items()}
+    with pytest.raises(ValueError, match=message):
+        step.load_state_dict({**step.state_dict(), "hyper.lr": np.array(0.2), key: np.array(value)})
+    assert {name: array.tolist() for name, array in step.state_dict().items()} == before
+
+
+def test_setting_the_same_number_in_the_optimizer_is_an_assignment_too() -> None:
+    step = new_step(optim.Lookahead(optim.SGD(lr=0.1), alpha=0.5), "float64")
+    step.hyper["lr"], step.hyper["alpha"] = 0.3, 0.9
+    step.optimizer.lr = step.optimizer.lr
+    step.optimizer.alpha = 0.5
+    assert (step.hyper["lr"], step.hyper["alpha"]) == (0.1, 0.5)
 
 
 def test_a_schedule_is_asked_once_a_step() -> None:

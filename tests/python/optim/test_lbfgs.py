@@ -152,8 +152,8 @@ def test_its_memory_is_saved_and_resumes_to_the_same_bits() -> None:
             {**state, "preconditioner.0.weight.s": np.zeros((3, 4, 1, 3, 3))},
             r"shape \(3, 4, 1, 3, 3\), expected",
         ),
-        ({**state, "preconditioner.nobody.s": np.zeros(1)}, r"unexpected key nobody\.s"),
-        ({k: v for k, v in state.items() if k != "preconditioner.rho"}, "missing key rho"),
+        ({**state, "preconditioner.nobody.s": np.zeros(1)}, r"unexpected key preconditioner\.nobody\.s"),
+        ({k: v for k, v in state.items() if k != "preconditioner.rho"}, r"missing key preconditioner\.rho"),
     ):
         with pytest.raises(ValueError, match=f"load_state_dict of LBFGS: .*{message}"):
             resumed.load_state_dict(wrong)
@@ -169,7 +169,7 @@ def test_other_optimizers_refuse_its_state() -> None:
     model, (batch,) = net(), batches(1)
     step = rv.TrainStep(model, nn.MSELoss(), optim.LBFGS())
     step(*batch)
-    with pytest.raises(ValueError, match=r"unexpected keys \['preconditioner"):
+    with pytest.raises(ValueError, match=r"load_state_dict of SGD: unexpected key preconditioner"):
         rv.TrainStep(model, nn.MSELoss(), optim.SGD()).load_state_dict(step.state_dict())
 
 
@@ -251,7 +251,7 @@ def test_random_losses_are_refused() -> None:
     step = rv.TrainStep(model, nn.MSELoss(), optim.LBFGS())
     before = {name: value.tobytes() for name, value in model.state_dict().items()}
     x, y = batches(1)[0]
-    with pytest.raises(ValueError, match="LBFGS compares two gradients of a mini-batch"):
+    with pytest.raises(ValueError, match="LBFGS: compares two gradients of a mini-batch"):
         step(x, y)
     assert {name: value.tobytes() for name, value in model.state_dict().items()} == before
     model[1].eval()

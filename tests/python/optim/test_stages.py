@@ -72,7 +72,7 @@ both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def test_the_table_has_every_stage() -> None:
-    assert {*STAGES, "sam", "adaptive_sam"} == set(_core.stage_names())
+    assert {*STAGES, "sam", "adaptive_sam", "lbfgs"} == set(_core.stage_names())
 
 
 def run(optimizer: optim.Optimizer, dtype: str = "float64", steps: int = 6) -> rv.TrainStep:

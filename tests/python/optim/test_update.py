@@ -120,8 +120,8 @@ WRONG: list[tuple[Callable[[optim.Update], Any], type[Exception], str]] = [
         "SAM takes gradients at two places",
     ),
     (lambda u: optim.Update(optim.LBFGS(), u.model), ValueError, "LBFGS takes gradients at two places"),
-    (lambda u: u.load_state_dict({}), ValueError, r"Update: random: missing keys \['seed', 'step'\]"),
-    (lambda u: u.load_state_dict({"lr": 1.0}), ValueError, r"Update: unexpected keys \['lr'\]"),
+    (lambda u: u.load_state_dict({}), ValueError, "missing key random.seed; missing key random.step"),
+    (lambda u: u.load_state_dict({"lr": 1.0}), ValueError, "load_state_dict of .*: unexpected key lr;"),
 ]
 
 

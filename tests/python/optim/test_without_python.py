@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ def filled(shape: tuple[int, ...], turn: int, parameter: int) -> np.ndarray:
     return (np.fmod(i, 64) - 31).reshape(shape) / 16.0
 
 
-class Slopes(nn.Module):
-    """Parameters whose gradients are the inputs."""
+class Parabolas(nn.Module):
+    """The sum of p (p + x) for parameters p and inputs x."""
 
     def __init__(self, dtype: str) -> None:
         super().__init__()
@@ -42,34 +43,39 @@ class Slopes(nn.Module):
             setattr(self, f"p{i}", nn.Parameter(filled(shape, -1, i).astype(dtype)))
 
     def forward(self, *slopes: Any) -> Any:
-        terms = [(p * g).sum() for (_, p), g in zip(self.named_parameters(), slopes, strict=True)]
+        terms = [(p * (p + g)).sum() for (_, p), g in zip(self.named_parameters(), slopes, strict=True)]
         return terms[0] + terms[1] + terms[2]
 
 
-def words(kind: str, name: str, schedule: schedules.Schedule) -> list[str]:
-    formula, numbers = schedule._formula()
-    return [kind, *([name] if name else []), formula, str(len(numbers)), *(float(x).hex() for x in numbers)]
+def words(value: Any) -> list[str]:
+    """A number or a schedule in the program's language."""
+    if not hasattr(value, "_formula"):
+        return [float(value).hex()]
+    formula, numbers = value._formula()
+    return ["schedule", formula, str(len(numbers)), *(float(x).hex() for x in numbers)]
+
+
+def stage_words(option: str, value: Any) -> list[str]:
+    if option == "noise":
+        return ["stage", "add_noise", "1", "std", "schedule", "noise_std", "2", *(x.hex() for x in value)]
+    if option in optim._stages.STAGES:
+        option, number, _ = optim._stages.STAGES[option]
+        value = {} if number is None else {number: value}
+    numbers = [word for name, number in value.items() for word in (name, *words(number))]
+    return ["stage", option, str(len(value)), *numbers]
 
 
 def case(name: str, optimizer: optim.Optimizer, dtype: str) -> str:
     line = [name, dtype, optimizer.rule]
     hyper = {key: value for key, (_, value) in optimizer._values(None).items()} | dict(optimizer._fixed)
     for key, value in hyper.items():
-        if isinstance(value, schedules.Schedule):
-            line += words("schedule", key, value)
-        else:
-            line += ["hyper", key, float(value).hex()]
+        line += ["hyper", key, *words(value)]
     for option, value in optimizer._stages():
-        if option in ("sam", "adaptive_sam"):
-            line += ["stage", option, "1", "rho", value.hex()]
-            continue
-        stage, number, _ = optim._stages.STAGES[option]
-        counted = ["0"] if number is None else ["1", number, float(value).hex()]
-        line += ["stage", stage, *counted]
+        line += stage_words(option, value)
     if optimizer.average is not None:
-        line += words("average", "", optimizer.average)  # type: ignore[arg-type]
+        line += ["average", *words(optimizer.average)]
     if isinstance(optimizer, optim.Lookahead):
-        line += ["slow", "every", "2", optimizer.alpha.hex(), float(optimizer.k).hex()]
+        line += ["slow", "schedule", "every", "2", optimizer.alpha.hex(), float(optimizer.k).hex()]
     return " ".join(line)
 
 
@@ -95,12 +101,12 @@ SCHEDULES = [
 
 def cases() -> dict[str, tuple[str, optim.Optimizer]]:
     result: dict[str, tuple[str, optim.Optimizer]] = {}
-    for name in (name for name in RULES if name != "LBFGS"):
+    for name in RULES:
         for dtype in ("float32", "float64"):
             result[f"{name}-{dtype}"] = dtype, RULES[name]()
     for name, (stage, _, value, _, _) in STAGES.items():
-        if name != "add_noise":
-            result[name] = "float32", optim.chain(stage(value), optim.SGD(lr=0.1, momentum=0.9))
+        value = value if isinstance(value, tuple) else (value,)
+        result[name] = "float32", optim.chain(stage(*value), optim.SGD(lr=0.1, momentum=0.9))
     options = {
         "accumulate": 2,
         "clip_adaptive": 0.1,
@@ -110,18 +116,25 @@ def cases() -> dict[str, tuple[str, optim.Optimizer]]:
     }
     result["all-options"] = "float64", optim.Adam(lr=0.1, **options)
     result["adaptive-sam"] = "float32", optim.SAM(optim.SGD(lr=0.1), adaptive=True)
+    result["long-lbfgs"] = "float64", optim.LBFGS(lr=0.1, history_size=3, maximize=True, clip_norm=1.0)
     result["ema"] = "float32", optim.SGD(lr=0.1, average=optim.EMA(0.9, start=1))
     for i, schedule in enumerate(SCHEDULES):
         result[f"schedule-{i}-{type(schedule).__name__}"] = "float64", optim.SGD(lr=schedule)
     return result
 
 
-def trained(optimizer: optim.Optimizer, dtype: str) -> tuple[int, str]:
-    step = rv.TrainStep(Slopes(dtype), lambda output, _: output, optimizer)
+def trained(optimizer: optim.Optimizer, dtype: str) -> dict[str, str]:
+    """Bits of the weights, of all state and of the averages, by name."""
+    model = Parabolas(dtype)
+    step = rv.TrainStep(model, lambda output, _: output, optimizer)
+    step.load_state_dict({**step.state_dict(), "random.seed": 7})
     for turn in range(STEPS):
         step(tuple(filled(shape, turn, i) for i, shape in enumerate(SHAPES)), np.zeros(1))
-    weights = [np.ascontiguousarray(p.data) for _, p in step.model.named_parameters()]
-    return step.steps, b"".join(w.tobytes() for w in weights).hex()
+    arrays = {name: p.data for name, p in model.named_parameters()} | step.state_dict()
+    if step._trained[0].bound.state.keeps_average:
+        with optim.averaged(model):
+            arrays |= {f"average.{name}": p.data.copy() for name, p in model.named_parameters()}
+    return {name: np.ascontiguousarray(array).tobytes().hex() for name, array in arrays.items()}
 
 
 def test_the_same_bits(repository: Path) -> None:
@@ -129,12 +142,15 @@ def test_the_same_bits(repository: Path) -> None:
     lines = "".join(case(name, optimizer, dtype) + "\n" for name, (dtype, optimizer) in table.items())
     done = subprocess.run([program(repository)], input=lines, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    results = [line.split() for line in done.stdout.splitlines()]
-    assert [name for name, _, _ in results] == list(table)
-    different = []
-    for name, steps, bits in results:
+    blocks = [block.splitlines() for block in done.stdout.split("\n\n")[:-1]]
+    assert [block[0] for block in blocks] == list(table)
+    different = {}
+    for name, *block in blocks:
         dtype, optimizer = table[name]
-        if (int(steps), bits) != trained(optimizer, dtype):
-            different.append(name)
+        theirs, ours = dict(line.split() for line in block), trained(optimizer, dtype)
+        different |= {f"{name} {k}": k for k in theirs.keys() | ours.keys() if theirs.get(k) != ours.get(k)}
     assert not different
     assert {optimizer.rule for _, optimizer in table.values()} == set(_core.optimizer_rules())
+    said = lines.split()
+    used = {stage for word, stage in itertools.pairwise(said) if word == "stage"}
+    assert used == set(_core.stage_names())
