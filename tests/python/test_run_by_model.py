@@ -246,7 +246,7 @@ class TrainingRun(RuleBasedStateMachine):
 
 
 TrainingRun.TestCase.settings = settings(
-    max_examples=1000 if LONG else 40,
+    max_examples=1000 if LONG else 30,
     stateful_step_count=60 if LONG else 25,
     derandomize=not LONG,
     deadline=None,
