@@ -4,39 +4,17 @@
 #include <limits>
 #include <numbers>
 
+#include "host/formulas.h"
+
 namespace ravine::host {
+namespace formula {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-namespace formula {
-
 using std::acos, std::acosh, std::asin, std::asinh, std::atan2, std::atanh, std::copysign, std::cosh,
     std::erfc, std::exp2, std::fmod, std::hypot, std::log10, std::log2, std::nextafter, std::sinh, std::tan;
-
-double lgamma(double x) {
-  int sign = 0;
-  return ::lgamma_r(x, &sign);  // std::lgamma writes a global variable
-}
-
-// Winitzki's approximation (2008), then Halley's method on erf near 0 and on erfc elsewhere, where 1 - |y| is
-// exact.
-double erfinv(double y) {
-  const double size = std::abs(y);
-  if (!(size < 1)) return size == 1 ? std::copysign(infinity, y) : nan;
-  if (y == 0) return y;
-  constexpr double shape = 0.147, offset = 2 / (std::numbers::pi * shape);
-  const double logarithm = std::log1p(-size) + std::log1p(size);
-  const double t = offset + 0.5 * logarithm, quotient = -logarithm / shape;
-  double x = std::sqrt(quotient / (std::sqrt(t * t + quotient) + t));
-  for (int step = 0; step < 3; ++step) {
-    const double excess = size < 0.5 ? std::erf(x) - size : (1 - size) - std::erfc(x);
-    const double newton = excess / (2 * std::numbers::inv_sqrtpi * std::exp(-x * x));
-    x -= newton / (1 + x * newton);
-  }
-  return std::copysign(x, y);
-}
 
 // psi(x) = psi(1 - x) - pi / tan(pi x) below 1/2; psi(x) = psi(x + n) - 1 / x - ... - 1 / (x + n - 1) up to
 // 10, then the asymptotic series (Abramowitz and Stegun 6.3.7, 6.3.5, 6.3.18).
@@ -103,7 +81,10 @@ double zeta(double s, double q) {
   return sum;
 }
 
+}  // namespace
 }  // namespace formula
+
+namespace {
 
 // In double; neighbours depend on the type.
 template <Special function, class T>

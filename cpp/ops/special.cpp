@@ -74,6 +74,22 @@ Value by_factor(Value x, Value logarithm, Value argument, Value dy) {
   return ops::where(void_, zero, dy * logarithm);
 }
 
+// A function of this file by its name.
+Value of(const char* name, Value x) { return x.graph().apply1(name, {x}); }
+
+// y / x, and its limit where x is 0.
+Value over(Value y, Value x, double limit) {
+  const Value pole = ops::equal(x, ops::scalar_like(x, 0));
+  return ops::where(pole, ops::scalar_like(x, limit), y / ops::where(pole, ops::scalar_like(x, 1), x));
+}
+
+// x^(a - 1) exp(-x) / Gamma(a)
+Value gamma_density(Value a, Value x) { return ops::exp((a - 1.0) * ops::log(x) - x - of("lgamma", a)); }
+
+Values no_gradient(const Node& node, std::span<const Value>) {
+  throw ValueError(str(node.op->name, ": its derivative is not implemented"));
+}
+
 }  // namespace
 
 constinit const Op log2_op =
@@ -165,5 +181,102 @@ constinit const Op zeta_op =
     special_binary("zeta", lower<host::Special::zeta>, binary_gradient<[](Value s, Value q, Value, Value dy) {
                      return Values{Value{}, -(dy * s * ops::zeta(s + 1.0, q))};
                    }>);
+
+// ---- Bessel functions
+
+constinit const Op bessel_j0_op =
+    special_unary("bessel_j0", lower<host::Special::bessel_j0>,
+                  unary_gradient<[](Value x, Value, Value dy) { return -(dy * of("bessel_j1", x)); }>);
+constinit const Op bessel_j1_op = special_unary(
+    "bessel_j1", lower<host::Special::bessel_j1>,
+    unary_gradient<[](Value x, Value y, Value dy) { return dy * (of("bessel_j0", x) - over(y, x, 0.5)); }>);
+constinit const Op bessel_y0_op =
+    special_unary("bessel_y0", lower<host::Special::bessel_y0>,
+                  unary_gradient<[](Value x, Value, Value dy) { return -(dy * of("bessel_y1", x)); }>);
+constinit const Op bessel_y1_op = special_unary(
+    "bessel_y1", lower<host::Special::bessel_y1>,
+    unary_gradient<[](Value x, Value y, Value dy) { return dy * (of("bessel_y0", x) - y / x); }>);
+constinit const Op modified_bessel_i0_op =
+    special_unary("modified_bessel_i0", lower<host::Special::modified_bessel_i0>,
+                  unary_gradient<[](Value x, Value, Value dy) { return dy * of("modified_bessel_i1", x); }>);
+constinit const Op modified_bessel_i1_op =
+    special_unary("modified_bessel_i1", lower<host::Special::modified_bessel_i1>,
+                  unary_gradient<[](Value x, Value y, Value dy) {
+                    return dy * (of("modified_bessel_i0", x) - over(y, x, 0.5));
+                  }>);
+constinit const Op modified_bessel_k0_op = special_unary(
+    "modified_bessel_k0", lower<host::Special::modified_bessel_k0>,
+    unary_gradient<[](Value x, Value, Value dy) { return -(dy * of("modified_bessel_k1", x)); }>);
+constinit const Op modified_bessel_k1_op = special_unary(
+    "modified_bessel_k1", lower<host::Special::modified_bessel_k1>,
+    unary_gradient<[](Value x, Value y, Value dy) { return -(dy * (of("modified_bessel_k0", x) + y / x)); }>);
+constinit const Op i0e_op = special_unary(
+    "i0e", lower<host::Special::i0e>,
+    unary_gradient<[](Value x, Value y, Value dy) { return dy * (of("i1e", x) - ops::sign(x) * y); }>);
+constinit const Op i1e_op =
+    special_unary("i1e", lower<host::Special::i1e>, unary_gradient<[](Value x, Value y, Value dy) {
+                    return dy * (of("i0e", x) - ops::sign(x) * y - over(y, x, 0.5));
+                  }>);
+constinit const Op scaled_modified_bessel_k0_op = special_unary(
+    "scaled_modified_bessel_k0", lower<host::Special::scaled_modified_bessel_k0>,
+    unary_gradient<[](Value x, Value y, Value dy) { return dy * (y - of("scaled_modified_bessel_k1", x)); }>);
+constinit const Op scaled_modified_bessel_k1_op =
+    special_unary("scaled_modified_bessel_k1", lower<host::Special::scaled_modified_bessel_k1>,
+                  unary_gradient<[](Value x, Value y, Value dy) {
+                    return dy * (y - of("scaled_modified_bessel_k0", x) - y / x);
+                  }>);
+constinit const Op spherical_bessel_j0_op = special_unary(
+    "spherical_bessel_j0", lower<host::Special::spherical_bessel_j0>,
+    unary_gradient<[](Value x, Value y, Value dy) { return dy * over(ops::cos(x) - y, x, 0); }>);
+constinit const Op airy_ai_op = special_unary("airy_ai", lower<host::Special::airy_ai>, no_gradient);
+
+// ---- the normal and the gamma distribution
+
+constinit const Op erfcx_op =
+    special_unary("erfcx", lower<host::Special::erfcx>, unary_gradient<[](Value x, Value y, Value dy) {
+                    return dy * (x * y * 2.0 - 2 * std::numbers::inv_sqrtpi);
+                  }>);
+constinit const Op ndtr_op =
+    special_unary("ndtr", lower<host::Special::ndtr>, unary_gradient<[](Value x, Value, Value dy) {
+                    const double height = std::numbers::inv_sqrtpi * std::numbers::sqrt2 / 2;
+                    return dy * (ops::exp(ops::square(x) * -0.5) * height);
+                  }>);
+constinit const Op log_ndtr_op =
+    special_unary("log_ndtr", lower<host::Special::log_ndtr>, unary_gradient<[](Value x, Value, Value dy) {
+                    const double scale = std::numbers::inv_sqrtpi * std::numbers::sqrt2;
+                    return dy * (ops::reciprocal(of("erfcx", x * (-std::numbers::sqrt2 / 2))) * scale);
+                  }>);
+constinit const Op ndtri_op =
+    special_unary("ndtri", lower<host::Special::ndtri>, unary_gradient<[](Value, Value y, Value dy) {
+                    const double scale = std::numbers::sqrt2 / std::numbers::inv_sqrtpi;
+                    return dy * (ops::exp(ops::square(y) * 0.5) * scale);
+                  }>);
+// By x alone.
+constinit const Op igamma_op = special_binary("igamma", lower<host::Special::igamma>,
+                                              binary_gradient<[](Value a, Value x, Value, Value dy) {
+                                                return Values{Value{}, dy * gamma_density(a, x)};
+                                              }>);
+constinit const Op igammac_op = special_binary("igammac", lower<host::Special::igammac>,
+                                               binary_gradient<[](Value a, Value x, Value, Value dy) {
+                                                 return Values{Value{}, -(dy * gamma_density(a, x))};
+                                               }>);
+
+// ---- polynomials
+
+#define RAVINE_POLYNOMIAL(name) \
+  constinit const Op name##_op = special_binary(#name, lower<host::Special::name>, no_gradient);
+RAVINE_POLYNOMIAL(chebyshev_polynomial_t)
+RAVINE_POLYNOMIAL(chebyshev_polynomial_u)
+RAVINE_POLYNOMIAL(chebyshev_polynomial_v)
+RAVINE_POLYNOMIAL(chebyshev_polynomial_w)
+RAVINE_POLYNOMIAL(shifted_chebyshev_polynomial_t)
+RAVINE_POLYNOMIAL(shifted_chebyshev_polynomial_u)
+RAVINE_POLYNOMIAL(shifted_chebyshev_polynomial_v)
+RAVINE_POLYNOMIAL(shifted_chebyshev_polynomial_w)
+RAVINE_POLYNOMIAL(hermite_polynomial_h)
+RAVINE_POLYNOMIAL(hermite_polynomial_he)
+RAVINE_POLYNOMIAL(laguerre_polynomial_l)
+RAVINE_POLYNOMIAL(legendre_polynomial_p)
+#undef RAVINE_POLYNOMIAL
 
 }  // namespace ravine
