@@ -101,6 +101,7 @@ if TYPE_CHECKING:
         TripletMarginLoss,
         TripletMarginWithDistanceLoss,
     )
+    from ._noise import AlphaDropout, FeatureAlphaDropout, RReLU
     from ._normalize import Normalize
     from ._padding import (
         CircularPad1d,
@@ -159,8 +160,10 @@ if TYPE_CHECKING:
     )
 
 _LATE = {
+    "_attention": ("MultiheadAttention",),
     "_bilinear": ("Bilinear",),
     "_conv_sides": ("Conv1d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"),
+    "_key_value_cache": ("KeyValueCache",),
     "_lazy": (
         "LazyBatchNorm1d",
         "LazyBatchNorm2d",
@@ -176,8 +179,6 @@ _LATE = {
         "LazyInstanceNorm3d",
         "LazyLinear",
     ),
-    "_attention": ("MultiheadAttention",),
-    "_key_value_cache": ("KeyValueCache",),
     "_loss_ctc": ("CTCLoss",),
     "_loss_margin": (
         "CosineEmbeddingLoss",
@@ -196,6 +197,7 @@ _LATE = {
         "TripletMarginLoss",
         "TripletMarginWithDistanceLoss",
     ),
+    "_noise": ("AlphaDropout", "FeatureAlphaDropout", "RReLU"),
     "_normalize": ("Normalize",),
     "_padding": (
         "CircularPad1d",
@@ -269,6 +271,7 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
+    "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -302,6 +305,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "FeatureAlphaDropout",
     "Flatten",
     "Fold",
     "GRUCell",
@@ -373,6 +377,7 @@ __all__ = [
     "QuantileLoss",
     "RMSNorm",
     "RNNCell",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "ReflectionPad1d",

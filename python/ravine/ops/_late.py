@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+NAMESPACES = ("linalg", "masked", "signal", "special")
+
 # fmt: off
 FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "_arrange": (
@@ -32,6 +34,11 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("arange", "broadcast_tensors", "eye", "full", "linspace", "logspace", "meshgrid", "ones",
          "tril_indices", "triu_indices", "zeros"),
     ),
+    "_decompositions": (
+        ("cholesky", "cholesky_inverse", "cholesky_solve", "logdet", "matrix_exp", "pinverse", "qr", "svd",
+         "triangular_solve"),
+        (),
+    ),
     "_diagonal": (
         ("diag", "diag_embed", "diagflat", "diagonal", "trace"),
         (),
@@ -48,6 +55,10 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
          "sgn", "signbit", "sinc", "true_divide", "trunc"),
         ("polygamma",),
     ),
+    "_histogram": (
+        ("combinations", "gradient", "histc", "unravel_index"),
+        (),
+    ),
     "_loss_ctc": (
         (),
         ("ctc_loss",),
@@ -61,6 +72,10 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "_norms": (
         ("norm",),
+        (),
+    ),
+    "_noise": (
+        ("alpha_dropout", "feature_alpha_dropout", "rrelu"),
         (),
     ),
     "_order": (
@@ -104,7 +119,8 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "_special": (
         ("acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan2", "arctanh", "asin", "asinh",
          "atan2", "atanh", "copysign", "cosh", "digamma", "erfc", "erfinv", "exp2", "hypot", "lgamma",
-         "log10", "log2", "logaddexp", "nextafter", "sinh", "tan", "xlog1py", "xlogy", "zeta"),
+         "log10", "log2", "i0", "igamma", "igammac", "logaddexp", "nextafter", "sinh", "tan", "xlog1py",
+         "xlogy", "zeta"),
         (),
     ),
     "_statistics": (
@@ -119,9 +135,9 @@ METHODS = tuple(name for methods, _ in FAMILIES.values() for name in methods)
 
 
 def load(name: str) -> Any:
-    """The function of this name, or None where no family has it; "linalg" is a package of its own."""
+    """The function of this name, or None where no family has it; a namespace is a package of its own."""
     package = __name__.rpartition(".")[0]
-    if name == "linalg":
-        return importlib.import_module(".linalg", package)
+    if name in NAMESPACES:
+        return importlib.import_module(f".{name}", package)
     family = _FAMILY_OF.get(name)
     return None if family is None else getattr(importlib.import_module(f".{family}", package), name)

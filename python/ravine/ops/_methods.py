@@ -123,7 +123,7 @@ class Methods:
     byte = _cast_to("uint8")
     bool = _cast_to("bool")
     T = property(_reversed)
-    mT = property(_transposed)
+    mT = H = mH = property(_transposed)
     type_as = _type_as
     unfold = _unfold
     tolist = _tolist

@@ -265,3 +265,40 @@ def zeta(input: Any, other: Any) -> Tensor:
 
 arccos, arcsin, arctan2 = acos, asin, atan2
 arccosh, arcsinh, arctanh = acosh, asinh, atanh
+
+
+def i0(input: Any) -> Tensor:
+    """Modified Bessel function of the first kind of order 0, `I₀(x)`; `ops.special` has its kin.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.i0([0.0])
+        tensor([1.], dtype=float32)
+    """
+    return apply("modified_bessel_i0", input)
+
+
+def igamma(input: Any, other: Any) -> Tensor:
+    """Lower incomplete gamma function of a = input and x = other, divided by Γ(a).
+
+    From 0 at x = 0 to 1; NaN where one is negative. Its gradient is by x alone.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.igamma([1.0], [1.0])
+        tensor([0.63212055], dtype=float32)
+    """
+    return apply("igamma", input, other)
+
+
+def igammac(input: Any, other: Any) -> Tensor:
+    """Upper incomplete gamma function of a = input and x = other, divided by Γ(a).
+
+    One less `igamma`, with all digits in the tail. Its gradient is by x alone.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.igammac([1.0], [1.0])
+        tensor([0.36787945], dtype=float32)
+    """
+    return apply("igammac", input, other)

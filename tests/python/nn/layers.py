@@ -143,6 +143,9 @@ MAPS = [
     layer("Dropout2d", p=0.25).on((4, 3, 2, 2), random=True),
     layer("Dropout3d", p=0.25).on((4, 3, 2, 2, 2), random=True),
     layer("DropPath", p=0.25, scale_by_keep=False).on((16, 3), random=True, peer=False),
+    layer("AlphaDropout", p=0.25).on((4, 6), random=True),
+    layer("FeatureAlphaDropout", p=0.25).on((4, 3, 5), random=True),
+    layer("RReLU", lower=0.25, upper=0.75).on((4, 6), random=True),
     layer("GaussianNoise", std=0.25).on((4, 3), random=True, peer=False),
     layer("Normalize", np.array([1.0, 2.0]), np.array([0.5, 4.0]), offset=np.array([1.0, 0.0]), limit=3.0).on(
         (4, 2), peer=False

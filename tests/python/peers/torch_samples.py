@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import re
@@ -218,6 +219,8 @@ SPECIAL: dict[str, Callable[..., Any]] = {
     "__rmatmul__": lambda x, other: other @ x,
 }
 METHODS = (
+    "H",
+    "mH",
     "mT",
     "new_zeros",
     "new_ones",
@@ -261,8 +264,10 @@ def counterpart(name: str) -> Callable[..., Any] | None:
     short = name.removeprefix("nn.functional.").removeprefix("special.")
     if short in ops.__all__ and "dropout" not in short and short not in RANDOM:
         return getattr(ops, short)
-    if name.startswith("linalg.") and name[7:] in ops.linalg.__all__:
-        return getattr(ops.linalg, name[7:])
+    for space in ("linalg", "masked", "special", "signal.windows"):
+        functions = functools.reduce(getattr, space.split("."), ops)
+        if name.startswith(f"{space}.") and name.removeprefix(f"{space}.") in functions.__all__:
+            return getattr(functions, name.removeprefix(f"{space}."))
     if name in METHODS:
         method = getattr(rv.Tensor, name)
         return method.fget if isinstance(method, property) else method
