@@ -119,3 +119,38 @@ BAD = [
 def test_bad_input(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+# name -> which part of [6, 7, 3] lives and dies together
+TOGETHER = {
+    "dropout1d": (6, 7, 1),
+    "feature_alpha_dropout": (6, 7, 1),
+    "alpha_dropout": (6, 7, 3),
+    "drop_path": (6, 1, 1),
+}
+
+
+@pytest.mark.parametrize("name", TOGETHER)
+def test_what_is_dropped_together(name: str) -> None:
+    function, x = getattr(ops, name), np.ones((6, 7, 3))
+    seen = set()
+    for _ in range(20):
+        y = function(x, 0.5, True).numpy()
+        parts = np.broadcast_to(y[tuple(slice(n) for n in TOGETHER[name])], x.shape)
+        np.testing.assert_array_equal(y, parts)
+        seen |= {float(v) for v in np.unique(y)}
+    assert len(seen) == 2
+    np.testing.assert_array_equal(function(x, 0.5, False).numpy(), x)
+
+
+def test_volumes_lose_whole_channels() -> None:
+    y = ops.dropout3d(np.ones((8, 16, 2, 3, 5), "float32"), 0.5).numpy().reshape(128, 30)
+    assert set(np.unique(y)) == {0.0, 2.0}
+    assert (y == y[:, :1]).all()
+
+
+def test_rrelu_draws_slopes_below_zero_alone() -> None:
+    y = ops.rrelu(np.array([-1.0, 2.0] * 500), 0.25, 0.75, training=True).numpy()
+    assert (y[1::2] == 2).all()
+    assert -0.75 < y[::2].min() < -0.7 and -0.3 < y[::2].max() <= -0.25
+    np.testing.assert_array_equal(ops.rrelu(np.array([-1.0, 2.0]), 0.25, 0.75).numpy(), [-0.5, 2.0])

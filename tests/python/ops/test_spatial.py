@@ -233,6 +233,18 @@ CONVOLUTIONS = [
 
 POOLS = [
     case(
+        "lp1d",
+        lambda x: ops.lp_pool1d(x, 2.0, 3, 2),
+        lambda x: pooled(x**2, 3, 2, 0, reduce=np.sum) ** 0.5,
+        normal(1, 2, 7) + 3,
+    ),
+    case(
+        "lp3d",
+        lambda x: ops.lp_pool3d(x, 2.0, 2),
+        lambda x: pooled(x**2, 2, 2, 0, reduce=np.sum) ** 0.5,
+        normal(1, 2, 2, 4, 3) + 3,
+    ),
+    case(
         "max1d",
         lambda x: ops.max_pool1d(x, 3, 2, 1, 2),
         lambda x: pooled(x, 3, 2, 1, 2, fill=-np.inf),
@@ -302,6 +314,18 @@ POOLS = [
 ]
 
 RESIZED = [
+    case(
+        "upsample_nearest",
+        lambda x: ops.upsample_nearest(x, scale_factor=2),
+        lambda x: x.repeat(2, 2),
+        normal(2, 3, 4),
+    ),
+    case(
+        "upsample_bilinear",
+        lambda x: ops.upsample_bilinear(x, (3, 7)),
+        lambda x: linear_resize(x, (3, 7), True),
+        normal(2, 2, 5, 4),
+    ),
     case(
         "linear",
         lambda x: ops.interpolate(x, 7, mode="linear"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helper import Case, bools, case, check, distinct, integers, normal, positive, run
-from scipy import signal, special
+from scipy import linalg, signal, special
 
 import ravine as rv
 from ravine import ops
@@ -119,6 +119,14 @@ DIFFERENTIATED = [
             "entr": away,
         }.items()
     ],
+    case("i0", ops.i0, special.i0, normal(3, 4)),
+    case(
+        "logdet",
+        lambda a: ops.logdet(a @ a.mT + np.eye(3)),
+        lambda a: np.linalg.slogdet(a @ a.T + np.eye(3))[1],
+        normal(3, 3),
+    ),
+    case("matrix_exp", ops.matrix_exp, linalg.expm, normal(3, 3)),
     case(
         "ndtri",
         lambda x: ops.special.ndtri(ops.sigmoid(x)),
