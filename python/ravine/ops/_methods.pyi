@@ -11,14 +11,17 @@ from . import (
     _conv,
     _conv_sides,
     _create,
+    _decompositions,
     _diagonal,
     _dynamic,
     _elementwise,
     _formulas,
+    _histogram,
     _index,
     _linalg,
     _loss,
     _loss_margin,
+    _noise,
     _norm,
     _norms,
     _order,
@@ -41,6 +44,8 @@ def one_by_one(function: Callable[..., Tensor]) -> Callable[..., Tensor]: ...
 def install(functions: dict[str, Any]) -> None: ...
 
 class Methods:
+    @property
+    def H(self) -> Tensor: ...
     @property
     def T(self) -> Tensor: ...
     def __floordiv__(self, other: Any) -> Tensor: ...
@@ -71,6 +76,7 @@ class Methods:
     addr = _products.addr
     all = _statistics.all
     allclose = _formulas.allclose
+    alpha_dropout = _noise.alpha_dropout
     amax = _reduce.amax
     amin = _reduce.amin
     aminmax = _order.aminmax
@@ -113,12 +119,16 @@ class Methods:
     ceil = _elementwise.ceil
     celu = _activation.celu
     channel_shuffle = _patches.channel_shuffle
+    cholesky = _decompositions.cholesky
+    cholesky_inverse = _decompositions.cholesky_inverse
+    cholesky_solve = _decompositions.cholesky_solve
     chunk = _shape.chunk
     clamp = _elementwise.clip
     clamp_max = _formulas.clamp_max
     clamp_min = _formulas.clamp_min
     clip = _elementwise.clip
     def clone(self: Any, *, memory_format: Any = None) -> Tensor: ...
+    combinations = _histogram.combinations
     def contiguous(self: Any, *, memory_format: Any = None) -> Tensor: ...
     conv1d = _conv_sides.conv1d
     conv2d = _conv.conv2d
@@ -170,6 +180,7 @@ class Methods:
     expand = _shape.expand
     expand_as = _arrange.expand_as
     expm1 = _elementwise.expm1
+    feature_alpha_dropout = _noise.feature_alpha_dropout
     fix = _formulas.trunc
     flatten = _shape.flatten
     flip = one_by_one(_shape.flip)
@@ -190,6 +201,7 @@ class Methods:
     gelu = _activation.gelu
     ger = _products.outer
     glu = _activation.glu
+    gradient = _histogram.gradient
     greater = _compare.greater
     greater_equal = _compare.greater_equal
     grid_sample = _resize.grid_sample
@@ -201,9 +213,13 @@ class Methods:
     hardtanh = _activation.hardtanh
     heaviside = _formulas.heaviside
     hinge_embedding_loss = _loss_margin.hinge_embedding_loss
+    histc = _histogram.histc
     hsplit = _arrange.hsplit
     huber_loss = _loss.huber_loss
     hypot = _special.hypot
+    i0 = _special.i0
+    igamma = _special.igamma
+    igammac = _special.igammac
     im2col = _patches.im2col
     index_add = _scatter.index_add
     index_copy = _scatter.index_copy
@@ -243,6 +259,7 @@ class Methods:
     logaddexp = _special.logaddexp
     logaddexp2 = _formulas.logaddexp2
     logcumsumexp = _order.logcumsumexp
+    logdet = _decompositions.logdet
     logical_and = _compare.logical_and
     logical_not = _compare.logical_not
     logical_or = _compare.logical_or
@@ -256,11 +273,14 @@ class Methods:
     lp_pool3d = _pool_sides.lp_pool3d
     lt = _compare.less
     @property
+    def mH(self) -> Tensor: ...
+    @property
     def mT(self) -> Tensor: ...
     masked_fill = _scatter.masked_fill
     masked_scatter = _scatter.masked_scatter
     masked_select = _dynamic.masked_select
     matmul = _linalg.matmul
+    matrix_exp = _decompositions.matrix_exp
     max = _reduce.max
     max_pool1d = _pool_sides.max_pool1d
     max_pool2d = _pool.max_pool2d
@@ -310,6 +330,7 @@ class Methods:
     pad = _shape.pad
     pdist = _products.pdist
     permute = one_by_one(_shape.permute)
+    pinverse = _decompositions.pinverse
     pixel_shuffle = _patches.pixel_shuffle
     pixel_unshuffle = _patches.pixel_unshuffle
     poisson_nll_loss = _loss_margin.poisson_nll_loss
@@ -318,6 +339,7 @@ class Methods:
     prelu = _activation.prelu
     prod = _reduce.prod
     put = _scatter.put
+    qr = _decompositions.qr
     quantile = _order.quantile
     quantile_loss = _loss_margin.quantile_loss
     rad2deg = _formulas.rad2deg
@@ -338,6 +360,7 @@ class Methods:
     roll = _arrange.roll
     rot90 = _arrange.rot90
     round = _elementwise.round
+    rrelu = _noise.rrelu
     rsqrt = _elementwise.rsqrt
     rsub = _formulas.rsub
     scatter = _scatter.scatter
@@ -375,6 +398,7 @@ class Methods:
     sub = _elementwise.sub
     sum = _reduce.sum
     sum_to_size = _arrange.sum_to_size
+    svd = _decompositions.svd
     swapaxes = _arrange.swapaxes
     swapdims = _arrange.swapdims
     t = _arrange.t
@@ -399,6 +423,7 @@ class Methods:
     topk = _order.topk
     trace = _diagonal.trace
     transpose = _shape.transpose
+    triangular_solve = _decompositions.triangular_solve
     tril = _create.tril
     triu = _create.triu
     true_divide = _formulas.true_divide
@@ -410,6 +435,7 @@ class Methods:
     unfold_dim = _arrange.unfold_dim
     unique = _dynamic.unique
     unique_consecutive = _dynamic.unique_consecutive
+    unravel_index = _histogram.unravel_index
     unsqueeze = _shape.unsqueeze
     upsample_bilinear = _resize.upsample_bilinear
     upsample_nearest = _resize.upsample_nearest

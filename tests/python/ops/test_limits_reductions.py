@@ -252,8 +252,20 @@ def test_running_statistics_normalise_by_limits() -> None:
     np.testing.assert_allclose(y[:, 0], [0.5, -5e19, inf, nan], rtol=1e-12)
 
 
+def test_rms_norm_at_its_limits() -> None:
+    """Nothing is subtracted: zeros stay, and only what is not finite spreads along its row."""
+    x = np.array([[0.0, 0.0], [1e4, -1e4], [1e15, 0.0], [nan, 1.0], [inf, 1.0]])
+    root = 2**0.5
+    for dtype in DTYPES:
+        y = ops.rms_norm(x.astype(dtype), 2).numpy()
+        np.testing.assert_allclose(y[:3], [[0, 0], [1, -1], [root, 0]], rtol=4 * np.finfo(dtype).eps)
+        assert np.isnan(y[3]).all() and np.isnan(y[4, 0])
+        slope = rv.value_and_grad(lambda a: ops.rms_norm(a, 2).sum())(np.zeros((1, 2), dtype))[1]
+        np.testing.assert_allclose(slope, np.full((1, 2), 1 / np.sqrt(np.finfo(dtype).eps)), rtol=1e-6)
+
+
 def test_every_norm_has_a_row() -> None:
-    assert NORMS.keys() == functions_of(_norm)
+    assert {*NORMS, "rms_norm"} == functions_of(_norm)
 
 
 def test_modules_of_equal_rows_train() -> None:

@@ -121,22 +121,22 @@ def test_bad_input(call, error: type[Exception], message: str) -> None:
         call()
 
 
-# name -> which part of [6, 7, 3] lives and dies together
+# Which part of [6, 7, 3] has one fate.
 TOGETHER = {
-    "dropout1d": (6, 7, 1),
-    "feature_alpha_dropout": (6, 7, 1),
-    "alpha_dropout": (6, 7, 3),
-    "drop_path": (6, 1, 1),
+    ops.dropout1d: (6, 7, 1),
+    ops.feature_alpha_dropout: (6, 7, 1),
+    ops.alpha_dropout: (6, 7, 3),
+    ops.drop_path: (6, 1, 1),
 }
 
 
-@pytest.mark.parametrize("name", TOGETHER)
-def test_what_is_dropped_together(name: str) -> None:
-    function, x = getattr(ops, name), np.ones((6, 7, 3))
+@pytest.mark.parametrize("function", TOGETHER, ids=lambda function: function.__name__)
+def test_what_is_dropped_together(function) -> None:
+    x = np.ones((6, 7, 3))
     seen = set()
     for _ in range(20):
         y = function(x, 0.5, True).numpy()
-        parts = np.broadcast_to(y[tuple(slice(n) for n in TOGETHER[name])], x.shape)
+        parts = np.broadcast_to(y[tuple(slice(n) for n in TOGETHER[function])], x.shape)
         np.testing.assert_array_equal(y, parts)
         seen |= {float(v) for v in np.unique(y)}
     assert len(seen) == 2

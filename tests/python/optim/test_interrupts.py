@@ -26,7 +26,10 @@ def interrupts() -> Iterator[Callable[[float], None]]:
 
     def handler(_: int, frame: FrameType | None) -> None:
         while frame is not None:  # within a call of the package, at any instant of it
-            if frame.f_code.co_filename.endswith(("_step.py", "_update.py")):
+            code = frame.f_code
+            if code.co_name == "__del__" or code.co_filename.endswith("weakref.py"):
+                return  # Python reports what a finaliser raises, and goes on
+            if code.co_filename.endswith(("_step.py", "_update.py")):
                 raise Interrupted
             frame = frame.f_back
 
