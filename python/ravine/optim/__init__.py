@@ -20,7 +20,6 @@ from ._stages import (
     clip_by_value,
     skip_nonfinite,
 )
-from ._wrappers import SAM, Lookahead, chain
 
 if TYPE_CHECKING:
     from ._adagrad import Adadelta, Adagrad, RMSprop
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from ._matrices import Adafactor, Muon
     from ._schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
     from ._update import Update
+    from ._wrappers import SAM, Lookahead, chain
 
 _LATE = {
     "_adagrad": ("Adadelta", "Adagrad", "RMSprop"),
@@ -35,6 +35,7 @@ _LATE = {
     "_matrices": ("Adafactor", "Muon"),
     "_schedule_free": ("ScheduleFreeAdamW", "ScheduleFreeSGD"),
     "_update": ("Update",),
+    "_wrappers": ("SAM", "Lookahead", "chain"),
 }
 
 __all__ = [

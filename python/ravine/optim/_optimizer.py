@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 LearningRate: TypeAlias = "float | Callable[[int], float]"
 
 
-class Limits(NamedTuple):
+class Limits:
     """What the engine allows for a hyperparameter."""
 
-    default: float
-    low: float
-    below: float
-    flag: bool
+    __slots__ = ("below", "default", "flag", "low")
+
+    def __init__(self, default: float, low: float, below: float, flag: bool) -> None:
+        self.default, self.low, self.below, self.flag = default, low, below, flag
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .. import _core
 from .._numbers import alike, flag, number
@@ -21,9 +21,11 @@ else:
         return lambda cls: cls
 
 
-class _Option(NamedTuple):
-    default: Any
-    init: bool
+class _Option:
+    __slots__ = ("default", "init")
+
+    def __init__(self, default: Any, init: bool) -> None:
+        self.default, self.init = default, init
 
 
 def option(*, default: Any, init: bool = True, kw_only: Literal[True] = True) -> Any:

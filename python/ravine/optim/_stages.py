@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .. import _core
 from .._numbers import alike, flag, number, positive, whole
@@ -22,12 +22,13 @@ def _noise(owner: str, value: Any) -> tuple[float, float]:
     return number(owner, "noise[0]", pair[0]), number(owner, "noise[1]", pair[1])
 
 
-class StageNumber(NamedTuple):
-    """The number of a kind of stage: how the engine calls it, and what is allowed."""
+class StageNumber:
+    """The number of a kind of stage: the engine's name of it (None: there is none), and what is allowed."""
 
-    stage: str
-    name: str | None  # None: the stage has no number
-    checked: Callable[[str, str, Any], Any]
+    __slots__ = ("checked", "name", "stage")
+
+    def __init__(self, stage: str, name: str | None, checked: Callable[[str, str, Any], Any]) -> None:
+        self.stage, self.name, self.checked = stage, name, checked
 
 
 def _bound(owner: str, name: str, value: Any) -> Any:
@@ -60,8 +61,8 @@ class Stage(Value):
 
     def __init__(self, option: str, value: Any) -> None:
         self.option = option
-        stage, name, checked = STAGES[option]
-        self.value = checked(stage, name or option, value)
+        kind = STAGES[option]
+        self.value = kind.checked(kind.stage, kind.name or option, value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Stage) and (self.option, self.value) == (other.option, other.value)
@@ -74,14 +75,14 @@ def engine_stage(option: str, value: Any, schedule_of: Callable[[str, Any], Any]
     """The stage for the engine; `schedule_of(label, function)` makes its schedules."""
     if option not in STAGES:
         return _core.Stage(option, value, option)
-    stage, name, _ = STAGES[option]
-    if name is None:
-        return _core.Stage(stage, {}, option)
+    kind = STAGES[option]
+    if kind.name is None:
+        return _core.Stage(kind.stage, {}, option)
     if option == "noise":
         value = _core.Schedule("noise_std", value)
     elif callable(value):
         value = schedule_of(option, value)
-    return _core.Stage(stage, {name: value}, option)
+    return _core.Stage(kind.stage, {kind.name: value}, option)
 
 
 def clip_by_value(bound: Rate) -> Stage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +11,15 @@ from ._convert import as_array, plain_array
 from ._tensor import Operand
 
 
-class Inputs(NamedTuple):
+class Inputs:
     """The arrays of a call, what tells its program from others, and how to put tensors in their place."""
 
-    arrays: list[np.ndarray]
-    key: Hashable
-    rebuild: Callable[[Sequence[Any]], Any]
+    __slots__ = ("arrays", "key", "rebuild")
+
+    def __init__(
+        self, arrays: list[np.ndarray], key: Hashable, rebuild: Callable[[Sequence[Any]], Any]
+    ) -> None:
+        self.arrays, self.key, self.rebuild = arrays, key, rebuild
 
 
 def split_inputs(arguments: Any, levels: int = 1) -> Inputs:
