@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from . import _core, init, nn, ops, optim
 from ._from_torch import PACKAGE, absent
 from ._grad import hvp, value_and_grad
-from ._io import load, load_metadata, save
 from ._random import seed
 from ._step import TrainStep
 from ._threads import cpu_info, get_num_threads, set_num_threads, threads
@@ -16,12 +15,20 @@ from .record import Scalar, Tensor, compile, eager, set_conv_precision, set_prog
 if TYPE_CHECKING:
     __version__: str
     from . import data, diagnostics, models, preprocessing, sklearn, train
+    from ._io import load, load_metadata, save
     from ._minimize import MinimizeResult, minimize
     from .train import Trainer
 
 # Loaded when first used, so that `import ravine` stays cheap.
 _LAZY_MODULES = ("data", "diagnostics", "models", "preprocessing", "sklearn", "train")
-_LAZY_NAMES = {"MinimizeResult": "_minimize", "Trainer": "train", "minimize": "_minimize"}
+_LAZY_NAMES = {
+    "MinimizeResult": "_minimize",
+    "Trainer": "train",
+    "load": "_io",
+    "load_metadata": "_io",
+    "minimize": "_minimize",
+    "save": "_io",
+}
 
 __all__ = [
     "MinimizeResult",

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from .. import init
 from .._late import late
 from ..record import Buffer, Parameter
-from . import functional, utils
 from ._activation import (
     ELU,
     GELU,
@@ -24,18 +23,15 @@ from ._activation import (
     Sigmoid,
     SiLU,
     Softmax,
-    Softmax2d,
     Softmin,
     Softplus,
     Softsign,
     Tanh,
     Tanhshrink,
 )
-from ._containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from ._containers import ModuleDict, ModuleList, Sequential
 from ._conv import Conv2d
-from ._dropout import Dropout, Dropout1d, Dropout2d, Dropout3d, DropPath, GaussianNoise
-from ._embedding import Embedding
-from ._freeze import freeze, unfreeze
+from ._dropout import Dropout, Dropout2d
 from ._linear import Flatten, Identity, Linear, Unflatten
 from ._loss import (
     BCELoss,
@@ -52,21 +48,20 @@ from ._module import Module
 from ._norm import (
     BatchNorm1d,
     BatchNorm2d,
-    BatchNorm3d,
     GroupNorm,
-    InstanceNorm1d,
     InstanceNorm2d,
-    InstanceNorm3d,
     LayerNorm,
     RMSNorm,
 )
 from ._pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 
 if TYPE_CHECKING:
-    from . import constraints
+    from . import constraints, functional, utils
     from ._attention import MultiheadAttention
     from ._bilinear import Bilinear
     from ._conv_sides import Conv1d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+    from ._embedding import Embedding
+    from ._freeze import freeze, unfreeze
     from ._key_value_cache import KeyValueCache
     from ._lazy import (
         LazyBatchNorm1d,
@@ -101,7 +96,16 @@ if TYPE_CHECKING:
         TripletMarginLoss,
         TripletMarginWithDistanceLoss,
     )
-    from ._noise import AlphaDropout, FeatureAlphaDropout, RReLU
+    from ._noise import (
+        AlphaDropout,
+        Dropout1d,
+        Dropout3d,
+        DropPath,
+        FeatureAlphaDropout,
+        GaussianNoise,
+        RReLU,
+    )
+    from ._norm_sides import BatchNorm3d, InstanceNorm1d, InstanceNorm3d
     from ._normalize import Normalize
     from ._padding import (
         CircularPad1d,
@@ -120,6 +124,7 @@ if TYPE_CHECKING:
         ZeroPad2d,
         ZeroPad3d,
     )
+    from ._parameters import ParameterDict, ParameterList
     from ._pool_sides import (
         AdaptiveAvgPool1d,
         AdaptiveAvgPool3d,
@@ -150,7 +155,7 @@ if TYPE_CHECKING:
         UpsamplingBilinear2d,
         UpsamplingNearest2d,
     )
-    from ._shrink import CELU, Hardshrink, Softshrink, Threshold
+    from ._shrink import CELU, Hardshrink, Softmax2d, Softshrink, Threshold
     from ._transformer import (
         Transformer,
         TransformerDecoder,
@@ -163,6 +168,8 @@ _LATE = {
     "_attention": ("MultiheadAttention",),
     "_bilinear": ("Bilinear",),
     "_conv_sides": ("Conv1d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"),
+    "_embedding": ("Embedding",),
+    "_freeze": ("freeze", "unfreeze"),
     "_key_value_cache": ("KeyValueCache",),
     "_lazy": (
         "LazyBatchNorm1d",
@@ -197,7 +204,16 @@ _LATE = {
         "TripletMarginLoss",
         "TripletMarginWithDistanceLoss",
     ),
-    "_noise": ("AlphaDropout", "FeatureAlphaDropout", "RReLU"),
+    "_noise": (
+        "AlphaDropout",
+        "DropPath",
+        "Dropout1d",
+        "Dropout3d",
+        "FeatureAlphaDropout",
+        "GaussianNoise",
+        "RReLU",
+    ),
+    "_norm_sides": ("BatchNorm3d", "InstanceNorm1d", "InstanceNorm3d"),
     "_normalize": ("Normalize",),
     "_padding": (
         "CircularPad1d",
@@ -216,6 +232,7 @@ _LATE = {
         "ZeroPad2d",
         "ZeroPad3d",
     ),
+    "_parameters": ("ParameterDict", "ParameterList"),
     "_pool_sides": (
         "AdaptiveAvgPool1d",
         "AdaptiveAvgPool3d",
@@ -246,7 +263,7 @@ _LATE = {
         "UpsamplingBilinear2d",
         "UpsamplingNearest2d",
     ),
-    "_shrink": ("CELU", "Hardshrink", "Softshrink", "Threshold"),
+    "_shrink": ("CELU", "Hardshrink", "Softmax2d", "Softshrink", "Threshold"),
     "_transformer": (
         "Transformer",
         "TransformerDecoder",
@@ -426,7 +443,7 @@ __all__ = [
     "utils",
 ]
 
-__getattr__ = late(__name__, _LATE, modules=("constraints",))
+__getattr__ = late(__name__, _LATE, modules=("constraints", "functional", "utils"))
 
 
 def __dir__() -> list[str]:

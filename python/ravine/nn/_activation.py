@@ -362,21 +362,6 @@ class Softmax(Module):
         return f"dim={self.dim}"
 
 
-class Softmax2d(Module):
-    """Softmax over the channels of images, at each pixel: [(N,) C, H, W], the same out.
-
-    Example:
-        >>> from ravine import nn
-        >>> nn.Softmax2d()([[[5.0]], [[5.0]]]).ravel()
-        array([0.5, 0.5], dtype=float32)
-    """
-
-    def forward(self, input: Any) -> Any:
-        if len(input.shape) not in (3, 4):
-            raise ValueError(f"Softmax2d: input must be [(N,) C, H, W], got shape {tuple(input.shape)}")
-        return ops.softmax(input, -3)
-
-
 class LogSoftmax(Module):
     """`x - ln Σ exp(x)` along `dim`.
 

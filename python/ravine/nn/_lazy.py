@@ -9,7 +9,8 @@ from ._conv import Conv2d
 from ._conv_sides import Conv1d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ._linear import Linear
 from ._module import Module
-from ._norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from ._norm import BatchNorm1d, BatchNorm2d, InstanceNorm2d
+from ._norm_sides import BatchNorm3d, InstanceNorm1d, InstanceNorm3d
 
 
 class Lazy(Module):

@@ -73,7 +73,7 @@ class _ChannelNorm(InitialisedModule):
         )
 
 
-class _BatchNorm(_ChannelNorm):
+class BatchNorm(_ChannelNorm):
     def forward(self, input: Any, mask: Any = None) -> Any:
         x = as_tensor(input)
         self._check(x)
@@ -89,7 +89,7 @@ class _BatchNorm(_ChannelNorm):
         )
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(BatchNorm):
     """Batch normalisation of each channel over the batch (and the length).
 
     In training: `y = (x - mean) / sqrt(var + eps) · weight + bias` with the batch's mean and biased variance,
@@ -125,7 +125,7 @@ class BatchNorm1d(_BatchNorm):
     ranks, layout = (2, 3), "[N, C] or [N, C, L]"
 
 
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(BatchNorm):
     """Batch normalisation of each channel of images over batch and positions; see `BatchNorm1d`.
 
     Shapes: [N, C, H, W], the same out. Arguments as for `BatchNorm1d`.
@@ -138,21 +138,6 @@ class BatchNorm2d(_BatchNorm):
     """
 
     ranks, layout = (4,), "[N, C, H, W]"
-
-
-class BatchNorm3d(_BatchNorm):
-    """Batch normalisation of each channel of volumes over batch and positions; see `BatchNorm1d`.
-
-    Shapes: [N, C, D, H, W], the same out. Arguments as for `BatchNorm1d`.
-
-    Example:
-        >>> import numpy as np
-        >>> from ravine import nn
-        >>> nn.BatchNorm3d(3)(np.zeros((2, 3, 4, 4, 4))).shape
-        (2, 3, 4, 4, 4)
-    """
-
-    ranks, layout = (5,), "[N, C, D, H, W]"
 
 
 class InstanceNorm2d(_ChannelNorm):
@@ -226,35 +211,6 @@ class InstanceNorm2d(_ChannelNorm):
             self.eps,
         )
         return ops.squeeze(y, 0) if alone else y
-
-
-class InstanceNorm1d(InstanceNorm2d):
-    """Normalisation of each channel of each sequence over its length; see `InstanceNorm2d`.
-
-    Shapes: [N, C, L], or one sequence [C, L]; the same out. Arguments as for `InstanceNorm2d`.
-
-    Example:
-        >>> from ravine import nn
-        >>> nn.InstanceNorm1d(1, eps=0.0)([[1.0, 3.0]])
-        array([[-1.,  1.]], dtype=float32)
-    """
-
-    ranks, layout = (3,), "[N, C, L]"
-
-
-class InstanceNorm3d(InstanceNorm2d):
-    """Normalisation of each channel of each volume over its positions; see `InstanceNorm2d`.
-
-    Shapes: [N, C, D, H, W], or one volume [C, D, H, W]; the same out. Arguments as for `InstanceNorm2d`.
-
-    Example:
-        >>> import numpy as np
-        >>> from ravine import nn
-        >>> nn.InstanceNorm3d(3)(np.zeros((2, 3, 4, 4, 4))).shape
-        (2, 3, 4, 4, 4)
-    """
-
-    ranks, layout = (5,), "[N, C, D, H, W]"
 
 
 def _sizes(module: Module, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:

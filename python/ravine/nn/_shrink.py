@@ -1,4 +1,4 @@
-"""Activations that cut or shrink around 0, as modules. Shapes: any in, the same out."""
+"""Activations that cut or shrink around 0, and softmax at each pixel. Shapes: any in, the same out."""
 
 from __future__ import annotations
 
@@ -101,3 +101,18 @@ class Threshold(Module):
 
     def extra_repr(self) -> str:
         return f"threshold={self.threshold}, value={self.value}"
+
+
+class Softmax2d(Module):
+    """Softmax over the channels of images, at each pixel: [(N,) C, H, W], the same out.
+
+    Example:
+        >>> from ravine import nn
+        >>> nn.Softmax2d()([[[5.0]], [[5.0]]]).ravel()
+        array([0.5, 0.5], dtype=float32)
+    """
+
+    def forward(self, input: Any) -> Any:
+        if len(input.shape) not in (3, 4):
+            raise ValueError(f"Softmax2d: input must be [(N,) C, H, W], got shape {tuple(input.shape)}")
+        return ops.softmax(input, -3)

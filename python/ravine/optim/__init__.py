@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 from .._late import late
-from . import lr_scheduler, schedules
+from . import schedules
 from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yogi
 from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
-from ._hyper import Hyper
 from ._momentum import ASGD, LARS, SGD, Lion, Rprop
 from ._optimizer import LearningRate, Optimizer
 from ._options import Group
@@ -22,7 +21,9 @@ from ._stages import (
 )
 
 if TYPE_CHECKING:
+    from . import lr_scheduler
     from ._adagrad import Adadelta, Adagrad, RMSprop
+    from ._hyper import Hyper
     from ._lbfgs import LBFGS
     from ._matrices import Adafactor, Muon
     from ._schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _LATE = {
     "_adagrad": ("Adadelta", "Adagrad", "RMSprop"),
+    "_hyper": ("Hyper",),
     "_lbfgs": ("LBFGS",),
     "_matrices": ("Adafactor", "Muon"),
     "_schedule_free": ("ScheduleFreeAdamW", "ScheduleFreeSGD"),
@@ -87,7 +89,7 @@ __all__ = [
     "update_bn",
 ]
 
-__getattr__ = late(__name__, _LATE)
+__getattr__ = late(__name__, _LATE, modules=("lr_scheduler",))
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from .. import _core
 from .._numbers import flag, number, whole
 from ..nn import Module
-from ..nn._norm import _BatchNorm
+from ..nn._norm import BatchNorm
 from ..record import plain_array
 from ._value import Value
 
@@ -219,7 +219,7 @@ def update_bn(model: Module, x: Any, *, batch_size: int = 256) -> None:
     if x.ndim == 0 or len(x) < 2:
         raise ValueError(f"update_bn: x has shape {x.shape}, expected at least two examples [n, ...]")
     whole("update_bn", "batch_size", batch_size, 2)
-    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+    layers = [m for m in model.modules() if isinstance(m, BatchNorm) and m.running_mean is not None]
     modes = [(module, module.training) for module in model.modules()]
     momenta = [layer.momentum for layer in layers]
     begins = [i for i in range(0, len(x), batch_size) if len(x) - i > 1]
