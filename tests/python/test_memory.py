@@ -98,6 +98,7 @@ print(json.dumps(dict(growth=growth, of_arenas=of_arenas, total=total, kept=len(
     assert result["kept"] <= 3
 
 
+@pytest.mark.filterwarnings("ignore:.*was compiled for:UserWarning")  # as it should, of so few
 def test_the_least_recently_used_program_is_dropped(default_limits: None) -> None:
     model = conv_net()
 

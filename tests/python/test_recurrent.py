@@ -150,7 +150,7 @@ def test_parameters_are_uniform_and_described() -> None:
     for name, parameter in lstm.named_parameters():
         assert 0.9 / 8 < abs(parameter.data).max() <= 1 / 8, name
     lstm.flatten_parameters()
-    assert repr(lstm) == "LSTM(30, 64, proj_size=16, num_layers=2, bidirectional=True)"
+    assert repr(lstm) == "LSTM(30, 64, num_layers=2, bidirectional=True, proj_size=16)"
     assert repr(nn.GRUCell(3, 4, bias=False)) == "GRUCell(3, 4, bias=False)"
 
 

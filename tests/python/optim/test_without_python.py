@@ -59,8 +59,8 @@ def stage_words(option: str, value: Any) -> list[str]:
     if option == "noise":
         return ["stage", "add_noise", "1", "std", "schedule", "noise_std", "2", *(x.hex() for x in value)]
     if option in optim._stages.STAGES:
-        option, number, _ = optim._stages.STAGES[option]
-        value = {} if number is None else {number: value}
+        kind = optim._stages.STAGES[option]
+        option, value = kind.stage, {} if kind.name is None else {kind.name: value}
     numbers = [word for name, number in value.items() for word in (name, *words(number))]
     return ["stage", option, str(len(value)), *numbers]
 
