@@ -164,6 +164,12 @@ void bind_graph(py::module_& module) {
             return wrap(self, gradients(output.value, to_values(wrt)));
           },
           py::arg("output"), py::arg("wrt"))
+      .def_static(
+          "depends_on",
+          [](const PyValue& value, const std::vector<PyValue>& any_of) {
+            return depends_on(value.value, to_values(any_of));
+          },
+          py::arg("value"), py::arg("any_of"), "Whether any of these goes into the computation of a value.")
       .def_property_readonly("n_nodes", [](const Graph& self) { return self.nodes().size(); });
 
   module.def("op_names", [] {

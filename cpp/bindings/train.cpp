@@ -100,18 +100,21 @@ auto released(Function function) {
 
 TrainState::Prepared prepare(TrainState& self, const std::shared_ptr<Graph>& graph,
                              const std::vector<PyValue>& gradients,
-                             const std::optional<py::function>& gradients_at) {
+                             const std::optional<py::function>& gradients_at,
+                             const std::optional<PyValue>& weight) {
   const auto unwrapped = [](const std::vector<PyValue>& values) {
     Values result;
     for (const PyValue& value : values) result.push_back(value.value);
     return result;
   };
-  if (!gradients_at) return self.prepare(*graph, unwrapped(gradients));
-  return self.prepare(*graph, unwrapped(gradients), [&](const Values& parameters) {
-    std::vector<PyValue> wrapped;
-    for (const Value& value : parameters) wrapped.push_back({graph, value});
-    return unwrapped((*gradients_at)(wrapped).cast<std::vector<PyValue>>());
-  });
+  train::GradientsAt at;
+  if (gradients_at)
+    at = [&](const Values& parameters) {
+      std::vector<PyValue> wrapped;
+      for (const Value& value : parameters) wrapped.push_back({graph, value});
+      return unwrapped((*gradients_at)(wrapped).cast<std::vector<PyValue>>());
+    };
+  return self.prepare(*graph, unwrapped(gradients), at, weight ? weight->value : Value{});
 }
 
 void load(TrainState& self, const std::map<std::string, py::array>& given, const Parameters& parameters) {
@@ -182,7 +185,10 @@ void bind_train(py::module_& module) {
       .def(py::init(&to_description), py::arg("owner"), py::arg("rule"), py::arg("groups"), py::arg("stages"),
            py::arg("average") = py::none(), py::arg("slow") = py::none(),
            "groups: [([(name, label, number or Schedule)], whether all its parameters decay)].");
-  py::class_<TrainState::Prepared>(module, "PreparedUpdate", "The gradients behind the stages.");
+  py::class_<TrainState::Prepared>(module, "PreparedUpdate", "The gradients behind the stages.")
+      .def_property_readonly(
+          "updates", [](const TrainState::Prepared& self) { return self.phase.updates; },
+          "Whether the call makes an update.");
   py::class_<TrainState, std::shared_ptr<TrainState>>(module, "TrainState", "The state of a training run.")
       .def(py::init<Description, std::shared_ptr<RandomState>>(), py::arg("description"), py::arg("random"))
       .def(
@@ -201,7 +207,11 @@ void bind_train(py::module_& module) {
           },
           py::arg("parameters"), "[(name, array, group)]: makes these the trained ones.")
       .def("prepare", &prepare, py::arg("graph"), py::arg("gradients"), py::arg("gradients_at") = py::none(),
-           "Records the stages, and all that may refuse the step.")
+           py::arg("weight") = py::none(), "Records the stages, and all that may refuse the step.")
+      .def(
+          "prepare_gathered",
+          [](TrainState& self, const std::shared_ptr<Graph>& graph) { return self.prepare_gathered(*graph); },
+          py::arg("graph"), "The same of an update that ends an accumulation early.")
       .def(
           "update",
           [](TrainState& self, const std::shared_ptr<Graph>& graph, const TrainState::Prepared& prepared) {

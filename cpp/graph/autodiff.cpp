@@ -41,10 +41,9 @@ void accumulate(Cotangents& cotangents, Value value, Value cotangent) {
 
 bool differentiable(const Op& op) { return op.gradient != nullptr || op.decompose != nullptr; }
 
-// The nodes between wrt and the outputs, in recording order. Values of wrt are leaves: their producers are
-// not entered.
-std::vector<const Node*> active_nodes(std::span<const Value> outputs,
-                                      const std::unordered_set<Value, ValueHash>& leaves) {
+// The nodes that the outputs need. Values of wrt are leaves: their producers are not entered.
+std::vector<const Node*> reachable_nodes(std::span<const Value> outputs,
+                                         const std::unordered_set<Value, ValueHash>& leaves) {
   std::vector<const Node*> reachable, stack;
   std::unordered_set<const Node*> seen;
   const auto enter = [&](const Value& value) {
@@ -57,6 +56,13 @@ std::vector<const Node*> active_nodes(std::span<const Value> outputs,
     reachable.push_back(node);
     for (const Value& input : node->inputs) enter(input);
   }
+  return reachable;
+}
+
+// The nodes between wrt and the outputs, in recording order.
+std::vector<const Node*> active_nodes(std::span<const Value> outputs,
+                                      const std::unordered_set<Value, ValueHash>& leaves) {
+  std::vector<const Node*> reachable = reachable_nodes(outputs, leaves);
   std::sort(reachable.begin(), reachable.end(), [](const Node* a, const Node* b) { return a->id < b->id; });
 
   std::vector<const Node*> active;
@@ -101,6 +107,15 @@ Values cotangents_by_decomposition(const Node& node, std::span<const Value> cota
                                                              : Value{});
   }
   return result;
+}
+
+bool depends_on(Value value, std::span<const Value> any_of) {
+  const std::unordered_set<Value, ValueHash> leaves(any_of.begin(), any_of.end());
+  const std::vector<const Node*> needed = reachable_nodes(std::span(&value, 1), leaves);
+  return leaves.contains(value) || std::any_of(needed.begin(), needed.end(), [&](const Node* node) {
+           return std::any_of(node->inputs.begin(), node->inputs.end(),
+                              [&](const Value& input) { return leaves.contains(input); });
+         });
 }
 
 Values vector_jacobian_product(std::span<const Value> outputs, std::span<const Value> cotangents,

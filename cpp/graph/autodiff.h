@@ -15,6 +15,9 @@ Values gradients(Value output, std::span<const Value> wrt);
 Values vector_jacobian_product(std::span<const Value> outputs, std::span<const Value> cotangents,
                                std::span<const Value> wrt);
 
+// Whether any of these values goes into the computation of `value`.
+bool depends_on(Value value, std::span<const Value> any_of);
+
 // What a gradient rule returns, by differentiating the node's decomposition: for nodes without a rule, and
 // for rules that do not cover every output.
 Values cotangents_by_decomposition(const Node& node, std::span<const Value> cotangents);

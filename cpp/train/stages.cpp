@@ -92,14 +92,28 @@ Values add_noise(StageScope& scope, Values gradients) {
   });
 }
 
+// A call's gradients are those of a mean, n / d: the sums of d times the gradient and of d give those of one
+// call with all examples. If nothing counts, d is 0 in all, and so are the gradients.
 Values accumulate(StageScope& scope, Values gradients) {
   if (scope.begins && scope.updates) return gradients;
-  const Values sums = each(gradients, [&](std::size_t i, Value gradient) {
-    return scope.begins ? gradient : scope.graph.state(scope.slots[0][i]) + gradient;
-  });
-  if (scope.updates)
-    return each(sums, [&](std::size_t, Value sum) { return sum / ops::cast(scope.number(0), sum.dtype()); });
+  const auto gathered = [&](const Array& state, Value own) {
+    if (scope.begins) return own;
+    return own ? scope.graph.state(state) + own : scope.graph.state(state);
+  };
+  Values sums;
+  for (std::size_t i = 0; i < scope.parameters.size(); ++i) {
+    const Value own =
+        scope.call_weight ? gradients[i] * ops::cast(scope.call_weight, gradients[i].dtype()) : Value{};
+    sums.push_back(gathered(scope.slots[0][i], own));
+  }
+  const Value total = gathered(scope.gathered_weight, scope.call_weight);
+  if (scope.updates) {
+    const Value divisor =
+        ops::where(ops::equal(total, ops::scalar_like(total, 0)), ops::scalar_like(total, 1), total);
+    return each(sums, [&](std::size_t, Value sum) { return sum / ops::cast(divisor, sum.dtype()); });
+  }
   for (std::size_t i = 0; i < sums.size(); ++i) scope.assign(scope.slots[0][i], sums[i]);
+  scope.assign(scope.gathered_weight, total);
   return {};
 }
 

@@ -30,6 +30,9 @@ struct StageScope {
   std::span<const std::vector<Array>> memory;  // [entry][age]
   std::string_view owner;                      // for messages
   bool begins, updates;                        // whether this call begins a sum of gradients, and ends one
+  Value call_weight;                           // of this call's gradients in such a sum, float64; none: the
+                                               // call has no gradients, and ends the sum of those before
+  const Array& gathered_weight;                // of the calls before
   std::function<void(const Values& gradients)> refuse_nonfinite;
   std::function<void(const Array& state, Value value)> assign;  // behind what may refuse the step
 

@@ -149,6 +149,7 @@ void TrainState::bind(std::vector<NamedParameter> parameters) {
       return std::find(of_stages.begin(), of_stages.end(), slot.first) != of_stages.end();
     });
   kept_ = std::move(states);
+  if (of_stages.empty()) gathered_ = 0;  // the stage that gathers is gone, and what it had with it
   structure_ = std::move(wanted);
   described_ = false;
   ++generation_;

@@ -69,6 +69,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   // Whether a call begins a sum of gradients (accumulation), and whether it makes an update.
   struct Phase {
     bool begins = true, updates = true;
+    bool ends = false;  // by what was gathered alone, however many calls that were
     bool operator==(const Phase&) const = default;
   };
   Phase phase() const;
@@ -82,7 +83,11 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
     Values gradients;  // none: this call makes no update
     std::vector<std::pair<Array, Value>> assigned;
   };
-  Prepared prepare(Graph& graph, Values gradients, const GradientsAt& gradients_at = {});
+  // `weight` is that of the call in an accumulation, the denominator of a loss that is a mean; none: 1.
+  Prepared prepare(Graph& graph, Values gradients, const GradientsAt& gradients_at = {}, Value weight = {});
+  // The same of an update that ends an accumulation early, by what was gathered: stages that see the
+  // gradients of each call are left out. RuntimeError without an accumulation.
+  Prepared prepare_gathered(Graph& graph);
   void update(Graph& graph, const Prepared& prepared);
   void record(Graph& graph, Values gradients, const GradientsAt& gradients_at = {}) {
     update(graph, prepare(graph, std::move(gradients), gradients_at));
@@ -156,6 +161,8 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   std::array<Mutex*, 2> locks() const;  // of the state and of its random numbers, in their order
   optim::Optimizer::Settings settings(const Description::Group& group, bool decays) const;
   std::vector<std::string> stage_slots() const;
+  Prepared prepare(Graph& graph, Phase phase, std::size_t first_stage, Values gradients,
+                   const GradientsAt& gradients_at, Value weight);
   void measure(Graph& graph, const Values& gradients) const;
   void begin(std::uint64_t generation, Phase phase);
   void end(Phase phase);
@@ -179,6 +186,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   std::vector<std::vector<std::vector<Array>>> stage_slot_arrays_;  // [stage][slot][parameter]
   std::optional<StageMemory> memory_;                               // of the stage that has some
   NamedArrays kept_memory_;                                         // loaded, and not yet in place
+  const Array gathered_weight_ = Array::scalar(0, DType::float64);  // sum of the gathered calls' weights
 
   std::atomic<std::int64_t> steps_{0}, gathered_{0}, skipped_{0};
   std::atomic<double> lr_;  // NaN before the first update

@@ -174,7 +174,10 @@ NamedArrays TrainState::state_dict() const {
       result.emplace_back(of_parameter + rule.scalars[i].name,
                           Array::scalar(state.scalars[i], DType::float64));
   }
-  if (gathered_ > 0) result.emplace_back(of_optimizer + "gathered", whole(gathered_));
+  if (gathered_ > 0) {
+    result.emplace_back(of_optimizer + "gathered", whole(gathered_));
+    result.emplace_back(of_optimizer + "gathered_weight", copy_of(gathered_weight_));
+  }
   for (auto& [name, array] : memory_state()) result.emplace_back(of_memory + name, std::move(array));
   result.emplace_back(of_random + "seed", bits(random_->seed));
   result.emplace_back(of_random + "step", bits(random_->step));
@@ -199,6 +202,7 @@ void TrainState::load_state_dict(const NamedArrays& state, const std::vector<Nam
   Problems problems;
   std::optional<std::int64_t> steps;
   std::int64_t gathered = 0;
+  std::optional<double> gathered_weight;  // none: of calls that count alike, as before there were weights
   std::map<std::string, Found> found;
   for (const auto& [key, array] : state)
     if (!key.starts_with(of_optimizer) && !key.starts_with(of_memory) && key != of_random + "seed" &&
@@ -212,6 +216,13 @@ void TrainState::load_state_dict(const NamedArrays& state, const std::vector<Nam
     }
     if (rest == "gathered") {
       gathered = count_of(key, array, problems);
+      continue;
+    }
+    if (rest == "gathered_weight") {
+      const double weight = array.shape().rank() == 0 ? value_of(array) : -1;
+      if (!std::isfinite(weight) || weight < 0)
+        problems.add(key, ": expected a finite number of at least 0, got ", text_of(array));
+      gathered_weight = weight;
       continue;
     }
     const auto [name, field] = split(rest);
@@ -285,6 +296,8 @@ void TrainState::load_state_dict(const NamedArrays& state, const std::vector<Nam
   kept_memory_ = std::move(memory);
   steps_ = *steps;
   gathered_ = gathered;
+  *gathered_weight_.as<double>() = gathered_weight.value_or(static_cast<double>(gathered));
+  gathered_weight_.writes().written();
   kept_ = std::move(states);
   parts_.clear();
   parameters_.clear();

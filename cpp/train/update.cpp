@@ -33,7 +33,10 @@ struct UpdateEnd final : EffectTarget {
 
   UpdateEnd(std::shared_ptr<TrainState> of, TrainState::Phase in) : state(std::move(of)), phase(in) {}
   void after_run() override { state->end(phase); }
-  void after_refusal() override { ++state->skipped_; }
+  void after_refusal() override {
+    ++state->skipped_;
+    if (phase.ends) state->gathered_ = 0;
+  }
   Mutex& mutex() const override { return *state->mutex_; }
 };
 
@@ -72,10 +75,24 @@ void TrainState::measure(Graph& graph, const Values& gradients) const {
   }
 }
 
-TrainState::Prepared TrainState::prepare(Graph& graph, Values gradients, const GradientsAt& gradients_at) {
+TrainState::Prepared TrainState::prepare(Graph& graph, Values gradients, const GradientsAt& gradients_at,
+                                         Value weight) {
   check<ValueError>(gradients.size() == parameters_.size(), description_.owner, ": got ", gradients.size(),
                     " gradients for ", parameters_.size(), " parameters");
-  const Phase phase = this->phase();
+  if (!weight) weight = graph.scalar(1, DType::float64);
+  return prepare(graph, phase(), 0, std::move(gradients), gradients_at, weight);
+}
+
+TrainState::Prepared TrainState::prepare_gathered(Graph& graph) {
+  const auto stage = std::find_if(description_.stages.begin(), description_.stages.end(),
+                                  [](const Stage& own) { return own.kind->gathers; });
+  check<RuntimeError>(stage != description_.stages.end(), description_.owner, ": accumulates nothing");
+  const auto first = static_cast<std::size_t>(stage - description_.stages.begin());
+  return prepare(graph, {.begins = false, .updates = true, .ends = true}, first, {}, {}, {});
+}
+
+TrainState::Prepared TrainState::prepare(Graph& graph, Phase phase, std::size_t first_stage, Values gradients,
+                                         const GradientsAt& gradients_at, Value weight) {
   graph.effect(begin_update_op, {}, std::make_shared<UpdateBegin>(shared_from_this(), phase));
   std::vector<std::pair<Array, Value>> assigned;
   std::vector<Array> arrays;
@@ -85,7 +102,7 @@ TrainState::Prepared TrainState::prepare(Graph& graph, Values gradients, const G
     measure(graph, values);
     graph.guard(clipping_);
   };
-  for (std::size_t i = 0; i < n_general_ && !gradients.empty(); ++i) {
+  for (std::size_t i = first_stage; i < n_general_ && (i == first_stage || !gradients.empty()); ++i) {
     const StageKind& kind = *description_.stages[i].kind;
     check<ValueError>(!kind.looks_elsewhere || gradients_at, description_.owner,
                       ": takes gradients at two places, so it needs the loss: use it with TrainStep");
@@ -98,6 +115,8 @@ TrainState::Prepared TrainState::prepare(Graph& graph, Values gradients, const G
                      .owner = description_.owner,
                      .begins = phase.begins,
                      .updates = phase.updates,
+                     .call_weight = weight,
+                     .gathered_weight = gathered_weight_,
                      .refuse_nonfinite = refuse_nonfinite,
                      .assign = [&](const Array& state, Value value) { assigned.emplace_back(state, value); }};
     gradients = kind.record(scope, std::move(gradients));
@@ -137,7 +156,8 @@ void TrainState::ask() const {
 void TrainState::begin(std::uint64_t generation, Phase phase) {
   check<RuntimeError>(!evaluating,
                       "training inside of averaged(model) would train the averages: leave it first");
-  check<RuntimeError>(generation == generation_ && phase == this->phase(), description_.owner,
+  check<RuntimeError>(generation == generation_ && (phase.ends ? gathered_ > 0 : phase == this->phase()),
+                      description_.owner,
                       ": the program was recorded for other parameters or stages; record it again");
   if (described_ && !varies_) return;
   const std::span<const Hyperparameter> limits = optim::rule_named(description_.rule).hyper;

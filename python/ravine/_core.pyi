@@ -160,6 +160,11 @@ class Graph:
     """
     A recording of operations.
     """
+    @staticmethod
+    def depends_on(value: Value, any_of: collections.abc.Sequence[Value]) -> bool:
+        """
+        Whether any of these goes into the computation of a value.
+        """
     def __init__(
         self, eager: bool = False, check_nan: bool = False, random: RandomState | None = None
     ) -> None: ...
@@ -293,6 +298,11 @@ class PreparedUpdate:
     """
     The gradients behind the stages.
     """
+    @property
+    def updates(self) -> bool:
+        """
+        Whether the call makes an update.
+        """
 
 class TrainState:
     """
@@ -321,9 +331,14 @@ class TrainState:
         graph: Graph,
         gradients: collections.abc.Sequence[Value],
         gradients_at: collections.abc.Callable | None = None,
+        weight: Value | None = None,
     ) -> PreparedUpdate:
         """
         Records the stages, and all that may refuse the step.
+        """
+    def prepare_gathered(self, graph: Graph) -> PreparedUpdate:
+        """
+        The same of an update that ends an accumulation early.
         """
     def state_dict(self) -> dict: ...
     def update(self, graph: Graph, prepared: PreparedUpdate) -> None:

@@ -69,7 +69,7 @@ def leaves(nested: Any) -> Iterator[np.ndarray]:
     if isinstance(nested, dict):
         for item in nested.values():
             yield from leaves(item)
-    elif isinstance(nested, tuple):
+    elif isinstance(nested, tuple | list):
         for item in nested:
             yield from leaves(item)
     else:

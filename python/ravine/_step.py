@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from . import _core
-from ._grad import check_scalar
 from ._random import RandomStream
 from ._trained import Trained, checked_optimizers, named_models, named_optimizers
 from .nn import Module
 from .optim import Hyper, Optimizer
 from .record import (
     Compiled,
-    Inputs,
-    Operand,
-    Parameter,
     ProgramCache,
-    Recording,
-    Trace,
-    add_place,
     compile_recording,
     eager_mode,
     eager_result,
-    gradients,
-    gradients_for_hooks_too,
-    part_of_step,
-    place_of_node,
-    record,
-    recording_into,
     split_inputs,
     thread,
 )
 
 if TYPE_CHECKING:
+    from ._loss import Observer
     from ._profile import Profile
+    from ._recorder import Call, Forward
 
 _kind = attrgetter("__class__", "shape", "dtype")
 
@@ -46,15 +34,16 @@ _kind = attrgetter("__class__", "shape", "dtype")
 class _Recent:
     """The newest program of a step with one optimizer, and what has to be as it was for it to serve again."""
 
-    __slots__ = ("_kinds", "_optimizer", "_version", "bound", "compiled")
+    __slots__ = ("_kinds", "_optimizer", "_version", "_weighted", "bound", "compiled")
 
-    def __init__(self, trained: Trained, arrays: Sequence[np.ndarray], compiled: Compiled) -> None:
-        self._kinds = list(map(_kind, arrays))
+    def __init__(self, trained: Trained, call: Call, compiled: Compiled) -> None:
+        self._kinds = list(map(_kind, call.inputs.arrays))
+        self._weighted = call.weighted
         self._optimizer, self._version = trained.optimizer, trained.optimizer._version
         self.bound, self.compiled = trained.bound, compiled
 
-    def serves(self, batch: tuple[Any, ...]) -> bool:
-        if self._optimizer._version != self._version:
+    def serves(self, batch: tuple[Any, ...], weighted: bool) -> bool:
+        if self._optimizer._version != self._version or self._weighted is not weighted:
             return False
         try:
             if list(map(_kind, batch)) != self._kinds:
@@ -62,14 +51,6 @@ class _Recent:
         except AttributeError:  # of what is no array
             return False
         return self.compiled.signature.unchanged()
-
-
-class _Forward(NamedTuple):
-    """What the forward pass of a step recorded: the loss, its named parts, the model's output."""
-
-    loss: Any
-    parts: dict[str, Any]
-    output: Any = None
 
 
 class TrainStep:
@@ -167,38 +148,85 @@ class TrainStep:
         self._optimizer = (
             optimizer if isinstance(self._given, Module) else checked_optimizers(optimizer, self._models)
         )
+        from ._recorder import Recorder  # late: for those who train, all import the package
+
         optimizers = named_optimizers(self._optimizer)
         self._stream = RandomStream()  # which is drawn now: threads that train at once draw in a known order
         self._trained = [
             Trained(name, self._models[name], rule, self._stream) for name, rule in optimizers.items()
         ]
-        self._read_only = [m for name, m in self._models.items() if name not in optimizers]
+        self._recorder = Recorder(
+            self._function, self._given, self._loss is not None, self._models, self._trained, self._stream
+        )
         self._programs = ProgramCache("TrainStep")
         self._generations = [trained.bound.generation for trained in self._trained]
         self._recent: _Recent | None = None
         self._parts: dict[str, float] = {}
+        self._output: Any = None
+        self._observer: Observer | None = None
+        self._observed: Observer | None = None  # the newest observer, which may have gone
         self._lock = _core.Lock("TrainStep")
 
-    def __call__(self, *batch: Any) -> float:
+    def __call__(self, *batch: Any, weight: Any = None) -> float:
         """Trains on one batch and returns its loss, as it was before the update.
 
         Args:
             batch: x and y, where x may be a tuple of inputs; in the second form what the function takes after
                 the model.
+            weight: a weight for each example, [n], finite and 0 or more: the loss is Σ w l / Σ w. Of a loss
+                that weighs its terms itself (classes, labels that are ignored), numerator and denominator
+                get the factor, as if an example stood w times in the batch. If all are 0, the loss is 0, and
+                so are the gradients. The loss must be a mean over examples, or a sum of such means and of
+                numbers that do not depend on the batch, such as a penalty on the parameters; parts of the
+                loss that are means are weighted, too.
 
-        Raises ValueError or TypeError for inputs that do not fit, and ValueError for a learning
-        rate that is negative or not finite.
+        Raises ValueError or TypeError for inputs that do not fit, for weights of another length, negative
+        and not finite ones, and ones for a loss that is no mean over examples; and ValueError for a learning
+        rate that is negative or not finite. Nothing has changed then.
         """
+        arrays = batch if weight is None else self._recorder.with_weights(batch, weight)
         with self._lock:
             recent = self._recent
-            if recent is None or thread.special or not recent.serves(batch):
-                return self._run(batch, with_output=False)[0]
+            if recent is None or thread.special or not recent.serves(arrays, weight is not None):
+                return self._run(self._recorder.call(batch, weight))[0]
             recent.bound.before_run()
-            result = recent.compiled.run(batch)
-        return self._taken(result)[0] if type(result) is _Forward else float(result)
+            result: Forward | np.ndarray = recent.compiled.run(arrays)
+        return self._taken(result)[0] if isinstance(result, tuple) else float(result)
 
-    def with_output(self, x: Any, y: Any) -> tuple[float, Any]:
+    def finish_accumulation(self) -> bool:
+        """Makes the update of an accumulation that has gathered fewer calls than the optimizer asks for.
+
+        The mean is over the calls that there were, by the denominators of their losses. Returns whether there
+        was something to do: a complete accumulation has made its update. `Trainer.fit` does this at the end
+        of every epoch.
+        """
+        with self._lock:
+            self._refresh()
+            for trained in self._waiting():
+                trained.bind_gathered()
+            self._drop_stale()
+            waiting = self._waiting()  # not those whose accumulation was switched off
+            if not waiting:
+                return False
+            variant = ("gathered", *[trained.name for trained in waiting])
+            compiled = self._programs.get(split_inputs(()), lambda: self._compile_gathered(waiting), variant)
+            for trained in waiting:
+                trained.bound.before_run()
+            compiled.run(())
+            return True
+
+    def _waiting(self) -> list[Trained]:
+        """Those with gradients that wait for more."""
+        return [trained for trained in self._trained if trained.bound.state.gathered > 0]
+
+    def _compile_gathered(self, waiting: Sequence[Trained]) -> Compiled:
+        return compile_recording(self._recorder.record_gathered(waiting), "TrainStep", self._stream)
+
+    def with_output(self, x: Any, y: Any, *, weight: Any = None) -> tuple[float, Any]:
         """Trains on one batch and returns its loss and the model's output, both from before the update.
+
+        Args:
+            x, y, weight: as in a call.
 
         Raises TypeError for a step over a function, which returns what it wants to show as parts of the loss.
         """
@@ -208,45 +236,57 @@ class TrainStep:
                 "step.parts"
             )
         with self._lock:
-            return self._run((x, y), with_output=True)
+            return self._run(self._recorder.call((x, y), weight, with_output=True))
 
-    def check(self, *batch: Any) -> None:
+    def check(self, *batch: Any, weight: Any = None) -> None:
         """Raises what a call with such arrays would raise, and trains nothing."""
         with self._lock:
-            self._record(self._inputs(batch), with_output=False, eager=False)
+            self._recorder.record(self._recorder.call(batch, weight), None, eager=False)
+
+    def observe(self, observer: Observer | None) -> None:
+        """Lets an observer count in the programs of calls from now on; None ends that.
+
+        For each program `observer.record(outcome)` is called while it is recorded, and may record what is
+        assigned to arrays at the end of every call that changes something. It returns whether it wants the
+        model's output besides, which is then `output` after a call. `Loop` measures in this way. A new
+        observer is told to `follow` the one before, so that it may take over its programs.
+        """
+        with self._lock:
+            self._observer, self._recent, self._output = observer, None, None
+            if observer is not None:
+                if self._observed not in (None, observer):
+                    observer.follow(self._observed)
+                self._observed = observer
 
     @property
     def parts(self) -> dict[str, float]:
         """The named parts of the newest call's loss, if the loss returned some."""
         return dict(self._parts)
 
-    def _inputs(self, batch: tuple[Any, ...]) -> Inputs:
-        if self._loss is not None and len(batch) != 2:
-            raise TypeError(
-                f"TrainStep: a step over a model and a loss takes x and y, got {len(batch)} arguments; give "
-                "several inputs as a tuple"
-            )
-        return split_inputs(batch)
+    @property
+    def output(self) -> Any:
+        """The model's output in the newest call, from before the update, if an observer wants it."""
+        return self._output
 
-    def _taken(self, result: Any) -> tuple[float, Any]:
+    def _taken(self, result: Forward | np.ndarray) -> tuple[float, Any]:
         """Keeps the parts of a result, if any; the loss and the output."""
-        if not isinstance(result, _Forward):
+        if not isinstance(result, tuple):  # the loss alone
             return float(result), None
         self._parts = {name: float(value) for name, value in result.parts.items()}
+        self._output = result.output if self._observer is not None else None
         return float(result.loss), result.output
 
-    def _run(self, batch: tuple[Any, ...], with_output: bool) -> tuple[float, Any]:
+    def _run(self, call: Call) -> tuple[float, Any]:
         """One call, with the lock held."""
-        inputs = self._inputs(batch)
         if eager_mode():
             self._refresh()
-            result = self._run_eagerly(inputs, with_output)
+            result = self._run_eagerly(call)
         else:
-            compiled = self._program_for(inputs, with_output)
+            compiled = self._program_for(call)
             for trained in self._trained:
                 trained.bound.before_run()
-            result = compiled.run(inputs.arrays)
-            self._remember(batch, with_output, compiled)
+            result = compiled.run(call.inputs.arrays)
+            self._remember(call, compiled)
         return self._taken(result)
 
     def _refresh(self) -> None:
@@ -263,153 +303,36 @@ class TrainStep:
             self._programs.clear()
             self._generations = generations
 
-    def _program_for(self, inputs: Inputs, with_output: bool) -> Compiled:
+    def _program_for(self, call: Call) -> Compiled:
         self._refresh()
         phases = tuple([trained.bound.state.phase for trained in self._trained])
-        return self._programs.get(
-            inputs, lambda: self._compile(inputs, with_output), variant=(with_output, phases)
-        )
+        counted = None if self._observer is None else self._observer.programs
+        variant = (counted, phases, call.weighted, call.with_output)
+        return self._programs.get(call.inputs, lambda: self._compile(call), variant)
 
-    def _run_eagerly(self, inputs: Inputs, with_output: bool) -> Any:
+    def _run_eagerly(self, call: Call) -> Any:
         random = self._stream.get()
         drawn, refused = random.step, True
         try:
-            recording = self._record(inputs, with_output, eager=True)
-            self._add_update(recording, inputs)  # which takes effect at once
+            recording = self._recorder.record(call, self._observer, eager=True)
+            self._recorder.add_update(recording, call)  # which takes effect at once
             refused = recording.trace.graph.effects_refused
             return eager_result(recording, "TrainStep")
         finally:
             if refused:  # as if the call had not been made
                 random.step = drawn
 
-    def _remember(self, batch: tuple[Any, ...], with_output: bool, compiled: Compiled) -> None:
+    def _remember(self, call: Call, compiled: Compiled) -> None:
         """Lets the next call find this program by comparing, without making a key."""
         trained = self._trained[0]
-        simple = len(self._trained) == 1 and trained.bound.calls_per_update == 1 and not with_output
-        simple = simple and all(type(x) is np.ndarray for x in batch)
-        self._recent = _Recent(trained, batch, compiled) if simple else None
+        simple = len(self._trained) == 1 and trained.bound.calls_per_update == 1
+        simple = simple and call.flat and not call.with_output
+        self._recent = _Recent(trained, call, compiled) if simple else None
 
-    def _forward(self, arguments: Any) -> _Forward:
-        if self._loss is None:
-            result = self._function(self._given, *arguments)
-            return _Forward(*_loss_and_parts(result, "TrainStep: the result of the function"))
-        x, y = arguments
-        output = self._given(*x) if isinstance(x, tuple) else self._given(x)
-        with part_of_step("loss"):
-            return _Forward(*_loss_and_parts(self._loss(output, y), "TrainStep: the loss"), output)
-
-    def _record(self, inputs: Inputs, with_output: bool, eager: bool) -> Recording:
-        def call(arguments: Any) -> Any:
-            forward = self._forward(arguments)
-            if with_output:
-                return forward
-            return forward._replace(output=None) if forward.parts else forward.loss
-
-        shapes = [array.shape for array in inputs.arrays]
-        if any(0 in shape for shape in shapes):
-            raise ValueError(f"TrainStep: there is nothing to learn from empty arrays, got shapes {shapes}")
-        names: dict[int, str] = {}
-        for prefix, model in self._models.items():
-            own = model._state_names().items()
-            names |= {key: f"{prefix}.{name}" if prefix else name for key, name in own}
-        recording = record(
-            call,
-            inputs,
-            self._trained[0].model._floating_dtype(),
-            names,
-            stream=self._stream,
-            eager=eager,
-            roots=[self._function, *self._models.values()],
-            parameters=[named for model in self._models.values() for named in model.named_parameters()],
-            argument_names=None if self._loss is None else ("x", "y"),
-        )
-        trained = {id(buffer) for part in self._trained for buffer in part.model.buffers()}
-        kept = [b for model in self._read_only for b in model.buffers() if id(b) not in trained]
-        recording.trace.forget([buffer.array for buffer in kept])
-        return recording
-
-    def _trained_parameters(self, trace: Trace) -> list[list[tuple[str, Parameter]]]:
-        """Of each trained model, those that this step moves."""
-        result = [trained.parameters(trace) for trained in self._trained]
-        owners: dict[int, str] = {}
-        for trained, named in zip(self._trained, result, strict=True):
-            if not named:
-                of = f" (model {trained.name!r})" if trained.name else ""
-                raise ValueError(
-                    f"TrainStep: nothing to train: no parameter of {type(trained.model).__name__}{of} both "
-                    f"requires a gradient and takes part in the loss"
-                )
-            for name, parameter in named:
-                full = f"{trained.name}.{name}"
-                if (other := owners.setdefault(id(parameter.array), full)) != full:
-                    raise ValueError(
-                        f"TrainStep: {other} and {full} are one parameter; only one optimizer can train it"
-                    )
-        return result
-
-    def _gradients_at(
-        self,
-        recording: Recording,
-        inputs: Inputs,
-        parameters: Sequence[Parameter],
-        values: Sequence[_core.Value],
-    ) -> list[_core.Value]:
-        """Gradients of the same loss at other values of the parameters; buffers stay as they are."""
-        trace = recording.trace
-        with trace.substituted([(p.array, value) for p, value in zip(parameters, values, strict=True)]):
-            with recording_into(trace):
-                loss = self._forward(inputs.rebuild(recording.tensors)).loss
-            return gradients(trace, loss._as_value(trace), list(values))
-
-    def _check_loss(self, trace: Trace, loss: Any) -> None:
-        """Raises FloatingPointError for a loss that overflowed, naming where that began."""
-        value, first = float(loss), trace.graph.first_infinite
-        if not math.isinf(value) or first is None:
-            return
-        node, op = first
-        error = FloatingPointError(f"'{op}' made the first infinity, and the loss became {value}")
-        add_place(error, place_of_node(trace, node))
-        raise error
-
-    def _add_update(self, recording: Recording, inputs: Inputs) -> None:
-        """Records gradients and updates behind the forward pass."""
-        trace = recording.trace
-        named = self._trained_parameters(trace)
-        made = next((name for part in named for name, p in part if id(p.array) not in trace.names), None)
-        if made is not None:
-            raise RuntimeError(
-                f"TrainStep: parameter {made!r} came into being while the step was recorded; call the model "
-                f"once on a batch before it is trained"
-            )
-        loss = recording.result.loss if isinstance(recording.result, _Forward) else recording.result
-        states = [[trace.graph.state(p.array, trace.names[id(p.array)]) for _, p in part] for part in named]
-        if trace.check_nan:
-            self._check_loss(trace, loss)
-        wrt = [state for part in states for state in part]
-        slopes = iter(gradients_for_hooks_too(trace, loss._as_value(trace), wrt))
-        of_parts = [[next(slopes) for _ in part] for part in named]
-        for trained, part in zip(self._trained, named, strict=True):
-            trained.bound.before_run()
-            trained.bind(part)
+    def _compile(self, call: Call) -> Compiled:
+        recording = self._recorder.record(call, self._observer, eager=False)
+        self._recorder.add_update(recording, call)
         self._drop_stale()
-
-        def gradients_at(parameters: Sequence[Parameter], values: Sequence[_core.Value]) -> list[_core.Value]:
-            return self._gradients_at(recording, inputs, parameters, values)
-
-        trace.graph.begin_update()
-        with recording_into(trace):
-            trace.graph.guard(loss._as_value(trace))
-            prepared = [
-                trained.prepare(trace, part, of_part, gradients_at)
-                for trained, part, of_part in zip(self._trained, named, of_parts, strict=True)
-            ]
-            trace.finish()  # behind everything that may refuse
-            for trained, update in zip(self._trained, prepared, strict=True):
-                trained.update(trace, update)
-
-    def _compile(self, inputs: Inputs, with_output: bool) -> Compiled:
-        recording = self._record(inputs, with_output, eager=False)
-        self._add_update(recording, inputs)
         return compile_recording(recording, "TrainStep", self._stream)
 
     def profile(self, *batch: Any, runs: int = 20) -> Profile:
@@ -438,12 +361,12 @@ class TrainStep:
         """
         from ._profile import profile_of  # late: few ask for it, all import the package
 
-        inputs = self._inputs(batch)
+        call = self._recorder.call(batch)
         with self._lock:
-            compiled = self._program_for(inputs, with_output=False)
+            compiled = self._program_for(call)
             for trained in self._trained:
                 trained.bound.before_run()
-            return profile_of(compiled, inputs, "TrainStep", runs)
+            return profile_of(compiled, call.inputs, "TrainStep", runs)
 
     @property
     def model(self) -> Any:
@@ -484,10 +407,14 @@ class TrainStep:
         """Number of updates done; with several optimizers, those of the first."""
         return self._trained[0].bound.state.steps
 
-    def _updates_of(self, calls: int) -> int:
-        """Number of updates that so many further calls make."""
+    def _updates_of(self, calls: int, *, gathered: int | None = None) -> int:
+        """Number of updates that so many calls make if the accumulation is finished after them.
+
+        They follow those that are gathered by now, or so many.
+        """
         bound = self._trained[0].bound
-        return (bound.state.gathered + calls) // bound.calls_per_update
+        waiting = bound.state.gathered if gathered is None else gathered
+        return -(-(waiting + calls) // bound.calls_per_update)
 
     @property
     def skipped(self) -> int:
@@ -559,20 +486,3 @@ class TrainStep:
         for trained, values in zip(self._trained, unsaved, strict=True):
             trained.bound.change(values)
         self.load_state_dict(state_dict)
-
-
-def _loss_and_parts(result: Any, what: str) -> tuple[Any, dict[str, Any]]:
-    """Loss and parts of `loss` or `(loss, parts)`. Raises TypeError or ValueError for anything else."""
-    loss, parts = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
-    if not isinstance(parts, Mapping):
-        raise TypeError(
-            f"{what}: after the loss, a dict of named parts is expected, got {type(parts).__name__}"
-        )
-    for name, value in parts.items():
-        shape = value.shape if isinstance(value, Operand) else np.shape(value)
-        if not isinstance(name, str) or shape != ():
-            raise ValueError(
-                f"{what}: a part is a name and a scalar, got {name!r} with shape {shape}; reduce it by "
-                "mean() or sum()"
-            )
-    return check_scalar(loss, what), dict(parts)

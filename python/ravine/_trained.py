@@ -13,7 +13,7 @@ from .nn import Module
 from .optim import Optimizer
 from .optim._average import register
 from .optim._bound import BoundOptimizer
-from .record import Parameter, Trace
+from .record import Operand, Parameter, Trace
 
 # Of a state_dict: those of each optimizer, and that of all.
 _PARTS = ("optimizer", "schedule", "preconditioner", "hyper")
@@ -54,10 +54,20 @@ class Trained:
         parameters: Sequence[tuple[str, Parameter]],
         gradients: Sequence[_core.Value],
         gradients_at: Callable[[Sequence[Parameter], Sequence[_core.Value]], list[_core.Value]],
+        weight: Operand,
     ) -> _core.PreparedUpdate:
-        """Records all that may refuse the update."""
+        """Records all that may refuse the update; `weight` is the call's in an accumulation."""
         states = [parameter for _, parameter in parameters]
-        return self.bound.prepare(trace, gradients, lambda values: gradients_at(states, values))
+        value = weight._as_value(trace)
+        return self.bound.prepare(trace, gradients, lambda values: gradients_at(states, values), value)
+
+    def bind_gathered(self) -> None:
+        """Makes those the trained parameters that take part in an accumulation."""
+        self.bound.bind_gathered(dict(self.model.named_parameters()))
+
+    def prepare_gathered(self, trace: Trace) -> _core.PreparedUpdate:
+        """As `prepare`, for an update by what an accumulation has gathered so far."""
+        return self.bound.prepare_gathered(trace)
 
     def update(self, trace: Trace, prepared: _core.PreparedUpdate) -> None:
         """Records the rule."""

@@ -33,7 +33,7 @@ class Run:
     Args:
         weights: as they begin.
         kind: "sgd" (with momentum) or "adam".
-        accumulate: calls that make an update.
+        accumulate: calls that make an update, that of a batch of all their examples.
         decay: of an exponential mean of the weights with bias correction; None: there is none.
         lookahead: (k, alpha); None: there is none.
         numbers: lr, momentum, clip_value and clip_global_norm (None: no bound).
@@ -52,7 +52,7 @@ class Run:
         self.kind, self.accumulate, self.decay, self.lookahead = kind, accumulate, decay, lookahead
         self.numbers = dict(numbers)
         self.frozen: set[str] = set()
-        self.steps = self.gathered = self.skipped = 0
+        self.steps = self.gathered = self.examples = self.skipped = 0
         self.own: dict[str, Arrays] = {name: {} for name in weights}  # of each parameter
         self.done = dict.fromkeys(weights, 0)  # steps of each parameter
 
@@ -76,11 +76,12 @@ class Run:
         if self.accumulate > 1:
             for name in g:
                 before = self.own[name].pop("sum", 0.0) if self.gathered else 0.0
-                self.own[name]["sum"] = before + g[name]
+                self.own[name]["sum"] = before + len(x) * g[name]
+            self.examples = len(x) + (self.examples if self.gathered else 0)
             self.gathered += 1
             if self.gathered < self.accumulate:
                 return loss
-            g = {name: self.own[name].pop("sum") / self.accumulate for name in g}
+            g = {name: self.own[name].pop("sum") / self.examples for name in g}
             self.gathered = 0
         self.update(g)
         self.steps += 1

@@ -170,6 +170,11 @@ def test_values_are_those_of_scikit_learn_in_any_batches(name: str) -> None:
         np.testing.assert_equal(np.size(metric.compute()) == 0 or np.isnan(metric.compute()), True)
 
 
+def loss_of(i: int, part: slice) -> dict[str, float]:
+    n = part.stop - part.start
+    return {"loss": float(i) * n, "weight": n, "batches": 1.0}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_state_goes_on_to_the_same_bits(name: str) -> None:
     make, output, target, _ = CASES[name]
@@ -177,15 +182,15 @@ def test_a_state_goes_on_to_the_same_bits(name: str) -> None:
     whole, first, second = (m.Metrics({"metric": make()}) for _ in range(3))
     rows = pieces(n, (3, 1, 2) if n < 10 else (31, 1, 77, 16))
     for i, part in enumerate(rows):
-        whole.add_loss(float(i), part.stop - part.start)
+        whole.add(loss_of(i, part))
         whole.update(output[part], target[part])
     for i, part in enumerate(rows[:2]):
-        first.add_loss(float(i), part.stop - part.start)
+        first.add(loss_of(i, part))
         first.update(output[part], target[part])
     state = first.state_dict()
     second.load_state_dict({key: np.array(value) for key, value in state.items()})
     for i, part in enumerate(rows[2:], 2):
-        second.add_loss(float(i), part.stop - part.start)
+        second.add(loss_of(i, part))
         second.update(output[part], target[part])
     for key, value in whole.values().items():
         np.testing.assert_array_equal(second.values()[key], value)

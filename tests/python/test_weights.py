@@ -87,8 +87,12 @@ def test_several_losses_of_an_example_are_their_mean() -> None:
         ((X, X), {"class_weight": "balanced"}, r"integer labels \[n\], got y float32 \(24, 4\)"),
         ((data.Batches(X, Y),), {"sample_weight": W}, "gives the weights of its examples itself"),
         ((X, Y), {"validation_data": (X, Y, W[:2])}, "sample_weight is int64"),
-        ((X, Y), {"sample_weight": W, "loss": lambda o, y: ops.cross_entropy(o, y)}, "which <lambda> is not"),
-        ((data.Batches(X, Y, W[:, None].astype(np.float32)),), {}, r"weights of shape \(24, 1\)"),
+        (
+            (X, Y),
+            {"sample_weight": W, "loss": lambda o, y: ops.cross_entropy(o, y).sqrt()},
+            "the loss cannot be weighted by example, as it is no mean",
+        ),
+        ((data.Batches(X, Y, W[:, None].astype(np.float32)),), {}, r"\[n\], got shape \(24, 1\)"),
     ],
 )
 def test_wrong_weights_are_errors(arguments: Any, options: dict[str, Any], message: str) -> None:
@@ -99,7 +103,7 @@ def test_wrong_weights_are_errors(arguments: Any, options: dict[str, Any], messa
 def test_what_a_trainer_is_made_of_is_checked() -> None:
     for model, loss, message in (
         (lambda x: x, nn.MSELoss(), "Trainer: model must be a Module, got function"),
-        (nn.Linear(1, 1), "mse", "a loss must be a module or a function, got str"),
+        (nn.Linear(1, 1), "mse", "TrainStep: loss must be a module or a function, got str"),
     ):
         with pytest.raises(TypeError, match=message):
             Trainer(model, loss, optim.SGD(0.1))  # type: ignore[arg-type]

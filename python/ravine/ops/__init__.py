@@ -121,6 +121,7 @@ from ._loss import (
     nll_loss,
     smooth_l1_loss,
 )
+from ._mean import weighted_mean
 from ._norm import batch_norm, group_norm, instance_norm, layer_norm, rms_norm
 from ._pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from ._random import drop_path, dropout, dropout1d, dropout2d, dropout3d, rand, randn
@@ -462,7 +463,7 @@ __all__ = [
     "triplet_margin_loss", "triplet_margin_with_distance_loss", "triu", "triu_indices", "true_divide",
     "trunc", "unbind", "unflatten", "unfold_dim", "unique", "unique_consecutive", "unravel_index",
     "unsqueeze", "upsample_bilinear", "upsample_nearest", "var", "var_mean", "vdot", "view_as", "vsplit",
-    "vstack", "where", "xlog1py", "xlogy", "zeros", "zeros_like", "zeta",
+    "vstack", "weighted_mean", "where", "xlog1py", "xlogy", "zeros", "zeros_like", "zeta",
 ]
 # fmt: on
 

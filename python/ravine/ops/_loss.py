@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..record import FLOATING, Operand, Tensor, apply, apply_all, as_tensor
+from ..record import FLOATING, Operand, Tensor, apply, apply_all, as_tensor, mean_of, quotient
 from ._elementwise import clip
 
 
@@ -32,13 +32,6 @@ def operands(op: str, input: Any, target: Any) -> tuple[Operand, Operand]:
     if x.dtype not in FLOATING:
         raise TypeError(f"{op}: input must be floating, got {x.dtype}")
     return x, t if t.dtype == x.dtype else apply("cast", t, dtype=x.dtype)
-
-
-def _mean_of_rows(losses: Tensor, row_weights: Tensor) -> Tensor:
-    """The weighted mean; 0, with a gradient of 0, where no row has a weight."""
-    total = row_weights.sum()
-    nothing = apply("equal", total, 0.0)
-    return losses.sum() / apply("where", nothing, np.ones((), total.dtype), total)
 
 
 def _where_it_counts(factor: Operand, logarithm: Any, dtype: str) -> Tensor:
@@ -140,12 +133,12 @@ def cross_entropy(
     losses, row_weights, *_ = apply_all(
         "cross_entropy", given, label_smoothing=float(label_smoothing), ignore_index=int(ignore_index)
     )
+    shape = t.shape if indices else x.shape[:1] * (x.ndim > 1) + x.shape[2:]
     if reduction == "none":
-        shape = t.shape if indices else x.shape[:1] * (x.ndim > 1) + x.shape[2:]
         return losses if losses.shape == shape else losses.reshape(shape)
     if reduction == "sum":
         return losses.sum()
-    return _mean_of_rows(losses, row_weights) if indices else losses.mean()
+    return quotient(losses, row_weights, shape) if indices else mean_of(losses.mean(), losses, shape=shape)
 
 
 def nll_loss(
@@ -181,7 +174,7 @@ def nll_loss(
     losses = apply("where", ignored, zero, -_where_it_counts(weights, picked, x.dtype) * weights)
     if reduction == "none":
         return losses.reshape(t.shape)
-    return _mean_of_rows(losses, row_weights) if reduction == "mean" else losses.sum()
+    return quotient(losses, row_weights, t.shape) if reduction == "mean" else losses.sum()
 
 
 def binary_cross_entropy_with_logits(
@@ -322,5 +315,5 @@ def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = 
         entropy = t * apply("log", apply("where", apply("equal", t, 0.0), one, t))
         losses = entropy - t * _where_it_counts(t, x, x.dtype)
     if reduction == "batchmean":
-        return losses.sum() / float(x.shape[0]) if x.ndim else losses
+        return mean_of(losses.sum() / float(x.shape[0]), losses, size=x.shape[0]) if x.ndim else losses
     return reduced("kl_div", losses, reduction)

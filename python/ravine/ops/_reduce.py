@@ -9,7 +9,7 @@ import numpy as np
 
 from .._dims import Axes, axes_of, is_dim, normalise_dim, numpy_names
 from .._numbers import flag, number
-from ..record import Tensor, apply, as_operand, as_tensor, dtype_name, is_number
+from ..record import Operand, Tensor, apply, as_operand, as_tensor, dtype_name, is_number, mean_of
 from ._shape import reshape, squeeze
 
 # Sums of these fit int64, whatever exists in memory.
@@ -106,7 +106,9 @@ def mean(input: Any, dim: Axes = None, keepdim: bool = False, *, dtype: Any = No
         >>> rv.ops.mean([[1.0, 2.0], [3.0, 4.0]], dim=1)
         tensor([1.5, 3.5], dtype=float32)
     """
-    return _reduce("mean", input, dim, keepdim, dtype)
+    result = _reduce("mean", input, dim, keepdim, dtype)
+    of_all = isinstance(input, Operand) and input.ndim > 0 and result.shape == ()
+    return mean_of(result, input) if of_all else result
 
 
 @numpy_names

@@ -93,6 +93,7 @@ class BoundOptimizer:
         describer = _Describer(self.own)
         self.state = _core.TrainState(describer.description(), stream.get())
         self._described(describer)
+        self._parameters: Sequence[tuple[str, Parameter]] | None = None  # bound, since the newest loading
         self._constrained: list[tuple[str, Parameter]] = []
         announce(optimizer, self)
 
@@ -128,6 +129,7 @@ class BoundOptimizer:
         Raises ValueError, and changes nothing, where the groups do not fit the model.
         """
         self.state.bind(self._in_groups(dict(parameters), known))
+        self._parameters = parameters
         self._constrained = [named for named in parameters if named[1].constraint is not None]
 
     def _in_groups(
@@ -137,20 +139,39 @@ class BoundOptimizer:
         return [(name, parameter.array, groups.get(name, -1) + 1) for name, parameter in parameters.items()]
 
     def prepare(
-        self, trace: Trace, gradients: Sequence[_core.Value], gradients_at: GradientsAt | None = None
+        self,
+        trace: Trace,
+        gradients: Sequence[_core.Value],
+        gradients_at: GradientsAt | None = None,
+        weight: _core.Value | None = None,
     ) -> _core.PreparedUpdate:
         """Records the stages, for the gradients of the bound parameters, and all that may refuse the update.
+
+        `weight` is what the gradients count by in an accumulation; None for as much as those of each call.
 
         Raises ValueError for an optimizer that compares gradients with a loss that draws random numbers.
         """
         trace.draws = trace.draws or self.state.draws
-        return self.state.prepare(trace.graph, list(gradients), gradients_at)
+        return self.state.prepare(trace.graph, list(gradients), gradients_at, weight)
+
+    def bind_gathered(self, known: Mapping[str, Parameter]) -> None:
+        """Makes those the trained parameters that take part in an accumulation, with the present stages."""
+        parameters = self._parameters
+        if parameters is None:
+            keys = [key for key in self.state.state_dict() if key.endswith(".gradient_sum")]
+            names = [key.removeprefix("optimizer.").removesuffix(".gradient_sum") for key in keys]
+            parameters = [(name, known[name]) for name in names]
+        self.bind(parameters, known)
+
+    def prepare_gathered(self, trace: Trace) -> _core.PreparedUpdate:
+        """Records the stages of an update by what an accumulation has gathered so far."""
+        trace.draws = trace.draws or self.state.draws
+        return self.state.prepare_gathered(trace.graph)
 
     def update(self, trace: Trace, prepared: _core.PreparedUpdate) -> None:
         """Records the rule, and what brings parameters back to their constraints behind it."""
-        updates = self.state.phase[1]
         self.state.update(trace.graph, prepared)
-        if self._constrained and updates:
+        if self._constrained and prepared.updates:
             _core.run_afterwards(trace.graph, _projection(self._constrained))
 
     def before_run(self) -> None:
@@ -209,6 +230,7 @@ class BoundOptimizer:
             load_schedule_states(own, states)
             self._replace(before)
             raise
+        self._parameters = None
 
     def _replace(self, own: Optimizer) -> None:
         self.own, self._groups = own, own.groups

@@ -88,7 +88,8 @@ class Optimizer:
         skip_nonfinite: a call in which a gradient is NaN or infinite changes nothing and is counted in
             `TrainStep.skipped`, and `Trainer.fit` goes on after it. (If the loss is not finite, nothing
             changes in any case.) With `accumulate`, the bad call is left out and another takes its place.
-        accumulate: number of calls whose gradients make one update, by their mean.
+        accumulate: number of calls whose gradients make one update, the one of a batch of all their examples
+            (numerators over denominators, see `ops.weighted_mean`).
         average: an average of the weights over the steps to keep: `EMA`, `Polyak` or `SWA`; see `averaged`.
 
     The options from clip_value to accumulate are stages of `chain`, in this order: accumulate, clip_adaptive,

@@ -173,7 +173,8 @@ def add_noise(eta: float, gamma: float = 0.55) -> Stage:
 def accumulate(calls: int) -> Stage:
     """Averages the gradients of so many calls, then lets them through once: large batches in little memory.
 
-    Stages before it see the gradients of every call, those behind it and the rule the mean.
+    Stages before it see the gradients of every call, those behind it and the rule the mean: that of a batch
+    of all examples, numerators over denominators (see `ops.weighted_mean`).
 
     Args:
         calls: at least 1.

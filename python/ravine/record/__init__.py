@@ -8,6 +8,7 @@ from ._compile import Compiled, Recording, compile_recording, eager_result, reco
 from ._convert import FLOATING, as_array, is_number, number_dtype, plain_array
 from ._function import compile
 from ._hooks import Hook, HookedCall, gradients_for_hooks_too
+from ._mean import means_in
 from ._parameter import Buffer, Parameter, State, restore_state
 from ._places import add_place, gradients, place_of, place_of_node
 from ._programs import ProgramCache
@@ -29,6 +30,7 @@ from ._tensor import (
 from ._thread import current, eager, eager_mode, own_modes, part_of_step, recording_into, thread
 from ._trace import Trace
 from ._versions import Versioned, new_version
+from ._weighted import denominator_of, mean_of, quotient, weighted
 
 __all__ = [
     "FLOATING",
@@ -56,6 +58,7 @@ __all__ = [
     "compile",
     "compile_recording",
     "current",
+    "denominator_of",
     "dtype_name",
     "eager",
     "eager_mode",
@@ -65,6 +68,8 @@ __all__ = [
     "gradients_for_hooks_too",
     "is_number",
     "known_numbers",
+    "mean_of",
+    "means_in",
     "mode_of",
     "new_version",
     "number_dtype",
@@ -74,6 +79,7 @@ __all__ = [
     "place_of",
     "place_of_node",
     "plain_array",
+    "quotient",
     "record",
     "recording_into",
     "restore_state",
@@ -82,4 +88,5 @@ __all__ = [
     "split_inputs",
     "target_dtype",
     "thread",
+    "weighted",
 ]

@@ -14,11 +14,13 @@ import numpy as np
 from .. import _core
 from .._from_torch import TENSOR, absent, check_device, is_device
 from ._convert import DTYPES, FLOATING, as_array, is_number
-from ._thread import current_or_eager
+from ._mean import LINEAR, combined
+from ._thread import current_or_eager, thread
 from ._trace import Trace, as_value
 
 if TYPE_CHECKING:
     from ..ops._methods import Methods
+    from ._mean import Means
 else:
     Methods = object  # at run time `ops/_methods.py`, whose functions build on this module, installs them
 
@@ -28,6 +30,7 @@ class Operand(Methods):
 
     __slots__ = ()
     __array_ufunc__ = None  # ndarray + tensor asks the tensor, not NumPy
+    means: Means = None
     _is_number = False  # whether it takes the dtype of the other operands, as a Python number does
 
     def __getattr__(self, name: str) -> Any:
@@ -179,11 +182,12 @@ class Tensor(Operand):
         array([0., 4.], dtype=float32)
     """
 
-    __slots__ = ("_trace", "_value")
+    __slots__ = ("_trace", "_value", "means")
 
     def __init__(self, value: _core.Value, trace: Trace) -> None:
         self._value = value
         self._trace = trace
+        self.means: Means = None  # of a scalar in a recording: what it is a mean of, if that is known
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -237,7 +241,10 @@ def apply_all(op: str, inputs: Sequence[Any], **attrs: Any) -> list[Tensor]:
     # Arrays as they came, not as they were converted: the trace tells those that live on from the others.
     given = [x if isinstance(x, np.ndarray) else operand for x, operand in zip(inputs, operands, strict=True)]
     values = [as_value(x, trace, like) for x in given]
-    return [Tensor(value, trace) for value in trace.graph.apply(op, values, attrs)]
+    results = [Tensor(value, trace) for value in trace.graph.apply(op, values, attrs)]
+    if op in LINEAR and thread.trace is not None and results[0].shape == ():
+        results[0].means = combined(op, operands, attrs)
+    return results
 
 
 def apply(op: str, *inputs: Any, **attrs: Any) -> Tensor:

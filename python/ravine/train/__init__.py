@@ -8,7 +8,6 @@ from ._checkpoint_file import model_state
 from ._loop import Loop
 from ._lr_search import LRGridSearch, LRRangeTest, lr_grid_search, lr_range_test
 from ._trainer import Trainer
-from ._weights import WeightedLoss
 from .callbacks import (
     EMA,
     Callback,
@@ -45,7 +44,6 @@ __all__ = [
     "TensorBoard",
     "Timer",
     "Trainer",
-    "WeightedLoss",
     "WholeSet",
     "accuracy",
     "binary_accuracy",

@@ -9,8 +9,7 @@ import numpy as np
 
 from .._nesting import as_arrays, common_length, shapes_of
 from ..data import Batches, Source, Stream, split_indices
-from ._weights import example_weights, with_weights
-from .metrics import examples_in
+from ._weights import example_weights
 
 __all__ = ["as_batch", "as_source", "check_examples", "training_sources", "validation_sources"]
 
@@ -29,8 +28,8 @@ def check_examples(caller: str, x: Any, y: Any) -> tuple[Any, Any]:
     return x, y
 
 
-def as_batch(batch: Any) -> tuple[Any, Any, float]:
-    """Inputs, targets with the examples' weights if there are some, and the sum of the weights.
+def as_batch(batch: Any) -> tuple[Any, Any, Any]:
+    """Inputs, targets, and the examples' weights or None.
 
     Raises ValueError for anything but (x, y) and (x, y, weight).
     """
@@ -39,9 +38,8 @@ def as_batch(batch: Any) -> tuple[Any, Any, float]:
         raise ValueError(f"a batch of the source is {seen}, expected (x, y) or (x, y, weight)")
     x, y = as_arrays(batch[0], "x of a batch"), as_arrays(batch[1], "y of a batch")
     if len(batch) == 2:
-        return x, y, examples_in(x)
-    weight = as_arrays(batch[2], "weight of a batch")
-    return x, with_weights(y, weight), float(np.sum(weight, dtype=np.float64))
+        return x, y, None
+    return x, y, as_arrays(batch[2], "weight of a batch")
 
 
 def _is_source(x: Any) -> bool:
@@ -51,13 +49,19 @@ def _is_source(x: Any) -> bool:
     return isinstance(x, Source) or (not examples and not numbers and isinstance(x, Iterable))
 
 
-def as_source(caller: str, x: Any, y: Any, batch_size: int) -> Source:
+def as_source(caller: str, x: Any, y: Any, batch_size: int, weight: Any = None) -> Source:
     """Of examples and targets their batches in order, of a source itself."""
     if y is None and _is_source(x):
+        if weight is not None:
+            raise ValueError(
+                f"{caller}: a source gives the weights of its examples itself, as (x, y, weight)"
+            )
         return x if isinstance(x, Source) else Stream(x)
     if y is None:
         raise ValueError(f"{caller}: targets y are missing; only a source of batches (x, y) has its own")
-    return Batches(*check_examples(caller, x, y), batch_size=batch_size)
+    x, y = check_examples(caller, x, y)
+    weight = example_weights(x, y, weight, None, caller)
+    return Batches(*((x, y) if weight is None else (x, y, weight)), batch_size=batch_size)
 
 
 def training_sources(
@@ -119,8 +123,8 @@ def _one(what: str, given: Any, batch_size: int) -> Source:
     if isinstance(given, tuple) and len(given) == 2:
         return as_source(f"fit: {what}", *given, batch_size)
     if isinstance(given, tuple) and len(given) == 3:
-        x, y = check_examples(f"fit: {what}", *given[:2])
-        return Batches(x, y, example_weights(x, y, given[2], None), batch_size=batch_size)
+        x, y, weight = given
+        return as_source(f"fit: {what}", x, y, batch_size, weight)
     if not _is_source(given) or isinstance(given, Iterator):
         raise ValueError(
             f"fit: {what} is a {type(given).__name__}, expected (x, y), (x, y, weight), a source "

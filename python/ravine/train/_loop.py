@@ -15,7 +15,6 @@ from .._step import TrainStep
 from ..data import Source
 from ._inputs import as_batch
 from ._interrupt import Interruption
-from ._weights import without_weights
 from .metrics import Metrics, examples_in
 
 __all__ = ["EVENTS", "Loop"]
@@ -42,7 +41,7 @@ class Loop:
     in its `state_dict`; with those of the model, the step and the source a run goes on at any batch.
 
     Args:
-        step: the `TrainStep` that trains; for batches with weights one of a `WeightedLoss`.
+        step: the `TrainStep` that trains.
         source: where the batches come from.
         metrics: what is measured of the outputs in training.
         validate: a function to the values by name ("val_loss", ...) that a validation gives; None for none.
@@ -178,6 +177,7 @@ class Loop:
         self.source.load_state_dict(self.source.state_dict())
         self._drawing, self._drawn, self._begun = None, False, None
         self._tell("fit_begin")
+        self.step.observe(self.metrics)
         try:
             with Interruption() as interruption:
                 while not self._ended() and (epochs is None or self.epoch < epochs):
@@ -190,6 +190,7 @@ class Loop:
         finally:
             self._seconds, self._begun = self._seconds_now(), None
             self._drawing = None  # a thread that draws ahead ends with its pass
+            self.step.observe(None)
             self._tell("fit_end")
 
     def _ended(self) -> bool:
@@ -202,6 +203,7 @@ class Loop:
     def _run_epoch(self, interruption: Interruption) -> None:
         if self.batch == 0:
             self.settled = False
+            self._finish_accumulation()  # of other calls, or of an epoch that was given up
             self._tell("epoch_begin", self.epoch)
         self._begun = time.perf_counter() - self._seconds
         optimizer, told = self.step.optimizer, self._listeners["batch_end"]
@@ -250,27 +252,31 @@ class Loop:
         if self._listeners["batch_begin"]:
             self._tell("batch_begin", self.batch)
         steps, skipped = (0, 0) if updates else (step.steps, step.skipped)
-        if metrics:
-            loss, output = step.with_output(x, y)
-        else:
-            loss, output = step(x, y), None
+        loss = step(x, y) if weight is None else step(x, y, weight=weight)
         if updates or step.skipped == skipped or not step.optimizer.skip_nonfinite:
             if not math.isfinite(loss):
                 raise self._not_finite(loss)
-            metrics.add_loss(loss, weight)
-            if output is not None:
-                metrics.update(output, without_weights(y))
+            if metrics:
+                metrics.update(step.output, y)
         self._drawn = False
         self.batch += 1
         self.batches += 1
         self.examples += examples_in(x)
         if updates or step.steps != steps:
-            self._lr = None
-            if self._listeners["update"]:
-                self._tell("update", step.steps)
-            if self._validation_every is not None and step.steps % self._validation_every == 0:
-                self._run_validation()
+            self._updated()
         return loss
+
+    def _updated(self) -> None:
+        self._lr = None
+        if self._listeners["update"]:
+            self._tell("update", self.step.steps)
+        if self._validation_every is not None and self.step.steps % self._validation_every == 0:
+            self._run_validation()
+
+    def _finish_accumulation(self) -> None:
+        """Gradients that wait for more belong to the epoch that ends, and to no other data."""
+        if self.step.finish_accumulation():
+            self._updated()
 
     def _not_finite(self, loss: float) -> FloatingPointError:
         return FloatingPointError(
@@ -291,6 +297,7 @@ class Loop:
         self.settled = False
         if self.batch == 0:
             raise ValueError("fit: the source has no batches")
+        self._finish_accumulation()
         if self.metrics.empty:
             raise FloatingPointError(
                 f"every update of epoch {self.epoch + 1} was skipped, as gradients were NaN or infinite: "

@@ -46,8 +46,7 @@ class Progress:
             self._bar = self._make_bar(total=self._loop.batches_in_epoch(), desc=self._head(self._loop.epoch))
         else:
             rate = (self._loop.examples - self._examples) / (now - self._examples_at)
-            values = {"loss": self._loop.metrics.loss()} | self._loop.metrics.running()
-            values |= {"lr": self._loop.step.optimizer.current_lr}
+            values = self._loop.metrics.running() | {"lr": self._loop.step.optimizer.current_lr}
             shown = {name: _number(name, value) for name, value in values.items()}
             self._bar.set_postfix(shown | {"examples/s": f"{rate:.3g}"}, refresh=False)
         self._bar.update(batch + 1 - self._bar.n)

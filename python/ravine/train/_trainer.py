@@ -23,7 +23,6 @@ from ._loop import Loop
 from ._progress import Progress
 from ._schedules import check_length, check_monitors, feed_monitors
 from ._validation import Evaluator, predictions
-from ._weights import WeightedLoss
 from .callbacks import Callback, Checkpoint, check_callbacks, overridden
 from .metrics import MetricLike, Metrics, named_metrics
 
@@ -35,7 +34,8 @@ class Trainer:
 
     Args:
         model: a module from a batch x [n, ...] to its output; called with several arguments if x is a tuple.
-        loss: (output, target) to a scalar, the mean over the batch: a loss module or function.
+        loss: (output, target) to a scalar, the mean over the batch: a loss module or function. It may come
+            with named parts, as `(loss, {name: scalar})`.
         optimizer: e.g. `optim.Adam(lr=1e-3)`. Its state stays with the trainer: a second `fit` goes on from
             the first.
         metrics: names, metrics (`rv.train.metrics`), functions of the arrays (output, target) to a mean over
@@ -76,8 +76,8 @@ class Trainer:
             raise TypeError(f"Trainer: model must be a Module, got {type(model).__name__}")
         self._metrics = named_metrics(metrics, loss)
         self._loss = loss
-        self.step = TrainStep(model, WeightedLoss(loss), optimizer)
-        self._evaluate = Evaluator(model, WeightedLoss(loss), self._metrics)
+        self.step = TrainStep(model, loss, optimizer)
+        self._evaluate = Evaluator(model, loss, self._metrics)
         self._history = History()
         self._seed: int | None = None  # of orders and splits, the same for all fits unless one gives another
         self._loop: Loop | None = None
@@ -155,7 +155,8 @@ class Trainer:
             class_weight: a dict of the weight of each class, or "balanced" for n / (classes · count); times
                 the examples' own. Validations do not use it.
             epochs: passes over the examples in all; 1 if no other limit is given.
-            batch_size: examples in a mini-batch, each of which is one update.
+            batch_size: examples in a mini-batch, each of which is one update; with the optimizer's
+                `accumulate` several are, and those that are left at the end of an epoch.
             validation_data: (x, y), (x, y, weight) or a source, evaluated after every epoch; a dict of these
                 by name for several, whose values are then called "val_<name>_loss".
             validation_split: or the share of the examples to set aside for that, drawn by `seed`.
@@ -180,8 +181,9 @@ class Trainer:
                 installed.
 
         Returns:
-            Lists with one entry per epoch of the whole run: loss and the metrics (over the epoch, while the
-            parameters move), val_loss and val_ metrics (at its end), lr (of the last update), seconds.
+            Lists with one entry per epoch of the whole run: loss, its parts if it has some, and the metrics
+            (over the epoch, while the parameters move; losses as numerators over denominators), val_loss and
+            val_ metrics (at its end), lr (of the last update), seconds.
 
         Raises:
             ValueError: no examples, x and y of different lengths, contradicting arguments, shapes the model
@@ -271,18 +273,25 @@ class Trainer:
         }
         write_checkpoint(path, gathered(parts) | {"run.seed": seed_entry(self._seed)}, settings)
 
-    def evaluate(self, x: Any, y: Any = None, *, batch_size: int = 256) -> dict[str, Any]:
-        """Loss and metrics on examples, in evaluation mode; each batch counts by its number of examples.
+    def evaluate(
+        self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int = 256
+    ) -> dict[str, Any]:
+        """Loss and metrics on examples, in evaluation mode: those of one batch of all.
 
         Args:
-            x: examples [n, ...], arrays in nested tuples and dicts, or a source of batches (x, y).
+            x: examples [n, ...], arrays in nested tuples and dicts, or a source of batches (x, y) or
+                (x, y, weight).
             y: targets [n, ...]; none with a source.
-            batch_size: examples at a time; it bounds memory and does not change the result beyond rounding.
+            sample_weight: the weight of each example in the loss, [n]: Σ w l / Σ w. Metrics count all alike.
+            batch_size: examples at a time; it bounds memory and does not change the result beyond rounding,
+                if the loss is a mean over examples (see `ops.weighted_mean`). Another loss is averaged over
+                the batches by their number of examples.
 
         Raises:
-            ValueError: no examples, x and y of different lengths, shapes the model refuses.
+            ValueError: no examples, x and y of different lengths, shapes the model refuses, weights that do
+                not fit or are negative, NaN or infinite.
         """
-        return self._evaluate(as_source("evaluate", x, y, batch_size))
+        return self._evaluate(as_source("evaluate", x, y, batch_size, sample_weight))
 
     def predict(self, x: Any, *, batch_size: int = 256) -> Any:
         """The model's output for examples x [n, ...], in evaluation mode.
@@ -350,11 +359,11 @@ class Trainer:
         """Lets a last batch of one example join the one before, if the model cannot be trained on it."""
         assert isinstance(source, Batches)
         if source.batch_size > 1 and source.n % source.batch_size == 1:
-            x, y, _ = as_batch(take(source.arrays, slice(0, 1)))
+            x, y, weight = as_batch(take(source.arrays, slice(0, 1)))
             with own_modes():
                 self._set_training_mode()
                 try:
-                    self.step.check(x, y)
+                    self.step.check(x, y, weight=weight)
                 except ValueError:
                     source.min_last = 2
 
@@ -367,8 +376,8 @@ class Trainer:
         updates = [] if max_steps is None else [max_steps - self.step.steps]
         n = loop.batches_in_epoch()
         if epochs is not None and n is not None:
-            batches = (epochs - loop.epoch) * n - loop.batch
-            updates.append(self.step._updates_of(max(0, batches)))
+            later = (epochs - loop.epoch - 1) * self.step._updates_of(n, gathered=0)
+            updates.append(self.step._updates_of(n - loop.batch) + later if epochs > loop.epoch else 0)
         if updates:
             check_length(self.optimizer, self.step.steps, max(0, min(updates)))
 

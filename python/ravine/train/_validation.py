@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import nn
+from .._loss import Batch, Outcome, loss_and_parts
 from ..data import Source
-from ..record import Tensor, own_modes
+from ..record import current, own_modes
 from ._inputs import as_batch
-from ._weights import without_weights
-from .metrics import Metric, Metrics
+from .metrics import Metric, Metrics, loss_sums
 
 __all__ = ["Evaluator", "predictions"]
 
@@ -26,9 +26,15 @@ class _Evaluation(nn.Module):
         self.model = model
         self.loss = loss
 
-    def forward(self, x: Any, y: Any) -> tuple[Any, Tensor]:
+    def forward(self, x: Any, y: Any, weight: Any) -> tuple[Any, dict[str, Any]]:
         output = self.model(*x) if isinstance(x, tuple) else self.model(x)
-        return output, self.loss(output, y)
+        trace, what = current(), "evaluate: the loss"
+        assert trace is not None
+        batch = Batch(trace, (x, y))
+        loss, parts = loss_and_parts(self.loss(output, y), what)
+        if weight is not None:
+            loss, parts = batch.weighted(loss, parts, weight, what)
+        return output, loss_sums(Outcome(loss, parts, output, y, batch))
 
 
 class Evaluator:
@@ -36,7 +42,7 @@ class Evaluator:
 
     Args:
         model: the module.
-        loss: of (output, target) to the mean over the batch.
+        loss: of (output, target) to the mean over the batch, or that and a dict of named parts.
         metrics: by name.
     """
 
@@ -47,14 +53,14 @@ class Evaluator:
         self._metrics = Metrics(metrics)
 
     def __call__(self, source: Source) -> dict[str, Any]:
-        """Mean loss and metrics over a pass over the source, in evaluation mode."""
+        """Mean loss, its parts and metrics over a pass over the source, in evaluation mode."""
         self._metrics.reset()
         with _evaluation_mode(self._evaluation):
             for batch in source.batches(0):
                 x, y, weight = as_batch(batch)
-                output, loss = self._evaluation(x, y)
-                self._metrics.add_loss(float(loss), weight)
-                self._metrics.update(output, without_weights(y))
+                output, sums = self._evaluation(x, y, weight)
+                self._metrics.add(sums)
+                self._metrics.update(output, y)
         if self._metrics.empty:
             raise ValueError("evaluate: the source has no batches")
         return self._metrics.values()

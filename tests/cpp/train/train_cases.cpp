@@ -130,7 +130,10 @@ void run_case(const std::string& line) {
     const Values gradients_here = gradients(loss, weights);
     state->bind(parameters);
     graph.guard(loss);
-    state->record(graph, gradients_here, [&](const Values& at) { return gradients(loss_at(at), at); });
+    // A loss that is no mean counts by the examples of its batch, the rows of its first array.
+    const Value examples = graph.scalar(static_cast<double>(inputs[0].shape()[0]), DType::float64);
+    const auto gradients_at = [&](const Values& at) { return gradients(loss_at(at), at); };
+    state->update(graph, state->prepare(graph, gradients_here, gradients_at, examples));
     CompileOptions options;
     options.random = state->random();
     programs.emplace_back(state->phase(), compile(graph, {}, options));

@@ -87,6 +87,16 @@ def composed():
         e = np.abs(x - y)
         return np.where(e < delta, 0.5 * e * e, delta * (e - 0.5 * delta)).mean()
 
+    yield case(
+        "weighted_mean",
+        lambda x, w: ops.weighted_mean(x, w),
+        lambda x, w: (x * w).sum() / np.broadcast_to(w, x.shape).sum(),
+        x,
+        positive(5),
+    )
+    yield case(
+        "weighted_mean_nothing", lambda x: ops.weighted_mean(x, np.zeros((4, 1))), lambda x: 0.0 * x.sum(), x
+    )
     yield case("mse_loss", ops.mse_loss, lambda x, y: np.mean((x - y) ** 2), x, y)
     yield case("mse_loss_none", lambda x, y: ops.mse_loss(x, y, "none"), lambda x, y: (x - y) ** 2, x, y)
     yield case("l1_loss", ops.l1_loss, lambda x, y: np.mean(np.abs(x - y)), x, y)

@@ -15,6 +15,7 @@ from ._classification import (
 from ._metric import Metric, Metrics, WholeSet, examples_in
 from ._named import MetricLike, accuracy, binary_accuracy, named_metrics
 from ._regression import MAE, R2, RMSE
+from ._tally import loss_sums
 
 __all__ = [
     "F1",
@@ -37,6 +38,7 @@ __all__ = [
     "accuracy",
     "binary_accuracy",
     "examples_in",
+    "loss_sums",
     "named_metrics",
     "reading_under",
 ]

@@ -9,10 +9,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..._loss import Outcome
 from ..._nesting import leaves
-from ..._state import Stateful, check_keys, count, number, read_count, read_number
+from ..._state import Stateful, below, check_keys, count, number, read_count, read_number
+from ._tally import Tally, loss_sums
 
-__all__ = ["Function", "Metric", "MetricFunction", "Metrics", "WholeSet", "examples_in"]
+__all__ = ["RESERVED", "Function", "Metric", "MetricFunction", "Metrics", "WholeSet", "examples_in"]
+
+RESERVED = ("loss", "lr", "seconds")  # names of the history's own
+_SUMS = ("loss", "weight", "batches")
 
 # (output of the model, target), as arrays, to a number.
 MetricFunction: TypeAlias = Callable[[Any, Any], float]
@@ -152,23 +157,46 @@ class Metrics:
         self._metrics = {name: copy.deepcopy(metric) for name, metric in metrics.items()}
         self._at_once = [m for m in self._metrics.values() if isinstance(m, Function)]
         self._later = [m for m in self._metrics.values() if not isinstance(m, Function)]
+        self._tally = Tally()
         self.reset()
 
     def __bool__(self) -> bool:
         return bool(self._metrics)
 
     def reset(self) -> None:
-        self._loss = self._weight = 0.0
+        self._tally.reset()
         self._outputs: list[np.ndarray] = []
         self._targets: list[np.ndarray] = []
         self._size = 0
         for metric in self._metrics.values():
             metric.reset()
 
-    def add_loss(self, loss: float, weight: float) -> None:
-        """Takes the mean loss of a batch, and the sum of its examples' weights."""
-        self._loss += loss * weight
-        self._weight += weight
+    @property
+    def programs(self) -> object:
+        """Stands for the programs that count here."""
+        return self._tally.programs
+
+    def follow(self, other: Any) -> None:
+        """Takes over the programs that counted for another so far, if they give what is wanted here."""
+        if isinstance(other, Metrics) and other is not self and bool(other) == bool(self):
+            self._tally.take_programs(other._tally)
+
+    def record(self, outcome: Outcome) -> bool:
+        """Lets the program that is recorded count its batches; whether the outputs are wanted besides."""
+        self._tally.record(self._sums(outcome))
+        return bool(self._metrics)
+
+    def _sums(self, outcome: Outcome) -> dict[str, Any]:
+        for name in outcome.parts:
+            if name in self._metrics or name in RESERVED:
+                raise ValueError(
+                    f"a part of the loss is called {name!r}, as something else in the history is"
+                )
+        return loss_sums(outcome)
+
+    def add(self, sums: Mapping[str, Any]) -> None:
+        """Takes what `loss_sums` makes of a batch."""
+        self._tally.add(sums)
 
     def update(self, output: Any, target: Any) -> None:
         for metric in self._at_once:
@@ -200,30 +228,36 @@ class Metrics:
     @property
     def empty(self) -> bool:
         """Whether no batch was added."""
-        return self._weight == 0.0
+        return self._tally.values().get("batches", 0.0) == 0.0
 
-    def loss(self) -> float:
-        """The mean loss so far; NaN before the first batch."""
-        return self._loss / self._weight if self._weight else float("nan")
+    def losses(self) -> dict[str, float]:
+        """The mean loss so far, and those of its parts; NaN before the first batch."""
+        sums = self._tally.values()
+        if not sums.get("batches", 0.0):
+            return {"loss": float("nan")}
+        parts = below("part.", sums)
+        means = {name: _mean(part, sums[f"part_weight.{name}"]) for name, part in parts.items()}
+        return {"loss": _mean(sums["loss"], sums["weight"])} | means
 
     def running(self) -> dict[str, float]:
-        """Where the metrics stand, without arrays and those that are costly."""
+        """Where the loss and the metrics stand, without arrays and those that are costly."""
         known = {name: copy.deepcopy(metric) for name, metric in self._metrics.items() if not metric.whole}
         if self._outputs:
             output, target = np.concatenate(self._outputs), np.concatenate(self._targets)
             for metric in known.values():
                 if not isinstance(metric, Function):
                     metric.update(output, target)
-        values = {name: metric.compute() for name, metric in known.items()}
+        values = self.losses() | {name: metric.compute() for name, metric in known.items()}
         return {name: value for name, value in values.items() if np.ndim(value) == 0}
 
     def values(self) -> dict[str, Any]:
-        """The mean loss and all metrics."""
+        """The mean loss, those of its parts, and all metrics."""
         self._flush()
-        return {"loss": self.loss()} | {name: metric.compute() for name, metric in self._metrics.items()}
+        return self.losses() | {name: metric.compute() for name, metric in self._metrics.items()}
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        state = {"loss": number(self._loss), "weight": number(self._weight), "size": count(self._size)}
+        sums: dict[str, Any] = dict.fromkeys(_SUMS, 0.0) | self._tally.values()
+        state = {name: number(value) for name, value in sums.items()} | {"size": count(self._size)}
         if self._outputs:
             state |= {"outputs": np.concatenate(self._outputs), "targets": np.concatenate(self._targets)}
         for name, metric in self._metrics.items():
@@ -233,7 +267,11 @@ class Metrics:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         own = {key: value for key, value in state_dict.items() if not key.startswith("metric.")}
         waiting = ("outputs", "targets") if read_count("Metrics", {"size": 0} | own, "size") else ()
-        check_keys("Metrics", own, ("loss", "weight", "size", *waiting))
+        own.setdefault("batches", own.get("weight", 0.0))  # whether there were any is what matters
+        names = [name for name in below("part.", own) if f"part_weight.{name}" in own]
+        sums = [*_SUMS, *(f"{kind}.{name}" for name in names for kind in ("part", "part_weight"))]
+        check_keys("Metrics", own, (*sums, "size", *waiting))
+        loaded = {name: np.asarray(read_number("Metrics", own, name)) for name in sums}
         parts: dict[str, dict[str, Any]] = {name: {} for name in self._metrics}
         for key in state_dict.keys() - own.keys():
             name, _, field = key.removeprefix("metric.").rpartition(".")
@@ -245,10 +283,15 @@ class Metrics:
             parts[name][field] = state_dict[key]
         for name, metric in self._metrics.items():
             metric.load_state_dict(parts[name])
-        self._loss, self._weight = (read_number("Metrics", own, key) for key in ("loss", "weight"))
+        self._tally.load(loaded)
         self._size = read_count("Metrics", own, "size")
         self._outputs = [np.array(own["outputs"])] if waiting else []
         self._targets = [np.array(own["targets"])] if waiting else []
+
+
+def _mean(total: Any, weight: Any) -> float:
+    """0 if nothing counted: no example had a weight, or all labels were ignored."""
+    return float(total / weight) if weight else 0.0
 
 
 def _alike(output: np.ndarray, target: np.ndarray, next_output: np.ndarray, next_target: np.ndarray) -> bool:

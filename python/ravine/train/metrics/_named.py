@@ -20,7 +20,7 @@ from ._classification import (
     RocAuc,
     TopKAccuracy,
 )
-from ._metric import Function, Metric, MetricFunction
+from ._metric import RESERVED, Function, Metric, MetricFunction
 from ._regression import MAE, R2, RMSE
 
 __all__ = ["MetricLike", "accuracy", "binary_accuracy", "named_metrics"]
@@ -87,7 +87,6 @@ _OF_ANSWERS: dict[str, Callable[[Reading], Metric]] = {
     "log_loss": LogLoss,
 }
 _OF_NUMBERS: dict[str, Callable[[], Metric]] = {"mae": MAE, "rmse": RMSE, "r2": R2}
-_RESERVED = ("loss", "lr", "seconds")
 
 
 def named_metrics(metrics: Sequence[MetricLike] | Mapping[str, Any], loss: object) -> dict[str, Metric]:
@@ -99,7 +98,7 @@ def named_metrics(metrics: Sequence[MetricLike] | Mapping[str, Any], loss: objec
     )
     named = {name: _as_metric(name, metric, loss) for name, metric in items if metric != "loss"}
     for name in named:
-        if name in _RESERVED or name.startswith("val_"):
+        if name in RESERVED or name.startswith("val_"):
             raise ValueError(f"metrics: the name {name!r} is taken by the history itself")
     return named
 
