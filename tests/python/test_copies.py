@@ -93,3 +93,17 @@ def test_a_copied_trainer_goes_on_alike(way: str) -> None:
     assert other.history["loss"] == trainer.history["loss"]
     assert other.history["val_accuracy"] == trainer.history["val_accuracy"]
     assert len(trainer.history["loss"]) == 4
+
+
+@pytest.mark.parametrize("accumulate", [None, 2])
+def test_a_copy_right_after_a_number_that_wants_other_slots(accumulate: int | None) -> None:
+    """Momentum set between steps: the copy has the slots of the next step, and goes on as the step does."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(6, 4)).astype("float32"), rng.normal(size=(6, 2)).astype("float32")
+    step = rv.TrainStep(nn.Linear(4, 2), nn.MSELoss(), optim.SGD(lr=0.1, accumulate=accumulate))
+    step(x, y)
+    for momentum in (0.9, 0.0, 0.5):
+        step.optimizer.momentum = momentum
+        twin = copy.deepcopy(step)
+        assert [step(x, y) for _ in range(4)] == [twin(x, y) for _ in range(4)]
+        assert step.state_dict().keys() == twin.state_dict().keys()

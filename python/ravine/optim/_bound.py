@@ -94,6 +94,8 @@ class BoundOptimizer:
         self.state = _core.TrainState(describer.description(), stream.get())
         self._described(describer)
         self._parameters: Sequence[tuple[str, Parameter]] | None = None  # bound, since the newest loading
+        self._known: Mapping[str, Parameter] = {}  # those of the model, when they were bound
+        self._bound = self.generation
         self._constrained: list[tuple[str, Parameter]] = []
         announce(optimizer, self)
 
@@ -129,7 +131,7 @@ class BoundOptimizer:
         Raises ValueError, and changes nothing, where the groups do not fit the model.
         """
         self.state.bind(self._in_groups(dict(parameters), known))
-        self._parameters = parameters
+        self._parameters, self._known, self._bound = parameters, known, self.generation
         self._constrained = [named for named in parameters if named[1].constraint is not None]
 
     def _in_groups(
@@ -204,6 +206,8 @@ class BoundOptimizer:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of the state, of one step; and of its schedules, and of what was changed here."""
         self.refresh()
+        if self._parameters is not None and self._bound != self.generation:
+            self.bind(self._parameters, self._known)  # a number set since may want other slots
         self._stream.get()  # begun again, if the process was seeded since
         state = self.state.state_dict()
         state |= {f"schedule.{key}": value for key, value in schedule_states(self.own).items()}

@@ -10,7 +10,7 @@ from .._numbers import flag
 from ..nn import Module
 from ..record import Parameter
 from ._average import Average
-from ._stages import STAGES
+from ._stages import OFF, STAGES
 
 if TYPE_CHECKING:
     from ._optimizer import Optimizer
@@ -32,7 +32,7 @@ def checked_option(owner: Optimizer, name: str, value: Any) -> Any:
         if value is None or isinstance(value, Average):
             return value
         raise TypeError(f"{kind}: average must be one of ravine.optim, such as EMA(), got {value!r}")
-    return None if value is None else STAGES[name].checked(kind, name, value)
+    return OFF.get(name) if value is None else STAGES[name].checked(kind, name, value)
 
 
 class Group:

@@ -11,7 +11,7 @@ from .._numbers import alike, flag, number
 from ._average import Average
 from ._optimizer import Limits, Optimizer, refuse_parameters, rule_of
 from ._options import Group, Rate, checked_option
-from ._stages import STAGES
+from ._stages import OFF, STAGES
 
 if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform  # typing's need Python 3.11
@@ -197,9 +197,8 @@ class Rule(Optimizer, _Description):
 
     def _stages(self) -> list[tuple[str, Any]]:
         """What happens to gradients before the rule: names of stages and their numbers."""
-        off = {"accumulate": 1, "skip_nonfinite": False}
         values = {name: getattr(self, name) for name in STAGES}
-        return [(name, value) for name, value in values.items() if value != off.get(name)]
+        return [(name, value) for name, value in values.items() if value != OFF.get(name)]
 
     def _numbers(self) -> dict[str, Any]:
         """What can be set by name, except the groups."""

@@ -22,6 +22,10 @@ def _noise(owner: str, value: Any) -> tuple[float, float]:
     return number(owner, "noise[0]", pair[0]), number(owner, "noise[1]", pair[1])
 
 
+# What options of the same names are where their stage is off, if not None.
+OFF: dict[str, Any] = {"accumulate": 1, "skip_nonfinite": False}
+
+
 class StageNumber:
     """The number of a kind of stage: the engine's name of it (None: there is none), and what is allowed."""
 
