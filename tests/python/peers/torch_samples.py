@@ -252,6 +252,7 @@ RANDOM = (
     "normal",
     "randint",
     "randint_like",
+    "rrelu",
 )
 
 
