@@ -43,7 +43,7 @@ PYTHON_LAYERS = (
     ("_core",),
     ("_dims", "_from_torch", "_late", "_numbers", "_plot", "_random", "_splitmix", "_state", "_threads"),
     ("record",),
-    ("_nesting", "_parameter", "_probe", "_profile"),
+    ("_nesting", "_parameter", "_probe", "_profile", "_tensor"),
     ("ops", "init"),
     ("nn",),
     ("optim",),
