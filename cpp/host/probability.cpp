@@ -11,8 +11,34 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-// x^a exp(-x) / Gamma(a)
-double gamma_density(double a, double x) { return std::exp(a * std::log(x) - x - lgamma(a)); }
+// t - log(1 + t), without loss near 0.
+double beyond_logarithm(double t) {
+  if (std::abs(t) > 0.1) return t - std::log1p(t);
+  double power = t * t, sum = 0;
+  for (int k = 2; k < 20; ++k, power *= -t) sum += power / k;
+  return sum;
+}
+
+// x^a exp(-x) / Gamma(a), where a is large by the part that is left of Stirling's series, whose factors would
+// overflow: sqrt(a / 2 pi) exp(-a (t - log(1 + t))), t = (x - a) / a.
+double gamma_density(double a, double x) {
+  if (a < 100) return std::exp(a * std::log(x) - x - lgamma(a));
+  const double series = (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / (a * a)) / (a * a)) / a;
+  return std::sqrt(a / (2 * std::numbers::pi)) * std::exp(-a * beyond_logarithm((x - a) / a) - series);
+}
+
+// From here on the series would take too many terms; the uniform expansion's first term is exact to rounding
+// (Temme 1979; DLMF 8.12.3).
+constexpr double uniform_from = 1e8;
+
+// The upper function for such an a, or (sign -1) the lower one.
+double uniform(double a, double x, double sign) {
+  const double t = (x - a) / a;
+  const double eta = std::copysign(std::sqrt(2 * beyond_logarithm(t)), t);
+  const double first = std::abs(t) < 1e-5 ? -1.0 / 3 + t / 12 : 1 / t - 1 / eta;
+  const double rest = first * std::exp(-0.5 * a * eta * eta) / std::sqrt(2 * std::numbers::pi * a);
+  return 0.5 * std::erfc(sign * eta * std::sqrt(0.5 * a)) + sign * rest;
+}
 
 // The series of the lower function (DLMF 8.7.1), for x below a + 1.
 double lower_by_series(double a, double x) {
@@ -71,12 +97,14 @@ double igamma(double a, double x) {
   if (!(a >= 0) || !(x >= 0) || (a == 0 && x == 0) || (a == infinity && x == infinity)) return nan;
   if (a == 0 || x == infinity) return 1;
   if (x == 0 || a == infinity) return 0;
+  if (a > uniform_from) return uniform(a, x, -1);
   return x < a + 1 ? lower_by_series(a, x) : 1 - upper_by_fraction(a, x);
 }
 double igammac(double a, double x) {
   if (!(a >= 0) || !(x >= 0) || (a == 0 && x == 0) || (a == infinity && x == infinity)) return nan;
   if (a == 0 || x == infinity) return 0;
   if (x == 0 || a == infinity) return 1;
+  if (a > uniform_from) return uniform(a, x, 1);
   return x < a + 1 ? 1 - lower_by_series(a, x) : upper_by_fraction(a, x);
 }
 

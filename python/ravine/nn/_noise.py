@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import ops
 from .._numbers import flag, number
-from ..record import FLOATING, as_tensor
+from ..record import FLOATING, Operand, as_tensor
 from ._dropout import Dropout
 from ._module import Module
+
+# The limit of SELU at minus infinity: -scale · alpha.
+_SATURATED = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
+
+
+def _alpha_dropout(x: Operand, p: float, drawn: tuple[int, ...]) -> Any:
+    """SELU's limit c with probability p, by draws that broadcast, then what keeps mean and variance.
+
+    With q = 1 - p: `a (x or c) - a c p`, `a = (q + c² q p)^(-1/2)`.
+    """
+    if p == 1:
+        return x * 0.0
+    scale = 1 / math.sqrt((1 - p) * (1 + p * _SATURATED**2))
+    kept = ops.rand(*drawn, dtype=x.dtype) >= p
+    return ops.where(kept, x, _SATURATED) * scale - scale * p * _SATURATED
 
 
 class Dropout1d(Dropout):
@@ -112,7 +128,9 @@ class GaussianNoise(Module):
 
 
 class AlphaDropout(Dropout):
-    """Dropout for self-normalising networks; see `ops.alpha_dropout`. Shapes: any, the same out.
+    """Dropout for self-normalising networks: what it drops becomes SELU's limit, -1.758, not 0.
+
+    Then all is scaled and shifted so that mean and variance stay. Shapes: any, the same out.
 
     Args:
         p: probability of SELU's limit in an element's place.
@@ -126,7 +144,8 @@ class AlphaDropout(Dropout):
     """
 
     def forward(self, input: Any) -> Any:
-        return ops.alpha_dropout(input, self.p, self.training)
+        x = as_tensor(input)
+        return _alpha_dropout(x, self.p, x.shape) if self.training and self.p > 0 else x
 
 
 class FeatureAlphaDropout(Dropout):
@@ -140,11 +159,17 @@ class FeatureAlphaDropout(Dropout):
     """
 
     def forward(self, input: Any) -> Any:
-        return ops.feature_alpha_dropout(input, self.p, self.training)
+        x = as_tensor(input)
+        if x.ndim < 2:
+            raise ValueError(f"FeatureAlphaDropout: input must be [N, C, ...], got shape {x.shape}")
+        drawn = (*x.shape[:2], *(1,) * (x.ndim - 2))
+        return _alpha_dropout(x, self.p, drawn) if self.training and self.p > 0 else x
 
 
 class RReLU(Module):
-    """Rectifier with random slopes below 0; see `ops.rrelu`. Shapes: any, the same out.
+    """x above 0, below it x times a slope: in training drawn for each element, else the middle one.
+
+    Shapes: any, the same out.
 
     Args:
         lower, upper: between which the slopes are drawn in training; their mean is used in evaluation.
@@ -164,7 +189,11 @@ class RReLU(Module):
         self.lower, self.upper = lower, upper
 
     def forward(self, input: Any) -> Any:
-        return ops.rrelu(input, self.lower, self.upper, self.training)
+        x = as_tensor(input)
+        slope: Any = (self.lower + self.upper) / 2
+        if self.training:
+            slope = ops.rand(*x.shape, dtype=x.dtype) * (self.upper - self.lower) + self.lower
+        return ops.where(x > 0, x, x * slope)
 
     def extra_repr(self) -> str:
         return f"lower={self.lower}, upper={self.upper}"

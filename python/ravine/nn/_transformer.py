@@ -26,6 +26,9 @@ def _activation(module: str, activation: Activation) -> Callable[[Any], Any]:
         return getattr(ops, activation)
     if not callable(activation):
         raise TypeError(f"{module}: activation must be a string or a function, got {activation!r}")
+    name, owner = getattr(activation, "__name__", ""), getattr(activation, "__self__", None)
+    if name in ("relu", "gelu") and f"{activation.__module__} {owner!r}".find("torch") >= 0:
+        return getattr(ops, name)  # PyTorch's own can mean only this
     return activation
 
 

@@ -22,19 +22,6 @@ def cholesky(input: Any, upper: bool = False) -> Tensor:
     return transpose(factor, -2, -1) if upper else factor
 
 
-def cholesky_solve(input: Any, L: Any, upper: bool = False) -> Tensor:
-    """The solution X of `A X = B`, B the input, from A's factor L: `A = L Lᵀ` (upper: `Lᵀ L`).
-
-    Example:
-        >>> import ravine as rv
-        >>> rv.ops.cholesky_solve([[8.0]], [[2.0]])
-        tensor([[2.]], dtype=float32)
-    """
-    lower = transpose(as_tensor(L), -2, -1) if upper else as_tensor(L)
-    half = linalg.solve_triangular(lower, input, upper=False)
-    return linalg.solve_triangular(transpose(lower, -2, -1), half, upper=True)
-
-
 def cholesky_inverse(input: Any, upper: bool = False) -> Tensor:
     """The inverse of A from its factor, the input: `A = L Lᵀ` (upper: `Lᵀ L`).
 
@@ -92,30 +79,6 @@ def qr(input: Any, some: bool = True) -> tuple[Tensor, Tensor]:
         ((2, 1), (1, 1))
     """
     return linalg.qr(input, "reduced" if some else "complete")
-
-
-def svd(input: Any, some: bool = True, compute_uv: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-    """Singular values: `A = U diag(S) Vᵀ`; unlike `linalg.svd` it returns V and not its transpose.
-
-    Args:
-        input: [..., m, n].
-        some: whether U and V have only the columns that singular values belong to.
-        compute_uv: whether U and V are wanted; else they are zeros.
-
-    Example:
-        >>> import ravine as rv
-        >>> rv.ops.svd([[3.0], [4.0]])[1]
-        tensor([5.], dtype=float32)
-    """
-    x = as_tensor(input)
-    if not compute_uv:
-        s = linalg.svdvals(x)
-        zero = reshape(s * 0.0, (*s.shape, 1))
-        m, n = x.shape[-2:]
-        wide = zero[..., :1, :]
-        return wide.expand(*x.shape[:-2], m, m), s, wide.expand(*x.shape[:-2], n, n)
-    u, s, vh = linalg.svd(x, full_matrices=not some)
-    return u, s, transpose(vh, -2, -1)
 
 
 def triangular_solve(

@@ -15,7 +15,7 @@ from ..record import Tensor, as_tensor
 from ._elementwise import cast, floor, where
 from ._reduce import amax, amin
 from ._scatter import scatter_add
-from ._shape import cat, narrow, reshape
+from ._shape import cat, expand, narrow, reshape
 
 
 def histc(input: Any, bins: int = 100, min: float = 0.0, max: float = 0.0) -> Tensor:
@@ -73,6 +73,10 @@ def gradient(input: Any, *, spacing: Any = None, dim: Any = None, edge_order: in
     x = as_tensor(input)
     dims = range(x.ndim) if dim is None else [dim] if isinstance(dim, int) else list(dim)
     axes = [normalise_dim(d, x.ndim, "gradient") for d in dims]
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"gradient: dim={dim} names a dimension twice")
+    if not x.dtype.startswith("float"):
+        x = cast(x, "float32")
     if edge_order not in (1, 2):
         raise ValueError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
     step = 1.0 if spacing is None else spacing
@@ -86,16 +90,17 @@ def _slope(x: Any, axis: int, spacing: Any, edge_order: int) -> Tensor:
     n = x.shape[axis]
     if n <= edge_order:
         raise ValueError(f"gradient: dimension {axis} of shape {x.shape} needs over {edge_order} elements")
-    places = np.asarray(spacing, "float64")
-    if places.ndim > 1 or (places.ndim == 1 and len(places) != n):
+    places = as_tensor(spacing)
+    if places.ndim > 1 or (places.ndim == 1 and places.shape[0] != n):
         raise ValueError(f"gradient: dimension {axis} has {n} elements, spacing has shape {places.shape}")
-    steps = np.full(n - 1, float(places)) if places.ndim == 0 else np.diff(places)
+    places = cast(places, x.dtype)
+    steps = expand(reshape(places, (1,)), n - 1) if places.ndim == 0 else places[1:] - places[:-1]
 
     def part(first: int, length: int) -> Any:
         return narrow(x, axis, first, length)
 
-    def weights(values: np.ndarray) -> np.ndarray:
-        return values.reshape((-1,) + (1,) * (x.ndim - axis - 1)).astype(x.dtype)
+    def weights(values: Any) -> Any:
+        return reshape(values, (-1,) + (1,) * (x.ndim - axis - 1))
 
     before, after = steps[:-1], steps[1:]
     pieces = []
@@ -113,7 +118,7 @@ def _slope(x: Any, axis: int, spacing: Any, edge_order: int) -> Tensor:
     return cat(pieces, axis)
 
 
-def _three(values: list[Any], weights: Any, before: np.ndarray, after: np.ndarray, at: int) -> Tensor:
+def _three(values: list[Any], weights: Any, before: Any, after: Any, at: int) -> Tensor:
     """The slope at point `at` of the parabola through three points, `before` and `after` their distances."""
     both = before + after
     shares = (

@@ -35,8 +35,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
          "tril_indices", "triu_indices", "zeros"),
     ),
     "_decompositions": (
-        ("cholesky", "cholesky_inverse", "cholesky_solve", "logdet", "matrix_exp", "pinverse", "qr", "svd",
-         "triangular_solve"),
+        ("cholesky", "cholesky_inverse", "logdet", "matrix_exp", "pinverse", "qr", "triangular_solve"),
         (),
     ),
     "_diagonal": (
@@ -72,10 +71,6 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "_norms": (
         ("norm",),
-        (),
-    ),
-    "_noise": (
-        ("alpha_dropout", "feature_alpha_dropout", "rrelu"),
         (),
     ),
     "_order": (
@@ -119,7 +114,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "_special": (
         ("acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan2", "arctanh", "asin", "asinh",
          "atan2", "atanh", "copysign", "cosh", "digamma", "erfc", "erfinv", "exp2", "hypot", "lgamma",
-         "log10", "log2", "i0", "igamma", "igammac", "logaddexp", "nextafter", "sinh", "tan", "xlog1py",
+         "log10", "log2", "logaddexp", "nextafter", "sinh", "tan", "xlog1py",
          "xlogy", "zeta"),
         (),
     ),

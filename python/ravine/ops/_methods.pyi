@@ -21,7 +21,7 @@ from . import (
     _linalg,
     _loss,
     _loss_margin,
-    _noise,
+    _mean,
     _norm,
     _norms,
     _order,
@@ -76,7 +76,6 @@ class Methods:
     addr = _products.addr
     all = _statistics.all
     allclose = _formulas.allclose
-    alpha_dropout = _noise.alpha_dropout
     amax = _reduce.amax
     amin = _reduce.amin
     aminmax = _order.aminmax
@@ -121,7 +120,6 @@ class Methods:
     channel_shuffle = _patches.channel_shuffle
     cholesky = _decompositions.cholesky
     cholesky_inverse = _decompositions.cholesky_inverse
-    cholesky_solve = _decompositions.cholesky_solve
     chunk = _shape.chunk
     clamp = _elementwise.clip
     clamp_max = _formulas.clamp_max
@@ -180,7 +178,6 @@ class Methods:
     expand = _shape.expand
     expand_as = _arrange.expand_as
     expm1 = _elementwise.expm1
-    feature_alpha_dropout = _noise.feature_alpha_dropout
     fix = _formulas.trunc
     flatten = _shape.flatten
     flip = one_by_one(_shape.flip)
@@ -217,9 +214,6 @@ class Methods:
     hsplit = _arrange.hsplit
     huber_loss = _loss.huber_loss
     hypot = _special.hypot
-    i0 = _special.i0
-    igamma = _special.igamma
-    igammac = _special.igammac
     im2col = _patches.im2col
     index_add = _scatter.index_add
     index_copy = _scatter.index_copy
@@ -360,7 +354,6 @@ class Methods:
     roll = _arrange.roll
     rot90 = _arrange.rot90
     round = _elementwise.round
-    rrelu = _noise.rrelu
     rsqrt = _elementwise.rsqrt
     rsub = _formulas.rsub
     scatter = _scatter.scatter
@@ -398,7 +391,6 @@ class Methods:
     sub = _elementwise.sub
     sum = _reduce.sum
     sum_to_size = _arrange.sum_to_size
-    svd = _decompositions.svd
     swapaxes = _arrange.swapaxes
     swapdims = _arrange.swapdims
     t = _arrange.t
@@ -445,6 +437,7 @@ class Methods:
     view = one_by_one(_shape.reshape)
     view_as = _arrange.view_as
     vsplit = _arrange.vsplit
+    weighted_mean = _mean.weighted_mean
     def where(self: Any, condition: Any, other: Any) -> Tensor: ...
     xlog1py = _special.xlog1py
     xlogy = _special.xlogy

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from ..record import Operand, Tensor, apply, apply_all, as_tensor
-from ._activation import relu
-from ._elementwise import abs, pow, sign
+from ._elementwise import pow, stop_gradient, where
+from ._formulas import isfinite
 from ._index import gather, index_select
 from ._pool import avg_pool2d, output_sides, window
 from ._reduce import max
-from ._scatter import scatter
+from ._scatter import scatter, scatter_add
 from ._shape import reshape, squeeze, unflatten, unsqueeze
 from ._spatial import Pair, Single, Triple, as_batch, check_divisor, from_batch, sides
 
@@ -317,7 +317,7 @@ def lp_pool3d(
 
 
 def _root(means: Tensor, elements: int, norm_type: float) -> Tensor:
-    return pow(sign(means) * relu(abs(means)) * float(elements), 1.0 / norm_type)
+    return pow(means * float(elements), 1.0 / norm_type)
 
 
 def max_unpool1d(
@@ -408,5 +408,9 @@ def _unpool(
         sizes = given
     elements = math.prod(sizes)
     zeros = np.zeros((*x.shape[:2], elements), x.dtype)
-    y = scatter(zeros, 2, _flat(places), _flat(x))
+    values, index = _flat(x), _flat(places)
+    y = scatter(zeros, 2, index, stop_gradient(values))
+    # Each maximum has the gradient of its place, also one that another has overwritten, as in torch.
+    change = where(isfinite(values), values - stop_gradient(values), 0.0)
+    y = scatter_add(y, 2, index, change)
     return from_batch(reshape(y, (*x.shape[:2], *sizes)), batched)

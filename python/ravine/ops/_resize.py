@@ -125,7 +125,9 @@ def _resized(
         return index_select(x, axis, np.minimum(((i + offset) * scale).astype("int64"), n - 1))
     if antialias:
         return _times(x, axis, _smoothing(n, size, scale, aligned, 2 if mode == "bicubic" else 1))
-    place = i * scale if aligned else (i + 0.5) * scale - 0.5
+    # rounded once: an element on the border of two must not change sides
+    wide = np.longdouble(scale)
+    place = np.asarray(i * wide if aligned else (i + 0.5) * wide - 0.5, "float64")
     if mode == "bicubic":
         first = np.floor(place)
         shares = _cubic(place - first, -0.75)
@@ -287,7 +289,7 @@ def grid_sample(
     places = []
     for axis, n in enumerate(x.shape[2:]):
         at = g[..., rank - 1 - axis]
-        place = (at + 1.0) * (0.5 * (n - 1)) if aligned else ((at + 1.0) * n - 1.0) * 0.5
+        place = (at + 1.0) * (0.5 * (n - 1)) if aligned else (at + 1.0) * (0.5 * n) - 0.5
         places.append(place if mode == "bicubic" else _inside(place, n, padding_mode, aligned))
     sampled = _Samples(x, padding_mode, aligned)
     if mode == "nearest":

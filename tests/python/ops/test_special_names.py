@@ -84,10 +84,19 @@ def test_chebyshev_polynomials_of_the_third_and_fourth_kind(kind: str) -> None:
 
 def test_incomplete_gamma_functions() -> None:
     a, x = np.meshgrid(np.geomspace(1e-3, 2e3, 25), np.geomspace(1e-3, 3e3, 25))
-    for function, reference in ((ops.igamma, special.gammainc), (ops.igammac, special.gammaincc)):
+    for function, reference in (
+        (ops.special.gammainc, special.gammainc),
+        (ops.special.gammaincc, special.gammaincc),
+    ):
         np.testing.assert_allclose(function(a, x).numpy(), reference(a, x), rtol=1e-10, atol=1e-300)
+    large = np.array([1e9, 1e12, 1e20])
+    for shift in (0.0, 1.0, -2.0):  # in standard deviations
+        x = large + shift * np.sqrt(large)
+        np.testing.assert_allclose(
+            ops.special.gammaincc(large, x).numpy(), special.gammaincc(large, x), rtol=1e-7, atol=1e-9
+        )
     for a, x, value in ((0.0, 0.0, np.nan), (0.0, 1.0, 1.0), (1.0, np.inf, 1.0), (-1.0, 1.0, np.nan)):
-        np.testing.assert_equal(float(ops.igamma(a, x).numpy()), value)
+        np.testing.assert_equal(float(ops.special.gammainc(a, x).numpy()), value)
 
 
 def away(*shape: int) -> np.ndarray:
@@ -119,11 +128,17 @@ DIFFERENTIATED = [
             "entr": away,
         }.items()
     ],
-    case("i0", ops.i0, special.i0, normal(3, 4)),
+    case("i0", ops.special.i0, special.i0, normal(3, 4)),
     case(
         "logdet",
         lambda a: ops.logdet(a @ a.mT + np.eye(3)),
         lambda a: np.linalg.slogdet(a @ a.T + np.eye(3))[1],
+        normal(3, 3),
+    ),
+    case(
+        "cholesky",
+        lambda a: ops.cholesky(a @ a.mT + np.eye(3), upper=True),
+        lambda a: np.linalg.cholesky(a @ np.swapaxes(a, -1, -2) + np.eye(3)).swapaxes(-1, -2),
         normal(3, 3),
     ),
     case("matrix_exp", ops.matrix_exp, linalg.expm, normal(3, 3)),
@@ -133,8 +148,8 @@ DIFFERENTIATED = [
         lambda x: special.ndtri(special.expit(x)),
         normal(3, 4),
     ),
-    case("igamma", ops.igamma, special.gammainc, away(3, 4), away(4) + 1, frozen=(0,)),
-    case("igammac", ops.igammac, special.gammaincc, away(3, 4), away(4) + 1, frozen=(0,)),
+    case("igamma", ops.special.gammainc, special.gammainc, away(3, 4), away(4) + 1, frozen=(0,)),
+    case("igammac", ops.special.gammaincc, special.gammaincc, away(3, 4), away(4) + 1, frozen=(0,)),
     *[
         case(
             f"masked.{name}",
@@ -198,13 +213,6 @@ DIFFERENTIATED = [
         lambda x: ops.gradient(x, dim=0, spacing=(np.array([0.0, 1.0, 3.0, 3.5]),))[0],
         lambda x: np.gradient(x, np.array([0.0, 1.0, 3.0, 3.5]), axis=0),
         normal(4, 5),
-    ),
-    case(
-        "cholesky_solve",
-        lambda b, a: ops.cholesky_solve(b, ops.cholesky(a @ a.mT + np.eye(3) * 4.0)),
-        lambda b, a: np.linalg.solve(a @ a.swapaxes(-1, -2) + np.eye(3) * 4, b),
-        normal(3, 2),
-        normal(3, 3, seed=1),
     ),
     case(
         "triangular_solve",
@@ -284,10 +292,6 @@ def test_indices_and_matrices() -> None:
     ):
         np.testing.assert_array_equal(ours.numpy(), theirs)
     a = normal(4, 3)
-    u, s, v = ops.svd(a)
-    np.testing.assert_allclose((u * s) @ v.mT @ np.eye(3), a, atol=1e-12)
-    assert [t.shape for t in ops.svd(a, some=False)] == [(4, 4), (3,), (3, 3)]
-    assert [t.shape for t in ops.svd(a, compute_uv=False)] == [(4, 4), (3,), (3, 3)]
     q, r = ops.qr(a)
     np.testing.assert_allclose((q @ r).numpy(), a, atol=1e-12)
     np.testing.assert_allclose(ops.pinverse(a).numpy(), np.linalg.pinv(a), atol=1e-12)

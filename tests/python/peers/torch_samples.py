@@ -252,7 +252,6 @@ RANDOM = (
     "normal",
     "randint",
     "randint_like",
-    "rrelu",
 )
 
 

@@ -7,13 +7,14 @@ from .._activation import log_softmax, sigmoid, softmax
 from .._elementwise import erf, expm1, log1p, round
 from .._formulas import logit, mvlgamma, polygamma, sinc
 from .._reduce import logsumexp
-from .._special import digamma, erfc, erfinv, exp2, i0, igamma, igammac, lgamma, xlog1py, xlogy, zeta
+from .._special import digamma, erfc, erfinv, exp2, lgamma, xlog1py, xlogy, zeta
 from ._bessel import (
     airy_ai,
     bessel_j0,
     bessel_j1,
     bessel_y0,
     bessel_y1,
+    i0,
     i0e,
     i1,
     i1e,
@@ -39,11 +40,9 @@ from ._polynomials import (
     shifted_chebyshev_polynomial_v,
     shifted_chebyshev_polynomial_w,
 )
-from ._probability import entr, erfcx, log_ndtr, ndtr, ndtri
+from ._probability import entr, erfcx, gammainc, gammaincc, log_ndtr, ndtr, ndtri
 
 expit = sigmoid
-gammainc = igamma
-gammaincc = igammac
 gammaln = lgamma
 multigammaln = mvlgamma
 psi = digamma

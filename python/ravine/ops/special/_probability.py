@@ -65,3 +65,29 @@ def entr(input: Any) -> Tensor:
     inside = where(x > 0, x, 1.0)
     border = where(x == 0, 0.0, -math.inf)
     return where(x > 0, -inside * log(inside), where(x != x, x, border))
+
+
+def gammainc(input: Any, other: Any) -> Tensor:
+    """Lower incomplete gamma function of a = input and x = other, divided by Γ(a).
+
+    From 0 at x = 0 to 1; NaN where one is negative. Its gradient is by x alone.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.special.gammainc([1.0], [1.0])
+        tensor([0.63212055], dtype=float32)
+    """
+    return apply("igamma", input, other)
+
+
+def gammaincc(input: Any, other: Any) -> Tensor:
+    """Upper incomplete gamma function of a = input and x = other, divided by Γ(a).
+
+    One less `gammainc`, with all digits in the tail. Its gradient is by x alone.
+
+    Example:
+        >>> import ravine as rv
+        >>> rv.ops.special.gammaincc([1.0], [1.0])
+        tensor([0.36787945], dtype=float32)
+    """
+    return apply("igammac", input, other)
