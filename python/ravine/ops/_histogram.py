@@ -11,7 +11,7 @@ import numpy as np
 
 from .._dims import normalise_dim
 from .._numbers import whole
-from ..record import Tensor, as_tensor
+from ..record import Operand, Tensor, as_tensor
 from ._elementwise import cast, floor, where
 from ._reduce import amax, amin
 from ._scatter import scatter_add
@@ -90,7 +90,7 @@ def _slope(x: Any, axis: int, spacing: Any, edge_order: int) -> Tensor:
     n = x.shape[axis]
     if n <= edge_order:
         raise ValueError(f"gradient: dimension {axis} of shape {x.shape} needs over {edge_order} elements")
-    places = as_tensor(spacing)
+    places = spacing if isinstance(spacing, Operand) else as_tensor(np.asarray(spacing, "float64"))
     if places.ndim > 1 or (places.ndim == 1 and places.shape[0] != n):
         raise ValueError(f"gradient: dimension {axis} has {n} elements, spacing has shape {places.shape}")
     places = cast(places, x.dtype)
