@@ -8,6 +8,7 @@
 #include "graph/lowering.h"
 #include "ops/builders.h"
 #include "ops/checks.h"
+#include "ops/linalg.h"
 #include "ops/list.h"
 
 namespace ravine {
@@ -61,10 +62,6 @@ void run_matrices(const MatrixArgs& args, const Team& team) {
   else run_as<double>(args, team);
 }
 
-Shape batch_of(const Shape& shape) {
-  return Shape(std::span(shape.begin(), static_cast<std::size_t>(shape.rank() - 2)));
-}
-std::int64_t rows_of(const Shape& shape) { return shape[shape.rank() - 2]; }
 Shape with(Shape batch, std::initializer_list<std::int64_t> extents) {
   for (const std::int64_t extent : extents) batch.push_back(extent);
   return batch;

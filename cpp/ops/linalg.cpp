@@ -10,11 +10,6 @@
 namespace ravine {
 namespace {
 
-Shape batch_of(const Shape& shape) {
-  return Shape(std::span(shape.begin(), static_cast<std::size_t>(shape.rank() - 2)));
-}
-std::int64_t rows_of(const Shape& shape) { return shape[shape.rank() - 2]; }
-
 void infer_matmul(Node& node) {
   expect_inputs(node, 2);
   expect_floating(node, 0);
