@@ -15,7 +15,7 @@ namespace {
 
 // function(T{}) for the type of a dtype of images.
 template <class F>
-void with_type(DType dtype, F function) {
+void with_image_type(DType dtype, F function) {
   switch (dtype) {
     case DType::uint8:
       return function(std::uint8_t{});
@@ -416,11 +416,11 @@ std::int64_t augment_workspace(const AugmentArgs& args) {
 }
 
 void augment(const AugmentArgs& args, std::int64_t begin, std::int64_t end) {
-  with_type(args.dtype, [&]<class T>(T) { augment_as<T>(args, begin, end); });
+  with_image_type(args.dtype, [&]<class T>(T) { augment_as<T>(args, begin, end); });
 }
 
 void mix(const MixArgs& args, std::int64_t begin, std::int64_t end) {
-  with_type(args.dtype, [&]<class T>(T) { mix_as<T>(args, begin, end); });
+  with_image_type(args.dtype, [&]<class T>(T) { mix_as<T>(args, begin, end); });
 }
 
 }  // namespace ravine::host

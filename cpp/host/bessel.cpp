@@ -1,15 +1,11 @@
 // Bessel functions and their kin.
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "host/formulas.h"
 
 namespace ravine::host::formula {
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 // exp(-x) I_order(x) for x >= 0 and order 0 or 1: the power series, whose terms are all positive, and from 20
 // the asymptotic one (DLMF 10.25.2, 10.40.1), whose smallest term is there below rounding.

@@ -1,7 +1,12 @@
 // Functions of one and two numbers that the C library does not have; see host/special.h.
 #pragma once
 
+#include <limits>
+
 namespace ravine::host::formula {
+
+inline constexpr double infinity = std::numeric_limits<double>::infinity();
+inline constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 double lgamma(double x);  // without the C library's global variable
 double erfinv(double y);

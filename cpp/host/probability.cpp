@@ -1,15 +1,11 @@
 // The gamma function, and functions of the normal and the gamma distribution.
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "host/formulas.h"
 
 namespace ravine::host::formula {
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 // t - log(1 + t), without loss near 0.
 double beyond_logarithm(double t) {

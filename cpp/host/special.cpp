@@ -1,7 +1,6 @@
 #include "host/special.h"
 
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 #include "host/formulas.h"
@@ -9,9 +8,6 @@
 namespace ravine::host {
 namespace formula {
 namespace {
-
-constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 using std::acos, std::acosh, std::asin, std::asinh, std::atan2, std::atanh, std::copysign, std::cosh,
     std::erfc, std::exp2, std::fmod, std::hypot, std::log10, std::log2, std::nextafter, std::sinh, std::tan;
