@@ -56,7 +56,7 @@ struct StageKind {
   };
 
   const char* name;
-  std::vector<Number> numbers = {};     // they change without recording again, but for a history's length
+  std::vector<Number> numbers = {};     // they change without recording again, except the length of a history
   std::vector<const char*> slots = {};  // one array like each parameter, while gradients are gathered
   std::vector<Memory> memory = {};
   // The gradients behind the stage; none, and the update does not take place in this call.

@@ -1,5 +1,5 @@
 // The gradient of attention: a block of keys at a time meets the queries that see it, whose weights are
-// computed anew from the scores and the logarithms of the sums (Dao 2023). With weights P and D the sums over
+// recomputed from the scores and the logarithms of the sums (Dao 2023). With weights P and D the sums over
 // a row of output times its gradient,
 //
 //   dV = P^T dO     dP = dO V^T     dS = P (dP - D)     dQ = scale dS K     dK = scale dS^T Q

@@ -11,7 +11,7 @@ from typing import Any
 from ..record import Operand, Tensor, apply, as_tensor
 from ._conv import check_bias, convolve, images
 from ._shape import narrow, pad, permute, reshape, squeeze, stack, unsqueeze
-from ._spatial import Pair, Single, Triple, as_batch, from_batch, sides
+from ._spatial import Pair, Single, Triple, as_batch, from_batch, of_a_row, sides
 
 
 def conv1d(
@@ -47,13 +47,7 @@ def conv1d(
 
 
 def _rows(x: Operand, w: Operand, bias: Operand | None, **windows: Any) -> Tensor:
-    return squeeze(images(unsqueeze(x, 2), unsqueeze(w, 2), bias, **_of_a_row(windows)), 2)
-
-
-def _of_a_row(windows: dict[str, Any]) -> dict[str, Any]:
-    """Windows of a sequence as those of an image of one row."""
-    single = {"padding": 0, "output_padding": 0, "stride": 1, "dilation": 1}
-    return {name: (single[name], *v) if name in single else v for name, v in windows.items()}
+    return squeeze(images(unsqueeze(x, 2), unsqueeze(w, 2), bias, **of_a_row(windows)), 2)
 
 
 def conv3d(
@@ -245,7 +239,7 @@ def _transposed(
 
 
 def _transposed_rows(x: Operand, w: Operand, bias: Operand | None, **windows: Any) -> Tensor:
-    return squeeze(_transposed_images(unsqueeze(x, 2), unsqueeze(w, 2), bias, **_of_a_row(windows)), 2)
+    return squeeze(_transposed_images(unsqueeze(x, 2), unsqueeze(w, 2), bias, **of_a_row(windows)), 2)
 
 
 def _transposed_images(

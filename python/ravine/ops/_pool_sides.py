@@ -19,7 +19,7 @@ from ._pool import avg_pool2d, output_sides, window
 from ._reduce import max
 from ._scatter import scatter, scatter_add
 from ._shape import reshape, squeeze, unflatten, unsqueeze
-from ._spatial import Pair, Single, Triple, as_batch, check_divisor, from_batch, sides
+from ._spatial import Pair, Single, Triple, as_batch, check_divisor, from_batch, of_a_row, sides
 
 
 def max_pool1d(
@@ -39,15 +39,11 @@ def max_pool1d(
         tensor([[3., 2.]], dtype=float32)
     """
     x, batched = as_batch(input, "max_pool1d", 1)
-    windows = _of_a_row(window("max_pool1d", kernel_size, stride, padding, 1))
+    windows = of_a_row(window("max_pool1d", kernel_size, stride, padding, 1))
     (step,) = sides(dilation, "dilation", "max_pool1d", 1, 1)
     values, indices = _maxima(unsqueeze(x, 2), windows, (1, step), ceil_mode)
     values = from_batch(squeeze(values, 2), batched)
     return (values, from_batch(squeeze(indices, 2), batched)) if return_indices else values
-
-
-def _of_a_row(windows: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    return {name: ((0 if name == "padding" else 1), *value) for name, value in windows.items()}
 
 
 def _maxima(
@@ -130,7 +126,7 @@ def avg_pool1d(
         tensor([[2., 1.]], dtype=float32)
     """
     x, batched = as_batch(input, "avg_pool1d", 1)
-    windows = _of_a_row(window("avg_pool1d", kernel_size, stride, padding, 1))
+    windows = of_a_row(window("avg_pool1d", kernel_size, stride, padding, 1))
     how = {"ceil_mode": bool(ceil_mode), "count_include_pad": bool(count_include_pad)}
     return from_batch(squeeze(apply("avg_pool2d", unsqueeze(x, 2), **windows, **how), 2), batched)
 

@@ -130,7 +130,7 @@ def _resized(
     place = np.asarray(i * wide if aligned else (i + 0.5) * wide - 0.5, "float64")
     if mode == "bicubic":
         first = np.floor(place)
-        shares = _cubic(place - first, -0.75)
+        shares = np.stack(_cubic(place - first), -1)
         taps = np.stack([first + k for k in (-1, 0, 1, 2)], -1)
     else:
         place = np.maximum(place, 0.0)
@@ -149,16 +149,19 @@ def _resized(
     return y
 
 
-def _cubic(t: np.ndarray, a: float) -> np.ndarray:
-    """Keys' kernel at distances t + 1, t, 1 - t and 2 - t."""
+def _near(d: Any, a: float) -> Any:
+    """Keys' kernel at a distance of at most 1."""
+    return ((a + 2.0) * d - (a + 3.0)) * d * d + 1.0
 
-    def near(d: np.ndarray) -> np.ndarray:
-        return ((a + 2) * d - (a + 3)) * d * d + 1
 
-    def far(d: np.ndarray) -> np.ndarray:
-        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+def _far(d: Any, a: float) -> Any:
+    """Keys' kernel at a distance from 1 to 2."""
+    return ((a * d - 5.0 * a) * d + 8.0 * a) * d - 4.0 * a
 
-    return np.stack([far(t + 1), near(t), near(1 - t), far(2 - t)], -1)
+
+def _cubic(t: Any, a: float = -0.75) -> tuple[Any, ...]:
+    """Keys' kernel at distances t + 1, t, 1 - t and 2 - t, of arrays and of tensors."""
+    return _far(t + 1.0, a), _near(t, a), _near(1.0 - t, a), _far(2.0 - t, a)
 
 
 def _smoothing(n: int, size: int, scale: float, aligned: bool, reach: int) -> np.ndarray:
@@ -170,9 +173,7 @@ def _smoothing(n: int, size: int, scale: float, aligned: bool, reach: int) -> np
         weights = np.maximum(1 - d, 0.0)
     else:
         a = -0.5  # of the antialiased form, as in Pillow
-        inner = ((a + 2) * d - (a + 3)) * d * d + 1
-        outer = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-        weights = np.where(d < 1, inner, np.where(d < 2, outer, 0.0))
+        weights = np.where(d < 1, _near(d, a), np.where(d < 2, _far(d, a), 0.0))
     return weights / weights.sum(1, keepdims=True)
 
 
@@ -297,7 +298,7 @@ def grid_sample(
     floors = [floor(p) for p in places]
     past = [p - f for p, f in zip(places, floors, strict=True)]
     if mode == "bicubic":
-        shares = [_cubic_shares(t) for t in past]
+        shares = [_cubic(t) for t in past]
         first = -1
     else:
         shares = [(1.0 - t, t) for t in past]
@@ -326,18 +327,6 @@ def _inside(place: Tensor, n: int, padding_mode: str, aligned: bool) -> Tensor:
         rest = away - turns * span
         place = where(turns - 2.0 * floor(turns / 2.0) == 0, rest + low, span - rest + low)
     return clamp(place, 0.0, float(n - 1))
-
-
-def _cubic_shares(t: Tensor) -> tuple[Tensor, ...]:
-    a = -0.75
-
-    def near(d: Tensor) -> Tensor:
-        return ((a + 2) * d - (a + 3)) * d * d + 1.0
-
-    def far(d: Tensor) -> Tensor:
-        return ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-
-    return far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)
 
 
 class _Samples:

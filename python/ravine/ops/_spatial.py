@@ -50,6 +50,14 @@ def as_batch(input: Any, op: str, rank: int = 2) -> tuple[Operand, bool]:
     return (x, True) if x.ndim == rank + 2 else (unsqueeze(x, 0), False)
 
 
+_OF_ONE_ROW = {"kernel_size": 1, "stride": 1, "dilation": 1, "padding": 0, "output_padding": 0}
+
+
+def of_a_row(windows: dict[str, Any]) -> dict[str, Any]:
+    """Windows of a sequence as those of an image of one row; what is no side of a window stays."""
+    return {name: (_OF_ONE_ROW[name], *v) if name in _OF_ONE_ROW else v for name, v in windows.items()}
+
+
 def from_batch(y: Tensor, batched: bool) -> Tensor:
     """What `as_batch` made of one example, as one example again."""
     return y if batched else squeeze(y, 0)

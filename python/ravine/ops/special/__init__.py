@@ -14,9 +14,7 @@ from ._bessel import (
     bessel_j1,
     bessel_y0,
     bessel_y1,
-    i0,
     i0e,
-    i1,
     i1e,
     modified_bessel_i0,
     modified_bessel_i1,
@@ -44,6 +42,8 @@ from ._probability import entr, erfcx, gammainc, gammaincc, log_ndtr, ndtr, ndtr
 
 expit = sigmoid
 gammaln = lgamma
+i0 = modified_bessel_i0
+i1 = modified_bessel_i1
 multigammaln = mvlgamma
 psi = digamma
 

@@ -159,25 +159,3 @@ def airy_ai(input: Any) -> Tensor:
         tensor([0.35502806], dtype=float32)
     """
     return apply("airy_ai", input)
-
-
-def i1(input: Any) -> Tensor:
-    """`modified_bessel_i1`, under its other name.
-
-    Example:
-        >>> import ravine as rv
-        >>> rv.ops.special.i1([0.0])
-        tensor([0.], dtype=float32)
-    """
-    return apply("modified_bessel_i1", input)
-
-
-def i0(input: Any) -> Tensor:
-    """Modified Bessel function of the first kind of order 0, `I₀(x)`.
-
-    Example:
-        >>> import ravine as rv
-        >>> rv.ops.special.i0([0.0])
-        tensor([1.], dtype=float32)
-    """
-    return apply("modified_bessel_i0", input)
