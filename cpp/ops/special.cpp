@@ -87,7 +87,7 @@ Value over(Value y, Value x, double limit) {
 Value gamma_density(Value a, Value x) { return ops::exp((a - 1.0) * ops::log(x) - x - of("lgamma", a)); }
 
 Values no_gradient(const Node& node, std::span<const Value>) {
-  throw ValueError(str(node.op->name, ": its derivative is not implemented"));
+  throw ValueError(str(node.op->name, ": has no gradient, as in PyTorch"));
 }
 
 }  // namespace
