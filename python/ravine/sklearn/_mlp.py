@@ -70,9 +70,11 @@ class MLPClassifier(ClassifierFace, MLPEstimator):
         >>> from sklearn.model_selection import train_test_split
         >>> from ravine.sklearn import MLPClassifier
         >>> x_train, x_test, y_train, y_test = train_test_split(*load_digits(return_X_y=True), random_state=0)
-        >>> model = MLPClassifier((64,), max_iter=50, early_stopping=True, random_state=0)
-        >>> model.fit(x_train, y_train).score(x_test, y_test) > 0.95, model.predict_proba(x_test[:2]).shape
-        (True, (2, 10))
+        >>> model = MLPClassifier((64,), batch_size=64, learning_rate_init=0.003, early_stopping=True)
+        >>> model.set_params(random_state=0).fit(x_train, y_train).score(x_test, y_test) > 0.9
+        True
+        >>> model.predict_proba(x_test[:2]).shape
+        (2, 10)
     """
 
     def __init__(
