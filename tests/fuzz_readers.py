@@ -277,6 +277,72 @@ def long_directory(rng: random.Random, content: bytes) -> bytes:
     return file.getvalue()[:end] + flip_bits(rng, file.getvalue()[end:])
 
 
+def npy_seeds() -> list[bytes]:
+    seeds = []
+    for array in (
+        np.arange(12.0).reshape(3, 4),
+        np.asfortranarray(np.ones((2, 3), np.uint8)),
+        np.zeros((0, 2)),
+    ):
+        file = io.BytesIO()
+        np.save(file, array)
+        seeds.append(file.getvalue())
+    return seeds
+
+
+def any_npy(rng: random.Random, content: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(any_npz(rng, content))) as archive:
+        return archive.read("x.npy")
+
+
+# ---- CSV
+
+
+def csv_seeds() -> list[bytes]:
+    rows = "".join(f'{i},{i / 7:.3f},{"red" if i % 3 else ""},"a, ""b"" {i}"\n' for i in range(40))
+    return [
+        f"n,x,colour,text\n{rows}".encode(),
+        rows.replace(",", ";").replace(".", ",").encode("utf-8-sig"),
+        "größe\tname\r\n1\t\U0001f600\r\nNA\tß\r\n".encode(),
+        b"1\n2\n3\n",
+    ]
+
+
+def change_fields(rng: random.Random, content: bytes) -> bytes:
+    """Other fields, delimiters and quotes somewhere."""
+    lines = content.split(b"\n")
+    for _ in range(rng.randrange(1, 4)):
+        i = rng.randrange(len(lines))
+        piece = rng.choice(
+            [
+                b"",
+                b'"',
+                b'""',
+                b'"a\n',
+                b",",
+                b",,",
+                b"1e400",
+                b"-0x1",
+                b"1_0",
+                b"inf",
+                b"\xff\xfe",
+                b"\0",
+                b"\r",
+            ]
+        )
+        at = rng.randrange(len(lines[i]) + 1)
+        lines[i] = lines[i][:at] + piece + lines[i][at:]
+    return b"\n".join(lines)
+
+
+def large_csv(rng: random.Random, content: bytes) -> bytes:
+    """Many columns or rows, long fields, an open quote far from the end."""
+    piece, n = rng.choice(
+        [(b",", 70_000), (b",", 20_000), (b"1\n", 300_000), (b"a", 200_000), (b"\n", 500_000)]
+    )
+    return rng.choice([b"", content, b'x,y\n"']) + piece * n + rng.choice([b"", content])
+
+
 # ---- running
 
 
@@ -289,6 +355,8 @@ def readers() -> dict[str, Reader]:
         "load": Reader(rv.load, ".safetensors", safetensors_seeds(), headers),
         "load_metadata": Reader(rv.load_metadata, ".safetensors", safetensors_seeds(), headers),
         "npz": Reader(data.npz.read, ".npz", npz_seeds(), [any_npz, long_directory]),
+        "npy": Reader(lambda path: np.array(data.open_npy(path)), ".npy", npy_seeds(), [any_npy]),
+        "csv": Reader(data.read_csv, ".csv", csv_seeds(), [change_fields, change_fields, large_csv]),
         "idx": Reader(data.idx.read, ".idx", idx, [any_idx]),
         "idx.gz": Reader(data.idx.read, ".idx.gz", packed, [*inner, gzip_bomb, many_members]),
     }

@@ -349,6 +349,8 @@ def test_mutated_files_are_read_or_refused(repository: Path) -> None:
         "load",
         "load_metadata",
         "npz",
+        "npy",
+        "csv",
         "idx",
         "idx.gz",
     ]

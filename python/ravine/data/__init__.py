@@ -2,27 +2,36 @@
 
 from . import augment, idx, npz
 from ._batches import Batches
+from ._csv import read_csv
 from ._digits import digits
 from ._fashion_mnist import FASHION_MNIST_CLASSES, fashion_mnist
+from ._image_folder import ImageFolder, image_folder
+from ._npy import open_npy
 from ._prefetch import Prefetch
 from ._sequences import pad_sequences
 from ._source import Map, Source, Stream
 from ._split import TrainTest, split_indices, train_test_split
+from ._table import Table
 
 __all__ = [
     "FASHION_MNIST_CLASSES",
     "Batches",
+    "ImageFolder",
     "Map",
     "Prefetch",
     "Source",
     "Stream",
+    "Table",
     "TrainTest",
     "augment",
     "digits",
     "fashion_mnist",
     "idx",
+    "image_folder",
     "npz",
+    "open_npy",
     "pad_sequences",
+    "read_csv",
     "split_indices",
     "train_test_split",
 ]

@@ -10,31 +10,18 @@ from __future__ import annotations
 import io
 import math
 import os
-import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterable
-from typing import IO, BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
 from ._files import check_growth, fill, growth_limit, open_regular
+from ._npy import read_header
 
-_MAGIC = b"\x93NUMPY"
-_MAX_HEADER = 10_000  # of an .npy file, as in NumPy
 _MAX_DIRECTORY = 1 << 20  # of the archive: some 15,000 entries
-_MAX_RANK = 32
-_FIELD = re.compile(
-    r"\s*['\"](descr|fortran_order|shape)['\"]\s*:\s*"
-    r"(?:['\"]([^'\"]{1,16})['\"]|(True|False)|\(([0-9\sL,]{0,1000})\))\s*(?:,|(?=\s*\}))"
-)
-
-
-class _Layout(NamedTuple):
-    dtype: np.dtype
-    fortran_order: bool
-    shape: tuple[int, ...]
 
 
 class _Bounded(io.BufferedIOBase):
@@ -104,8 +91,8 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, key: str) ->
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{key} is compressed by method {member.compress_type}, expected deflate or none")
     with archive.open(member) as source:
-        layout, begin = _read_header(source, key)
-        content = math.prod(layout.shape) * layout.dtype.itemsize
+        layout, begin = read_header(source, key)
+        content = layout.n_bytes
         if begin + content != member.file_size:
             raise ValueError(
                 f"{key} has {member.file_size} bytes, expected {begin + content} for shape {layout.shape} of "
@@ -118,45 +105,3 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, key: str) ->
     if layout.fortran_order:
         return array.reshape(layout.shape[::-1]).transpose()
     return array.reshape(layout.shape)
-
-
-def _read_header(source: IO[bytes], key: str) -> tuple[_Layout, int]:
-    """The layout of an array, and where its elements begin."""
-    start = source.read(8)
-    version = start[6:]
-    if start[:6] != _MAGIC or version not in (b"\1\0", b"\2\0", b"\3\0"):
-        raise ValueError(f"{key} is not an .npy file of version 1, 2 or 3")
-    length_bytes = 2 if version == b"\1\0" else 4
-    length = int.from_bytes(source.read(length_bytes), "little")
-    if length > _MAX_HEADER:
-        raise ValueError(f"{key} has a header of {length} bytes, at most {_MAX_HEADER} are read")
-    text = source.read(length).decode("latin1")
-    return _layout(text, key), 8 + length_bytes + length
-
-
-def _layout(text: str, key: str) -> _Layout:
-    """What an .npy header says, which is a Python dict of three fields; nothing is evaluated."""
-    stripped = text.strip()
-    fields: dict[str, str] = {}
-    position = 1
-    while match := _FIELD.match(stripped, position):
-        name, descr, order, shape = match.groups()
-        if name in fields or (name, True) not in (
-            ("descr", descr is not None),
-            ("fortran_order", order is not None),
-            ("shape", shape is not None),
-        ):
-            raise ValueError(f"{key} has a damaged header: {text[:200]!r}")
-        fields[name] = descr or order or shape or ""
-        position = match.end()
-    if stripped[:1] != "{" or stripped[position:].strip() != "}" or len(fields) != 3:
-        raise ValueError(f"{key} holds records, or has a damaged header: {text[:200]!r}")
-    dtype = np.dtype(fields["descr"])
-    if dtype.hasobject:
-        raise ValueError(f"{key} holds Python objects, which are not read, as that could execute anything")
-    if dtype.itemsize == 0:
-        raise ValueError(f"{key} has elements of no size ({dtype})")
-    extents = [int(extent.strip().rstrip("L")) for extent in fields["shape"].split(",") if extent.strip()]
-    if len(extents) > _MAX_RANK:
-        raise ValueError(f"{key} has {len(extents)} dimensions; at most {_MAX_RANK} are supported")
-    return _Layout(dtype, fields["fortran_order"] == "True", tuple(extents))

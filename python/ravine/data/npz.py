@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 
-from ._npz_arrays import read_arrays
+from ._npz_arrays import read_arrays as _read_arrays
 from ._split import TrainTest, train_test_split
 
-__all__ = ["read"]
+__all__ = ["read", "read_arrays"]
 
 
 _KEYS = ("x", "y", "x_test", "y_test")
@@ -47,7 +47,7 @@ def read(
         >>> npz.read(path, test_size=2).x_train.shape
         (8, 3)
     """
-    arrays = read_arrays(path, _KEYS, max_bytes)
+    arrays = _read_arrays(path, _KEYS, max_bytes)
     for key in ("x", "y"):
         if key not in arrays:
             raise ValueError(f"{path}: no array {key!r}; it has {_listed(arrays)}, expected x and y")
@@ -65,6 +65,30 @@ def read(
                 f"one of {test} {arrays[test].shape[1:]}"
             )
     return TrainTest(x, y, arrays["x_test"], arrays["y_test"])
+
+
+def read_arrays(
+    path: str | os.PathLike[str], *names: str, max_bytes: int | None = None
+) -> dict[str, np.ndarray]:
+    """Those of the named arrays that an .npz file holds, by name.
+
+    Args:
+        path: the file.
+        names: of the arrays.
+        max_bytes: as for `read`.
+
+    Raises:
+        ValueError, OSError: as `read`, except for what is said there of x and y.
+
+    Example:
+        >>> import numpy as np, os, tempfile
+        >>> from ravine.data import npz
+        >>> path = os.path.join(tempfile.mkdtemp(), "points.npz")
+        >>> np.savez(path, x=np.arange(3))
+        >>> npz.read_arrays(path, "x", "y")
+        {'x': array([0, 1, 2])}
+    """
+    return _read_arrays(path, names, max_bytes)
 
 
 def _check_pair(path: str | os.PathLike[str], x_key: str, y_key: str, arrays: dict[str, np.ndarray]) -> None:
