@@ -12,6 +12,7 @@ PAGES = (
     "checkpoints.md",
     "diagnostics.md",
     "initialisation.md",
+    "models.md",
     "preprocessing.md",
     "recording.md",
     "sklearn.md",
