@@ -9,6 +9,7 @@
 #include "bindings/bindings.h"
 #include "bindings/gil.h"
 #include "core/error.h"
+#include "core/memory_error.h"
 
 namespace ravine::bindings {
 namespace {
@@ -47,7 +48,10 @@ py::array augment(const py::array& images, const py::array& rows,
   args.seed = seed, args.first = first;
   py::array result = new_array(args.dtype, Shape{count, args.channels, out_height, out_width});
   args.output = result.mutable_data();
-  std::vector<std::byte> workspace(static_cast<std::size_t>(host::augment_workspace(args)));
+  const auto bytes = static_cast<std::size_t>(host::augment_workspace(args));
+  std::vector<std::byte> workspace = with_memory(
+      bytes, [] { return std::string("the workspace of an augmentation"); },
+      [bytes] { return std::vector<std::byte>(bytes); });
   args.workspace = workspace.data();
   {
     const GilRelease released;

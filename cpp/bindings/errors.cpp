@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "bindings/bindings.h"
+#include "core/memory_error.h"
 
 namespace ravine::bindings {
 namespace {
@@ -39,6 +40,10 @@ void bind_errors(py::module_&) {
       raise(error);
     } catch (const FloatingPointError& error) {
       raise(PyExc_FloatingPointError, error.what());
+    } catch (const MemoryError& error) {
+      raise(PyExc_MemoryError, error.what());
+    } catch (const std::bad_alloc&) {
+      raise(PyExc_MemoryError, "out of memory: a list of Ravine's own needs some more");
     } catch (const Error& error) {
       raise(PyExc_RuntimeError, error.what());
     }

@@ -6,6 +6,7 @@
 #include "bindings/bindings.h"
 #include "core/error.h"
 #include "core/linalg.h"
+#include "core/memory_error.h"
 #include "graph/random_state.h"
 
 namespace ravine::bindings {
@@ -26,8 +27,11 @@ void fill(const Array& array, const char* what, Fill&& fill_span) {
 
 py::array permutation(std::int64_t n, std::uint64_t seed) {
   check<ValueError>(n >= 0, "permutation: n is ", n, ", expected 0 or more");
-  const std::vector<std::int64_t> order = Generator(seed).permutation(n);
   py::array result = new_array(DType::int64, Shape{n});
+  const std::vector<std::int64_t> order = with_memory(
+      static_cast<std::size_t>(n) * sizeof(std::int64_t),
+      [n] { return str("the order of ", n, " examples"); },
+      [n, seed] { return Generator(seed).permutation(n); });
   std::copy(order.begin(), order.end(), static_cast<std::int64_t*>(result.mutable_data()));
   return result;
 }

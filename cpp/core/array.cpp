@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/error.h"
+#include "core/memory_error.h"
 
 namespace ravine {
 
@@ -20,7 +21,9 @@ Array::Array(DType dtype, const Shape& shape, Layout layout)
                       "array: shape ", shape, " is too large");
     size *= extent;
   }
-  data_ = allocate_bytes(bytes());
+  data_ = with_memory(
+      bytes(), [&] { return str("an array ", name_of(dtype), " of shape ", shape); },
+      [&] { return allocate_bytes(bytes()); });
   writes_ = std::make_shared<WriteRecord>();
 }
 

@@ -26,6 +26,7 @@
 #include "core/error.h"
 #include "core/fork.h"
 #include "core/memory.h"
+#include "core/memory_error.h"
 #include "core/team_limit.h"
 
 namespace ravine {
@@ -108,7 +109,9 @@ class Scratch {
   std::byte* reserve(std::size_t bytes) {
     if (bytes > size_) {
       release();
-      data_ = reserve_bytes(bytes);
+      data_ = with_memory(
+          bytes, [] { return std::string("the workspace of a thread"); },
+          [bytes] { return reserve_bytes(bytes); });
       size_ = bytes;
     }
     return data_.get();

@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/lock_all.h"
+#include "core/memory_error.h"
 #include "core/team.h"
 #include "core/thread_count.h"
 #include "graph/derived.h"
@@ -29,24 +30,15 @@ constexpr double single_thread_cost = 20000;  // ns on one core
 // In ns on one core, roughly: 100 GFLOP/s, 40 GB/s, and what a call costs by itself.
 double cost_of(const KernelCall& call) { return 60 + std::max(call.flops / 100, call.bytes / 40); }
 
-std::string byte_count(std::int64_t bytes) {
-  std::ostringstream text;
-  text << std::fixed << std::setprecision(1);
-  if (bytes < 1024) {
-    text << bytes << " B";
-  } else if (bytes < 1024 * 1024) {
-    text << static_cast<double>(bytes) / 1024 << " KiB";
-  } else {
-    text << static_cast<double>(bytes) / (1024 * 1024) << " MiB";
-  }
-  return text.str();
-}
-
 // Puts the numbers of arrays back in the end.
 class StatesAsBefore {
  public:
   explicit StatesAsBefore(std::span<const Array> states) : states_(states) {
-    for (const Array& state : states) bytes_.emplace_back(state.data(), state.data() + state.bytes());
+    for (const Array& state : states) {
+      bytes_.push_back(with_memory(
+          state.bytes(), [] { return std::string("a copy of the state, to profile what changes it,"); },
+          [&] { return std::vector<std::byte>(state.data(), state.data() + state.bytes()); }));
+    }
   }
   ~StatesAsBefore() {
     for (std::size_t i = 0; i < states_.size(); ++i) {
@@ -224,15 +216,15 @@ bool Program::effects_may_begin(std::size_t call) const {
 std::string Program::describe() const {
   std::ostringstream text;
   text << "program for " << isa_ << ": " << schedule_.calls.size() << " kernel calls, arena "
-       << byte_count(arena_.bytes) << (single_threaded_ ? ", one thread" : "") << "\n";
+       << byte_count(static_cast<std::size_t>(arena_.bytes)) << (single_threaded_ ? ", one thread" : "")
+       << "\n";
   for (std::size_t i = 0; i < interface_.inputs.size(); ++i)
     text << "  input  " << i << "  " << to_string(interface_.inputs[i]) << "  " << interface_.input_names[i]
          << "\n";
   for (std::size_t i = 0; i < interface_.outputs.size(); ++i)
     text << "  output " << i << "  " << to_string(interface_.outputs[i]) << "\n";
   for (const auto& value : derived_)
-    text << "  kept   " << value->description() << "  -> "
-         << byte_count(static_cast<std::int64_t>(value->value().bytes())) << "\n";
+    text << "  kept   " << value->description() << "  -> " << byte_count(value->value().bytes()) << "\n";
   std::size_t widest = 6;
   for (const KernelCall& call : schedule_.calls) widest = std::max(widest, call.kernel.size());
   for (std::size_t i = 0; i < schedule_.calls.size(); ++i) {
@@ -242,7 +234,7 @@ std::string Program::describe() const {
     if (!call.fused.empty()) text << "  + " << call.fused;
     std::int64_t written = 0;
     for (const int storage : call.writes) written += schedule_.storage(storage).bytes;
-    text << "  -> " << byte_count(written);
+    text << "  -> " << byte_count(static_cast<std::size_t>(written));
     if (const std::string& scope = scope_of(call); !scope.empty()) text << "  in " << scope;
     text << "\n";
   }

@@ -2,6 +2,7 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/memory_error.h"
 #include "graph/schedule/planner.h"
 #include "graph/schedule/steps.h"
 
@@ -64,7 +65,11 @@ Arena place_in_arena(Schedule& schedule) {
     planned.push_back(&storage);
   }
   const Placement placement = plan_memory(lifetimes);
-  Arena arena{reserve_bytes(static_cast<std::size_t>(placement.arena_bytes)), placement.arena_bytes};
+  const auto bytes = static_cast<std::size_t>(placement.arena_bytes);
+  Arena arena{with_memory(
+                  bytes, [] { return std::string("a program's arena (smaller batches need a smaller one)"); },
+                  [bytes] { return reserve_bytes(bytes); }),
+              placement.arena_bytes};
   for (std::size_t i = 0; i < planned.size(); ++i) {
     planned[i]->offset = placement.offsets[i];
     planned[i]->address = arena.memory.get() + placement.offsets[i];

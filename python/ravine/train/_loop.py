@@ -340,12 +340,14 @@ class Loop:
         self.load_state_dict(other.state_dict())
         if self.source is other.source:
             return
+        stands = other.source.state_dict()
         try:
-            self.source.load_state_dict(other.source.state_dict())
+            self.source.load_state_dict(stands)
         except ValueError:
             self.batch, self._seconds, self._begun = 0, 0.0, None
             self.metrics.reset()
-            self.source.epoch = other.source.epoch
+            # One of which nothing was trained on, as its first batch failed, is still to come.
+            self.source.epoch = int(stands["epoch"]) + bool(stands["position"])
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles stand where this loop does, without what listens and validates in this run."""
