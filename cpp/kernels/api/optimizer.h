@@ -262,7 +262,7 @@ struct OptimizerArgs {
 // with their channels last have these inside of their rows and columns.
 struct MatrixShape {
   std::int64_t batch = 1, rows = 0, columns = 0, inner = 1;
-  std::int64_t size() const { return batch * rows * columns * inner; }
+  [[gnu::always_inline]] std::int64_t size() const { return batch * rows * columns * inner; }
 };
 
 // The SPMD kernels adafactor_matrices (slots row_var [batch, rows, inner] and col_var [batch, columns,

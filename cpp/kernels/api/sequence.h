@@ -21,7 +21,7 @@ namespace ravine::kernels {
 
 enum class RecurrentCell : std::uint8_t { tanh, relu, gru, lstm };
 
-constexpr std::int64_t gates_of(RecurrentCell cell) {
+[[gnu::always_inline]] constexpr std::int64_t gates_of(RecurrentCell cell) {
   return cell == RecurrentCell::lstm ? 4 : cell == RecurrentCell::gru ? 3 : 1;
 }
 
@@ -39,7 +39,7 @@ struct RecurrenceShape {
   const std::int64_t* lengths = nullptr;          // [batch], 0 .. steps; null: all `steps`
 
   std::int64_t state_size() const { return projected > 0 ? projected : hidden; }
-  std::int64_t gate_columns() const { return gates_of(cell) * hidden; }
+  [[gnu::always_inline]] std::int64_t gate_columns() const { return gates_of(cell) * hidden; }
 };
 
 struct RecurrenceArgs : RecurrenceShape {

@@ -77,7 +77,7 @@ class PanelProduct {
   void by_rows(RowsOf<const T> a, std::int64_t i, std::int64_t height, Range sum, bool accumulate) {
     for_each_run(i, height, sum, accumulate, [&](Range run) {
       for (std::int64_t r = 0; r < height; ++r) a_rows_[r] = a.row(i + r) + run.begin;
-      micro_kernels<T, ALayout::by_rows>.of[height - 1][vectors_ - 1](args_);
+      MicroKernels<T>::all.multiply(ALayout::by_rows, height, vectors_, args_);
     });
   }
   // A's rows are columns i .. i + height of `a`.
@@ -85,7 +85,7 @@ class PanelProduct {
     for_each_run(i, height, sum, accumulate, [&](Range run) {
       args_.a = a.row(run.begin) + i;
       args_.a_step = a.stride;
-      micro_kernels<T, ALayout::adjacent>.of[height - 1][vectors_ - 1](args_);
+      MicroKernels<T>::all.multiply(ALayout::adjacent, height, vectors_, args_);
     });
   }
 

@@ -134,28 +134,20 @@ class BlockOfA {
   // multiplied by this block yet.
   void multiply(MicroArgs<T>& args, std::int64_t i, std::int64_t height, std::int64_t vectors, bool first) {
     if (first && pack_ && packed_on_the_way(height)) {
-      if (vectors == micro_vectors) return multiply_and_pack_a<micro_vectors>(args, i);
-      if (vectors == 2) return multiply_and_pack_a<2>(args, i);
+      if (vectors > 1) return multiply_and_pack_a(args, i, vectors);
       a_.pack(packed_panel(i), i, micro_rows, depth_);
     }
-    if (point(args, i, first) == ALayout::by_rows) {
-      micro_kernels<T, ALayout::by_rows>.of[height - 1][vectors - 1](args);
-    } else {
-      micro_kernels<T, ALayout::adjacent>.of[height - 1][vectors - 1](args);
-    }
+    const ALayout layout = point(args, i, first);
+    MicroKernels<T>::all.multiply(layout, height, vectors, args);
   }
 
   // Multiplies the block's first panel, of micro_rows, by a panel of B read in place, and packs the latter.
-  template <Packs packs>
-  void multiply_and_pack_b(MicroArgs<T>& args, T* packed_b, std::int64_t vectors, bool first) {
+  void multiply_and_pack_b(Packs packs, MicroArgs<T>& args, T* packed_b, std::int64_t vectors, bool first) {
     if (first && pack_ && packed_on_the_way(micro_rows))
       a_.pack(packed_panel(first_row_), first_row_, micro_rows, depth_);
     args.packed = packed_b;
     const ALayout layout = point(args, first_row_, first);
-    if (vectors == micro_vectors) return run_packing<packs, micro_vectors>(args, layout);
-    if constexpr (packs == Packs::b && micro_vectors > 2)
-      if (vectors == 2) return run_packing<packs, 2>(args, layout);
-    if constexpr (packs == Packs::b) run_packing<packs, 1>(args, layout);
+    MicroKernels<T>::all.multiply_and_pack(packs, layout, vectors, args);
   }
 
  private:
@@ -172,28 +164,19 @@ class BlockOfA {
   bool packed_on_the_way(std::int64_t height) const {
     return access_ != AAccess::packed && height == micro_rows;
   }
-  template <Packs packs, int vectors>
-  static void run_packing(const MicroArgs<T>& args, ALayout layout) {
-    if (layout == ALayout::adjacent) {
-      micro_kernel<T, ALayout::adjacent, micro_rows, vectors, packs>(args);
-    } else if constexpr (packs == Packs::b) {
-      micro_kernel<T, ALayout::by_rows, micro_rows, vectors, packs>(args);
-    }
-  }
-  template <int vectors>
-  void multiply_and_pack_a(MicroArgs<T>& args, std::int64_t i) {
+  void multiply_and_pack_a(MicroArgs<T>& args, std::int64_t i, std::int64_t vectors) {
     args.packed = packed_panel(i);
     if (access_ == AAccess::by_rows) {
       const T* addresses[micro_rows * max_runs];
       args.runs = a_.point(addresses, run_depths_, i, micro_rows, depth_);
       args.a_rows = args.next_a_rows = addresses;
       args.run_depths = run_depths_;
-      micro_kernel<T, ALayout::by_rows, micro_rows, vectors, Packs::a>(args);
+      MicroKernels<T>::all.multiply_and_pack(Packs::a, ALayout::by_rows, vectors, args);
     } else if constexpr (requires { a_.at(i, i); }) {
       args.a = a_.at(i, depth_.begin);
       args.a_step = a_.step();
       args.depth = depth_.size();
-      micro_kernel<T, ALayout::adjacent, micro_rows, vectors, Packs::a>(args);
+      MicroKernels<T>::all.multiply_and_pack(Packs::a, ALayout::adjacent, vectors, args);
     }
   }
   // What concerns the panel of A at row i, packed or in place.
@@ -354,7 +337,7 @@ class Multiplication {
           first.b_rows = depth_.end - run.begin;
           first.c_rows = c_rows;
           look_ahead(first, packed, 0);
-          block_of_a.template multiply_and_pack_b<Packs::b>(first, packed, vectors, first_panel);
+          block_of_a.multiply_and_pack_b(Packs::b, first, packed, vectors, first_panel);
           i += micro_rows;
           if (j + width < columns_.end) next_b = b_.at(run.begin, j + width);
           next_b_step = b_.step();
@@ -367,7 +350,7 @@ class Multiplication {
           look_ahead(first, packed, 0);
           const T* addresses[micro_vectors][max_run_depth + gather_ahead];
           b_.gather(first.b_gathered, addresses, j, run);
-          block_of_a.template multiply_and_pack_b<Packs::gathered_b>(first, packed, vectors, first_panel);
+          block_of_a.multiply_and_pack_b(Packs::gathered_b, first, packed, vectors, first_panel);
           i += micro_rows;
         }
       }

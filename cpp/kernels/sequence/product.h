@@ -81,7 +81,7 @@ class PackedWeights {
       args.c_rows = c_rows;
       args.last = lanes<T>;
       args.accumulate = p > 0;
-      micro_kernels<T, ALayout::by_rows>.of[height - 1][width / lanes<T> - 1](args);
+      MicroKernels<T>::all.multiply(ALayout::by_rows, height, width / lanes<T>, args);
     }
   }
 
