@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/floating.h"
 
 namespace ravine {
 namespace {
@@ -18,16 +19,14 @@ bool any_of(const Array& array, Predicate predicate) {
 
 bool any_nan(const Array& array) {
   const auto nan = [](auto value) { return std::isnan(value); };
-  if (array.dtype() == DType::float32) return any_of<float>(array, nan);
-  if (array.dtype() == DType::float64) return any_of<double>(array, nan);
-  return false;
+  return is_floating(array.dtype()) &&
+         with_floating(array.dtype(), "any_nan", [&]<class T>() { return any_of<T>(array, nan); });
 }
 
 bool all_finite(const Array& array) {
   const auto not_finite = [](auto value) { return !std::isfinite(value); };
-  if (array.dtype() == DType::float32) return !any_of<float>(array, not_finite);
-  if (array.dtype() == DType::float64) return !any_of<double>(array, not_finite);
-  return true;
+  return !is_floating(array.dtype()) ||
+         with_floating(array.dtype(), "all_finite", [&]<class T>() { return !any_of<T>(array, not_finite); });
 }
 
 const Array& eager_value(const Value& value) {

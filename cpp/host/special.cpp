@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "core/floating.h"
 #include "host/formulas.h"
 
 namespace ravine::host {
@@ -113,8 +114,7 @@ void run(const SpecialArgs& args, std::int64_t begin, std::int64_t end) {
 }  // namespace
 
 void special(const SpecialArgs& args, std::int64_t begin, std::int64_t end) {
-  if (args.dtype == DType::float32) run<float>(args, begin, end);
-  else run<double>(args, begin, end);
+  with_floating(args.dtype, "special", [&]<class T>() { run<T>(args, begin, end); });
 }
 
 }  // namespace ravine::host

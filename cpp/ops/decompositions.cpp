@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/floating.h"
 #include "graph/lowering.h"
 #include "ops/builders.h"
 #include "ops/checks.h"
@@ -58,8 +59,7 @@ void run_as(const MatrixArgs& args, const Team& team) {
 }
 
 void run_matrices(const MatrixArgs& args, const Team& team) {
-  if (args.dtype == DType::float32) run_as<float>(args, team);
-  else run_as<double>(args, team);
+  with_floating(args.dtype, "decompositions", [&]<class T>() { run_as<T>(args, team); });
 }
 
 Shape with(Shape batch, std::initializer_list<std::int64_t> extents) {

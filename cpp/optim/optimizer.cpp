@@ -214,7 +214,7 @@ struct Chosen {
   std::int64_t first_square;
 
   Chosen(const Optimizer& optimizer, DType dtype, bool matrices) : first_square(optimizer.first_square()) {
-    const auto place = [](DType type, bool matrix) { return 2 * (type == DType::float64) + matrix; };
+    const auto place = [](DType type, bool matrix) { return 2 * static_cast<int>(type) + matrix; };
     for (std::size_t i = 0; i < optimizer.parameters().size(); ++i) {
       const Array& parameter = optimizer.parameters()[i];
       const int other = place(parameter.dtype(), optimizer.rule().as_matrix(parameter.shape()));
@@ -227,8 +227,10 @@ struct Chosen {
 // visit(dtype, matrices) for every such set.
 template <class Visit>
 void for_each_set(Visit visit) {
-  for (const DType dtype : {DType::float32, DType::float64})
+  for (const DType dtype : all_dtypes) {
+    if (!is_floating(dtype)) continue;
     for (const bool matrices : {false, true}) visit(dtype, matrices);
+  }
 }
 
 // Segments that live as long as the program.

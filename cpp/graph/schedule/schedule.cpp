@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/floating.h"
+
 namespace ravine {
 
 bool Guard::refuses() const {
   if (target != nullptr) return target->refuses();
-  if (dtype == DType::float32) return !std::isfinite(*static_cast<const float*>(value));
-  if (dtype == DType::float64) return !std::isfinite(*static_cast<const double*>(value));
-  return false;
+  return is_floating(dtype) && with_floating(dtype, "guard", [&]<class T>() {
+           return !std::isfinite(*static_cast<const T*>(value));
+         });
 }
 
 int Schedule::add_storage(const Storage& storage) {

@@ -1,6 +1,7 @@
 // The pass of an optimizer over all its parameters; the rules' formulas stand in optimizer_*.cpp.
 #include "kernels/api/optimizer.h"
 
+#include "core/floating.h"
 #include "kernels/api/table.h"
 #include "kernels/optim/clipping.h"
 #include "kernels/optim/rule.h"
@@ -208,7 +209,7 @@ OptimizerFunctions functions_of(OptimizerRule rule) {
 }  // namespace
 
 OptimizerFunctions optimizer_functions(OptimizerRule rule, DType dtype) {
-  return dtype == DType::float64 ? functions_of<double>(rule) : functions_of<float>(rule);
+  return with_floating(dtype, "optimizer_functions", [&]<class T>() { return functions_of<T>(rule); });
 }
 
 }  // namespace ravine::kernels::RAVINE_ISA

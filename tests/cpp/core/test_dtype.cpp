@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <iterator>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "core/array.h"
 #include "core/error.h"
+#include "core/floating.h"
 #include "dispatch/dispatch.h"
 #include "graph/attrs.h"
 
@@ -48,6 +50,16 @@ TEST(DType, EveryOneHasItsNumbers) {
   }
   EXPECT_EQ(dtype_of<std::uint8_t>, DType::uint8);
   EXPECT_EQ(dtype_of<float>, DType::float32);
+}
+
+TEST(DType, WithFloatingCallsForItsTypeOnly) {
+  const auto size = []<class T>() { return std::is_floating_point_v<T> ? sizeof(T) : 0; };
+  EXPECT_EQ(with_floating(DType::float32, "here", size), 4U);
+  EXPECT_EQ(with_floating(DType::float64, "here", size), 8U);
+  for (const DType other : {DType::int32, DType::int64, DType::uint8, DType::boolean})
+    EXPECT_EQ(type_error_of([&] { with_floating(other, "here", size); }),
+              std::string("here: dtype ") + name_of(other) + " is not supported here");
+  EXPECT_EQ(type_error_of([&] { with_floating(unknown, "here", size); }), "here: unknown dtype number 6");
 }
 
 TEST(DType, AnUnknownOneIsAnError) {

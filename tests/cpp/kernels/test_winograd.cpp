@@ -91,7 +91,7 @@ TEST(Winograd, Stride) {
   shapes.push_back(shape_of(3, 16, 16, 128, 256, 1, axis, axis));
   shapes.push_back(shape_of(9, 8, 8, 256, 140, 1, axis, axis));
   shapes.push_back(shape_of(1, 7, 500, 20, 33, 1, axis, axis));
-  shapes.push_back(shape_of(2, 41, 38, 300, 230, 1, axis, axis));  // a filter too large to be read often
+  shapes.push_back(shape_of(1, 21, 18, 300, 230, 1, axis, axis));  // a filter too large to be read often
   check_winograd(shapes);
 }
 

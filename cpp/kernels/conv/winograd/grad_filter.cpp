@@ -140,29 +140,28 @@ RAVINE_INLINE std::int64_t point_stride(const Operand& operand, std::int64_t pan
   return held * operand.row_of(panel) + stagger;
 }
 
-// Transforms `tiles` of one panel to the places from `first` on of what is held at `to`.
-template <class F, int size, int step, class Transform>
-void transform_panel(Transform transform, const Operand& operand, const void* from, std::int64_t panel,
-                     Range tiles, std::int64_t first, std::int64_t held, T* to) {
-  const Range channels = operand.channels_of(panel);
-  const std::int64_t row = operand.row_of(panel);
-  transform_tiles<T, size, step, F::points>(
-      transform, operand.images, static_cast<const T*>(from) + channels.begin, channels.size(), tiles,
-      to + panel_offset<F>(operand, panel, held) + first * row, {row, point_stride(operand, panel, held)});
-}
-// Panel `panel` of the two operands, the input's first.
+// Transforms `tiles` of panel `panel` of the two operands, the input's first, to the places from `first` on
+// of what is held at `to`.
 template <class F>
 void transform_any_panel(const ConvGradFilterArgs& args, const Plan<F>& plan, std::int64_t panel, Range tiles,
                          std::int64_t first, std::int64_t held, T* to) {
-  if (panel < plan.input.panels) {
-    transform_panel<F, F::pixels, F::step>([](const auto& d, auto& v)
-                                               RAVINE_INLINE_LAMBDA { F::input(d, v); },
-                                           plan.input, args.input, panel, tiles, first, held, to);
+  const bool of_input = panel < plan.input.panels;
+  const Operand& operand = of_input ? plan.input : plan.grad;
+  if (!of_input) {
+    panel -= plan.input.panels;
+    to += plan.operand_elements(plan.input, held);
+  }
+  const Range channels = operand.channels_of(panel);
+  const std::int64_t row = operand.row_of(panel);
+  const TransformedTiles layout{row, point_stride(operand, panel, held)};
+  to += panel_offset<F>(operand, panel, held) + first * row;
+  if (of_input) {
+    transform_input<F>(operand.images, static_cast<const T*>(args.input) + channels.begin, channels.size(),
+                       tiles, to, layout);
   } else {
-    transform_panel<F, F::outputs, F::outputs>([](const auto& d, auto& v)
-                                                   RAVINE_INLINE_LAMBDA { F::grad_output(d, v); },
-                                               plan.grad, args.grad_output, panel - plan.input.panels, tiles,
-                                               first, held, to + plan.operand_elements(plan.input, held));
+    transform_tiles<T, F::outputs, F::points>(
+        [](const auto& d, auto& v) RAVINE_INLINE_LAMBDA { F::grad_output(d, v); }, operand.images, F::outputs,
+        static_cast<const T*>(args.grad_output) + channels.begin, channels.size(), tiles, to, layout);
   }
 }
 

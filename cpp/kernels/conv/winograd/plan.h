@@ -117,15 +117,24 @@ Problem problem_of(const WinogradFilterArgs& args) {
   return p;
 }
 
+// The panels of vectors of columns (output channels) that a group's transformed filter lies in.
+struct FilterPanels {
+  std::int64_t channels, columns;       // of a group
+  std::int64_t vectors, panel_vectors;  // of a group's columns
+
+  // Of the panel that begins at a vector of columns.
+  std::int64_t panel_width(std::int64_t vector) const {
+    return smaller(panel_vectors, vectors - vector) * n_lanes;
+  }
+};
+
 // How a problem is cut up, by its shape alone.
 template <class F>
-struct Plan {
+struct Plan : FilterPanels {
   static constexpr int points = F::points, all_points = points * points;
   static constexpr int filter_points = F::filter_points * F::filter_points;
 
-  std::int64_t groups, channels, columns;  // channels and columns (output channels) of a group
-  std::int64_t tiles;
-  std::int64_t vectors, panel_vectors;        // of a group's columns
+  std::int64_t groups, tiles;
   std::int64_t block_columns, column_blocks;  // whole panels, blocks of a group
   std::int64_t block_tiles, blocks;           // at most block_tiles each
   std::int64_t row_parts, block_rows;         // parts of a row of tiles, or rows of tiles, in a block
@@ -136,7 +145,7 @@ struct Plan {
   TransformedTiles pixels;                  // of a block
   std::int64_t product_row, product_point;  // strides of a block's products
 
-  explicit Plan(const Problem& p) {
+  [[gnu::noinline]] explicit Plan(const Problem& p) {
     groups = p.groups;
     channels = p.images.channels / groups;
     columns = p.out_channels / groups;
@@ -218,10 +227,6 @@ struct Plan {
             first + smaller((part + 1) * block_tiles, images.tiles_x)};
   }
 
-  // Of the panel that begins at a vector of columns.
-  std::int64_t panel_width(std::int64_t vector) const {
-    return smaller(panel_vectors, vectors - vector) * n_lanes;
-  }
   Range channels_of(std::int64_t run) const {
     return {run * product_depth, smaller((run + 1) * product_depth, channels)};
   }

@@ -70,9 +70,9 @@ RAVINE_INLINE void transform_tile(Transform transform, Read read, std::int64_t c
 
 // Transforms `count` channels from `from` on of `tiles`, of size x size pixels and `step` apart, into `to`.
 // What lies outside of the images is 0.
-template <class T, int size, int step, int points, class Transform>
-[[gnu::noinline]] void transform_tiles(Transform transform, const TiledImages& images, const T* from,
-                                       std::int64_t count, Range tiles, T* to,
+template <class T, int size, int points, class Transform>
+[[gnu::noinline]] void transform_tiles(Transform transform, const TiledImages& images, std::int64_t step,
+                                       const T* from, std::int64_t count, Range tiles, T* to,
                                        const TransformedTiles& layout) {
   TilePosition at(images, tiles.begin);
   const std::int64_t line_stride = images.width * images.channels;
@@ -121,5 +121,11 @@ template <class T, int size, int step, int points, class Transform>
     }
   }
 }
+
+// Transforms `count` channels from `from` on of the pixels of `tiles`, as F::Input does. (Defined in
+// input.cpp: the passes share this code, much of which is alike for several filterings.)
+template <class F>
+void transform_input(const TiledImages& images, const float* from, std::int64_t count, Range tiles, float* to,
+                     const TransformedTiles& layout);
 
 }  // namespace ravine::kernels::RAVINE_ISA

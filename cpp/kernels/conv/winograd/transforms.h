@@ -91,6 +91,7 @@ struct ToomCook {
 //   points           of products
 //   filter_points    of the transformed filter: point p meets filter_point(p)
 //   place(i)         of output i in the tile
+//   Input, Filter    whose input() and filter() it has: other filterings may share them
 template <class T, int n_outputs, int n_taps>
 struct Winograd {
   static constexpr int outputs = n_outputs, taps = n_taps, points = outputs + taps - 1;
@@ -98,8 +99,9 @@ struct Winograd {
   static constexpr int filter_point(int point) { return point; }
   static constexpr int place(int output) { return output; }
   using Points = ToomCook<T, points>;
+  using Input = Points;
+  using Filter = Winograd;
 
-  RAVINE_INLINE static void input(const Vec<T> (&d)[points], Vec<T> (&v)[points]) { Points::input(d, v); }
   RAVINE_INLINE static void filter(const Vec<T> (&g)[taps], Vec<T> (&u)[points]) { Points::evaluate(g, u); }
   RAVINE_INLINE static void output(const Vec<T> (&p)[points], Vec<T> (&y)[outputs]) {
     Points::interpolate(p, y);
@@ -115,6 +117,8 @@ struct Winograd {
 // F(2, 3): 0, +-1 and infinity.
 template <class T>
 struct Winograd<T, 2, 3> {
+  using Input = Winograd;
+  using Filter = Winograd;
   static constexpr int outputs = 2, taps = 3, points = 4;
   static constexpr int pixels = points, step = outputs, filter_points = points;
   static constexpr int filter_point(int point) { return point; }
@@ -181,6 +185,8 @@ struct StridedWinograd {
   static constexpr int filter_point(int point) { return point < even_points ? point : even_points; }
   static constexpr int place(int output) { return output; }
   using Even = ToomCook<T, even_points>;
+  using Input = StridedWinograd;
+  using Filter = StridedWinograd;
 
   RAVINE_INLINE static void input(const Vec<T> (&d)[pixels], Vec<T> (&v)[points]) {
     Vec<T> even[even_points], of_even[even_points];
@@ -237,6 +243,8 @@ struct TransposedWinograd {
   static constexpr int filter_point(int point) { return point < outer_points ? point : outer_points; }
   static constexpr int place(int output) { return output < n ? 2 * output + 1 : 2 * (output - n); }
   using Outer = ToomCook<T, outer_points>;
+  using Input = TransposedWinograd;
+  using Filter = StridedWinograd<T, n>;
 
   RAVINE_INLINE static void input(const Vec<T> (&d)[pixels], Vec<T> (&v)[points]) {
     Vec<T> outer[outer_points];
@@ -245,9 +253,6 @@ struct TransposedWinograd {
     for (int i = 0; i < outer_points; ++i) v[i] = outer[i];
 #pragma GCC unroll 4
     for (int i = 0; i < n; ++i) v[outer_points + i] = d[i];
-  }
-  RAVINE_INLINE static void filter(const Vec<T> (&g)[taps], Vec<T> (&u)[filter_points]) {
-    StridedWinograd<T, n>::filter(g, u);
   }
   RAVINE_INLINE static void output(const Vec<T> (&p)[points], Vec<T> (&y)[outputs]) {
     Vec<T> of_outer[outer_points], outer[n];

@@ -40,8 +40,9 @@ RAVINE_INLINE void transform_filter_rows(T* to, std::int64_t rows, std::int64_t 
 // begins at its channel `first`: the filter is [out_channels][taps][channels] of the forward pass, and with
 // the channels' roles exchanged for the gradient to the input.
 template <class F>
-[[gnu::noinline]] void transform_filter_block(const Problem& p, const Plan<F>& plan, std::int64_t group,
-                                              std::int64_t vector, std::int64_t row, Range depth, T* panel) {
+[[gnu::noinline, gnu::noclone]] void transform_filter_block(const Problem& p, const FilterPanels& plan,
+                                                            std::int64_t group, std::int64_t vector,
+                                                            std::int64_t row, Range depth, T* panel) {
   constexpr int taps = F::taps * F::taps;
   const T* const filter = p.filter + group * plan.columns * plan.channels * taps;
   const T* const scales = p.scale == nullptr ? nullptr : p.scale + group * plan.columns;
@@ -81,7 +82,7 @@ void transform_filter(const Problem& p, const Plan<F>& plan, T* to, const Team& 
     const std::int64_t group = piece / of_group, in_group = piece % of_group;
     const std::int64_t vector = in_group / row_pieces, row = in_group % row_pieces * n_lanes;
     const std::int64_t run = row / product_depth, panel = vector / plan.panel_vectors;
-    transform_filter_block<F>(
+    transform_filter_block<typename F::Filter>(
         p, plan, group, vector, row, plan.channels_of(run),
         to + group * plan.group_elements() + run * plan.run_elements() + panel * plan.panel_elements());
   }
@@ -139,7 +140,7 @@ void run_columns(const Problem& p, const Plan<F>& plan, const T* pixels, const T
       const Range depth = plan.channels_of(run);
       for (std::int64_t vector = columns.begin / n_lanes; vector * n_lanes < columns.end; ++vector)
         for (std::int64_t row = depth.begin; row < depth.end; row += n_lanes)
-          transform_filter_block<F>(p, plan, 0, vector, row, depth, panel);
+          transform_filter_block<typename F::Filter>(p, plan, 0, vector, row, depth, panel);
       multiply_points<F>(plan, pixels, panel, {run, run + 1}, columns, tiles.size(), scratch, ahead);
     }
   } else {
@@ -157,9 +158,7 @@ void run_columns(const Problem& p, const Plan<F>& plan, const T* pixels, const T
 
 template <class F>
 void transform_pixels(const Problem& p, const Plan<F>& plan, Range tiles, T* to) {
-  transform_tiles<T, F::pixels, F::step, F::points>(
-      [](const auto& d, auto& v) RAVINE_INLINE_LAMBDA { F::input(d, v); }, p.images, p.input,
-      p.images.channels, tiles, to, plan.pixels);
+  transform_input<F>(p.images, p.input, p.images.channels, tiles, to, plan.pixels);
 }
 
 // The pixels and the outputs of a block, asked for by the products of the one before. Blocks share the arrays
