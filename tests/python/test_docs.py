@@ -11,6 +11,8 @@ PAGES = (
     "attention.md",
     "checkpoints.md",
     "diagnostics.md",
+    "from_pytorch.md",
+    "index.md",
     "initialisation.md",
     "models.md",
     "preprocessing.md",

@@ -310,8 +310,8 @@ class Transformer(Module):
     as tgt.
 
     Args:
-        d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias,
-            dtype: of the layers, see `TransformerEncoderLayer`.
+        d_model, nhead, dim_feedforward, dropout, activation: of the layers, see `TransformerEncoderLayer`.
+        layer_norm_eps, batch_first, norm_first, bias, dtype: of the layers as well.
         num_encoder_layers, num_decoder_layers: how many.
         custom_encoder, custom_decoder: modules to use instead.
 
