@@ -36,11 +36,22 @@ EXACT = [
     (r"attrs: dict = \{\}", "attrs: dict[str, Any] = {}"),
     (r"\barg[01]: ", "value: "),
     (
-        r"(class Watch:\n(?:    .*\n)+?)    @staticmethod\n    def __new__\(.*\):\n(?:        .*\n)+",
-        r"\1    def __init__(self, references: list[Any], versions: list[int], modes: list[bool])"
+        r"(class Watch:\n(?:    .*\n|\n)+?)    @staticmethod\n    def __new__\(.*\):\n(?:        .*\n)+",
+        r"\1    def __init__(self, references: list[Any], versions: list[int], modes: list[bool | None])"
         " -> None: ...\n",
     ),
-    (r"def same\(self\):", "def same(self) -> bool:"),
+    (
+        r"(class Calls:\n(?:    .*\n|\n)+?)    @staticmethod\n    def __new__\(.*\):\n(?:        .*\n)+",
+        r"\1    def __init__(self, lock: Lock | None) -> None: ...\n",
+    ),
+    (r"def run\(self, arguments\):", "def run(self, arguments: tuple[Any, ...]) -> Any:"),
+    (
+        r"def remember\(self, arguments, program, watches, guards, before, result, held\):",
+        "def remember(self, arguments: tuple[Any, ...], program: Program, watches: tuple[Watch, ...], "
+        "guards: tuple[Any, ...], before: tuple[Any, ...], result: Any, held: list[np.ndarray]) -> None:",
+    ),
+    (r"def forget\(self\):", "def forget(self) -> None:"),
+    (r"def uses\(self\):", "def uses(self) -> list[tuple[Program, int]]:"),
     (
         r"    @staticmethod\n    def __new__\(.*\):\n(        .*\n)+",
         "    def __init__(self, what: str) -> None: ...\n",

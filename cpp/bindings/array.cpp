@@ -68,11 +68,23 @@ bool is_dense(const py::array& array) {
   return (array.flags() & wanted) == wanted;
 }
 
+namespace {
+
+bool is_native(const py::dtype& given, const py::dtype& wanted) {
+  return given.kind() == wanted.kind() && given.itemsize() == wanted.itemsize() &&
+         (given.byteorder() == '=' || given.byteorder() == '|');
+}
+
+}  // namespace
+
+bool is_ready(const py::array& array, DType dtype) {
+  return is_dense(array) && is_native(array.dtype(), numpy_dtype(dtype));
+}
+
 py::array as_contiguous(const py::array& array, DType dtype, const std::string& what) {
+  if (is_ready(array, dtype)) return array;
   const py::dtype given = array.dtype(), wanted = numpy_dtype(dtype);
-  const bool same_dtype = given.kind() == wanted.kind() && given.itemsize() == wanted.itemsize() &&
-                          (given.byteorder() == '=' || given.byteorder() == '|');
-  if (same_dtype && is_dense(array)) return array;
+  const bool same_dtype = is_native(given, wanted);
   const py::module_ numpy = py::module_::import("numpy");
   if (!same_dtype && !numpy.attr("can_cast")(given, wanted, "same_kind").cast<bool>())
     fail<TypeError>(what, ": an array of dtype ", std::string(py::str(given)), " does not convert to ",

@@ -19,6 +19,7 @@ namespace py = pybind11;
 void bind_errors(py::module_& module);
 void bind_lock(py::module_& module);
 void bind_watch(py::module_& module);
+void bind_calls(py::module_& module);
 void bind_runtime(py::module_& module);
 void bind_array(py::module_& module);
 void bind_augment(py::module_& module);
@@ -32,6 +33,9 @@ void bind_model(py::module_& module);
 
 // Once in a process, a RuntimeWarning about environment variables that are left out as they make no sense.
 void warn_of_ignored_settings();
+
+// Sets the Python error of the exception that is being handled, for functions of Python's C API.
+void set_error();
 
 // A value keeps its graph alive.
 struct PyValue {
@@ -50,8 +54,11 @@ py::tuple to_tuple(const Dims& dims);
 // Whether kernels may read the memory as it is: C-contiguous, and aligned as its dtype asks.
 bool is_dense(const py::array& array);
 
-// The array itself where it is C-contiguous, aligned, in native byte order and of that dtype; else a
-// converted copy. TypeError naming `what` where the conversion is not of the "same kind" (as numpy.can_cast).
+// Whether they may read it as an array of that dtype: dense, and in native byte order.
+bool is_ready(const py::array& array, DType dtype);
+
+// The array itself where it is ready; else a converted copy. TypeError naming `what` where the conversion is
+// not of the "same kind" (as numpy.can_cast).
 py::array as_contiguous(const py::array& array, DType dtype, const std::string& what);
 
 py::array new_array(DType dtype, const Shape& shape);

@@ -1,7 +1,10 @@
 #include "core/error.h"
 
 #include <cerrno>
+#include <exception>
+#include <new>
 #include <string_view>
+#include <utility>
 
 #include "bindings/bindings.h"
 #include "core/memory_error.h"
@@ -24,30 +27,41 @@ void raise(const OSError& error) {
   PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
 }
 
+// Those of Ravine, and that there is no memory; others go on.
+void translate(std::exception_ptr pending) {
+  try {
+    if (pending) std::rethrow_exception(std::move(pending));
+  } catch (const ValueError& error) {
+    raise(PyExc_ValueError, error.what());
+  } catch (const TypeError& error) {
+    raise(PyExc_TypeError, error.what());
+  } catch (const KeyError& error) {
+    raise(PyExc_KeyError, error.what());
+  } catch (const OSError& error) {
+    raise(error);
+  } catch (const FloatingPointError& error) {
+    raise(PyExc_FloatingPointError, error.what());
+  } catch (const MemoryError& error) {
+    raise(PyExc_MemoryError, error.what());
+  } catch (const std::bad_alloc&) {
+    raise(PyExc_MemoryError, "out of memory: a list of Ravine's own needs some more");
+  } catch (const Error& error) {
+    raise(PyExc_RuntimeError, error.what());
+  }
+}
+
 }  // namespace
 
-void bind_errors(py::module_&) {
-  py::register_exception_translator([](std::exception_ptr pending) {
-    try {
-      if (pending) std::rethrow_exception(pending);
-    } catch (const ValueError& error) {
-      raise(PyExc_ValueError, error.what());
-    } catch (const TypeError& error) {
-      raise(PyExc_TypeError, error.what());
-    } catch (const KeyError& error) {
-      raise(PyExc_KeyError, error.what());
-    } catch (const OSError& error) {
-      raise(error);
-    } catch (const FloatingPointError& error) {
-      raise(PyExc_FloatingPointError, error.what());
-    } catch (const MemoryError& error) {
-      raise(PyExc_MemoryError, error.what());
-    } catch (const std::bad_alloc&) {
-      raise(PyExc_MemoryError, "out of memory: a list of Ravine's own needs some more");
-    } catch (const Error& error) {
-      raise(PyExc_RuntimeError, error.what());
-    }
-  });
+void set_error() {
+  try {
+    translate(std::current_exception());
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const std::exception& error) {
+    raise(PyExc_RuntimeError, error.what());
+  }
 }
+
+void bind_errors(py::module_&) { py::register_exception_translator(&translate); }
 
 }  // namespace ravine::bindings

@@ -1,5 +1,7 @@
 // The lock of what one thread at a time may do. It is a type of Python's C API and not of pybind11, whose
 // calls would cost a small training step some percent.
+#include "bindings/lock.h"
+
 #include "bindings/bindings.h"
 #include "bindings/gil.h"
 #include "core/fork.h"
@@ -71,30 +73,53 @@ bool wait_for(PyThread_type_lock lock) {
   }
 }
 
-PyObject* lock_enter(PyObject* self, PyObject*) {
+PyTypeObject* lock_type = nullptr;
+
+}  // namespace
+
+bool is_lock(PyObject* x) { return Py_TYPE(x) == lock_type; }
+
+bool enter(PyObject* self) {
   Lock& lock = lock_of(self);
   const unsigned long thread = PyThread_get_thread_ident();
-  if (lock.generation != fork_generation() && !renew(lock, thread)) return PyErr_NoMemory();
-  if (lock.held && lock.owner == thread)
-    return PyErr_Format(
+  if (lock.generation != fork_generation() && !renew(lock, thread)) {
+    PyErr_NoMemory();
+    return false;
+  }
+  if (lock.held && lock.owner == thread) {
+    PyErr_Format(
         PyExc_RuntimeError,
         "%U is running in this thread, so nothing that it calls and no signal handler can use it now: "
         "let the handler set a flag, and look at the flag after the call",
         lock.what);
-  if (PyThread_acquire_lock(lock.lock, NOWAIT_LOCK) == 0 && !wait_for(lock.lock)) return nullptr;
+    return false;
+  }
+  if (PyThread_acquire_lock(lock.lock, NOWAIT_LOCK) == 0 && !wait_for(lock.lock)) return false;
   lock.owner = thread;
   lock.held = true;
+  return true;
+}
+
+void leave(PyObject* self) {
+  Lock& lock = lock_of(self);
+  lock.held = false;
+  PyThread_release_lock(lock.lock);
+}
+
+namespace {
+
+PyObject* lock_enter(PyObject* self, PyObject*) {
+  if (!enter(self)) return nullptr;
   Py_RETURN_NONE;
 }
 
 PyObject* lock_exit(PyObject* self, PyObject* const*, Py_ssize_t) {
-  Lock& lock = lock_of(self);
+  const Lock& lock = lock_of(self);
   if (!lock.held || lock.owner != PyThread_get_thread_ident()) {
     PyErr_SetString(PyExc_RuntimeError, "Lock: left by a thread that does not hold it");
     return nullptr;
   }
-  lock.held = false;
-  PyThread_release_lock(lock.lock);
+  leave(self);
   Py_RETURN_NONE;
 }
 
@@ -116,6 +141,7 @@ void bind_lock(py::module_& module) {
   static PyType_Spec spec = {"ravine._core.Lock", sizeof(Lock), 0, Py_TPFLAGS_DEFAULT, slots};
   const auto type = py::reinterpret_steal<py::object>(PyType_FromSpec(&spec));
   if (!type) throw py::error_already_set();
+  lock_type = reinterpret_cast<PyTypeObject*>(type.ptr());
   module.attr("Lock") = type;
 }
 

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module) {
   bind_errors(module);
   bind_lock(module);
   bind_watch(module);
+  bind_calls(module);
   bind_runtime(module);
   bind_array(module);
   bind_augment(module);

@@ -2,6 +2,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/gil.h"
+#include "bindings/program.h"
 #include "core/error.h"
 #include "graph/follow_up.h"
 
@@ -24,6 +25,19 @@ std::string input_name(const Program& program, std::size_t index) {
   return name.empty() ? str("input ", index) : str("input ", index, " ('", name, "')");
 }
 
+}  // namespace
+
+py::array program_input(const Program& program, std::size_t index, const py::array& given) {
+  const TensorType& type = program.input_types()[index];
+  const Shape shape = shape_of(given);
+  if (shape == type.shape && is_ready(given, type.dtype)) return given;  // quickly: a name takes a while
+  check<ValueError>(shape == type.shape, input_name(program, index), ": got shape ", shape,
+                    ", the program was compiled for ", type.shape);
+  return as_contiguous(given, type.dtype, input_name(program, index));
+}
+
+namespace {
+
 // The memory of a run: inputs as the program reads them, new arrays for its outputs.
 struct Memory {
   std::vector<py::array> inputs;
@@ -36,9 +50,7 @@ struct Memory {
     check<ValueError>(given.size() == types.size(), "program: got ", given.size(), " inputs, expected ",
                       types.size());
     for (std::size_t i = 0; i < given.size(); ++i) {
-      check<ValueError>(shape_of(given[i]) == types[i].shape, input_name(program, i), ": got shape ",
-                        shape_of(given[i]), ", the program was compiled for ", types[i].shape);
-      inputs.push_back(as_contiguous(given[i], types[i].dtype, input_name(program, i)));
+      inputs.push_back(program_input(program, i, given[i]));
       input_pointers.push_back(inputs.back().data());
     }
     for (const TensorType& type : program.output_types()) {

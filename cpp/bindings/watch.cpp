@@ -1,5 +1,7 @@
 // Whether some objects have the attributes that they had. It is a type of Python's C API and not of pybind11,
 // since every call of a model and every training step asks it.
+#include "bindings/watch.h"
+
 #include "bindings/bindings.h"
 
 namespace ravine::bindings {
@@ -8,7 +10,7 @@ namespace {
 struct Watched {
   PyObject* reference;  // weak: a program does not keep the model alive that keeps the program
   PyObject* version;
-  PyObject* training;
+  PyObject* training;  // null: of no module
 };
 
 struct Watch {
@@ -63,8 +65,9 @@ PyObject* watch_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords)
       PyErr_SetString(PyExc_TypeError, "Watch: weak references are expected");
       return nullptr;
     }
+    PyObject* mode = PyList_GET_ITEM(modes, i);
     watch.watched[i] = {Py_NewRef(reference), Py_NewRef(PyList_GET_ITEM(versions, i)),
-                        Py_NewRef(PyList_GET_ITEM(modes, i))};
+                        mode == Py_None ? nullptr : Py_NewRef(mode)};
     ++watch.n;
   }
   return self;
@@ -85,33 +88,28 @@ bool is_same(const Watch& watch, const Watched& watched) {
   const auto object = py::reinterpret_steal<py::object>(referred(watched.reference));
   if (!object) return false;
   const auto fields = py::reinterpret_steal<py::object>(PyObject_GenericGetDict(object.ptr(), nullptr));
-  return fields && PyDict_GetItemWithError(fields.ptr(), watch.version_name) == watched.version &&
-         PyDict_GetItemWithError(fields.ptr(), watch.training_name) == watched.training;
-}
-
-PyObject* watch_same(PyObject* self, PyObject*) {
-  const Watch& watch = watch_of(self);
-  for (Py_ssize_t i = 0; i < watch.n; ++i) {
-    if (is_same(watch, watch.watched[i])) continue;
-    if (PyErr_Occurred() != nullptr) return nullptr;
-    Py_RETURN_FALSE;
-  }
-  Py_RETURN_TRUE;
+  if (!fields) throw py::error_already_set();
+  return PyDict_GetItemWithError(fields.ptr(), watch.version_name) == watched.version &&
+         (watched.training == nullptr ||
+          PyDict_GetItemWithError(fields.ptr(), watch.training_name) == watched.training);
 }
 
 }  // namespace
 
+bool is_unchanged(PyObject* self) {
+  const Watch& watch = watch_of(self);
+  for (Py_ssize_t i = 0; i < watch.n; ++i)
+    if (!is_same(watch, watch.watched[i])) return false;
+  return true;
+}
+
 void bind_watch(py::module_& module) {
-  static PyMethodDef methods[] = {
-      {"same", &watch_same, METH_NOARGS,
-       "same($self, /)\n--\n\nWhether every object still has its version and its mode, by identity."},
-      {nullptr, nullptr, 0, nullptr}};
   static PyType_Slot slots[] = {
       {Py_tp_doc, const_cast<char*>("Watch(references, versions, modes)\n--\n\n"
-                                    "Versions and modes of weakly referenced modules, to be compared.")},
+                                    "Versions of weakly referenced objects, and modes of those that are\n"
+                                    "modules (else None), to be compared by identity.")},
       {Py_tp_new, reinterpret_cast<void*>(&watch_new)},
       {Py_tp_dealloc, reinterpret_cast<void*>(&watch_delete)},
-      {Py_tp_methods, methods},
       {0, nullptr}};
   static PyType_Spec spec = {"ravine._core.Watch", sizeof(Watch), 0, Py_TPFLAGS_DEFAULT, slots};
   const auto type = py::reinterpret_steal<py::object>(PyType_FromSpec(&spec));

@@ -11,6 +11,7 @@ import numpy as np
 
 __all__ = [
     "Array",
+    "Calls",
     "CurvaturePairs",
     "Description",
     "Generator",
@@ -38,6 +39,7 @@ __all__ = [
     "largest_magnitude",
     "load_safetensors",
     "mix",
+    "next_use",
     "op_names",
     "optimizer_rule",
     "optimizer_rules",
@@ -50,6 +52,7 @@ __all__ = [
     "safetensors_metadata",
     "save_safetensors",
     "seed",
+    "serve_known_calls",
     "set_adaptive_teams",
     "set_exact_convolutions",
     "set_isa",
@@ -71,12 +74,44 @@ class Lock:
 
 class Watch:
     """
-    Versions and modes of weakly referenced modules, to be compared.
+    Versions of weakly referenced objects, and modes of those that are
+    modules (else None), to be compared by identity.
     """
-    def __init__(self, references: list[Any], versions: list[int], modes: list[bool]) -> None: ...
-    def same(self) -> bool:
+    def __init__(self, references: list[Any], versions: list[int], modes: list[bool | None]) -> None: ...
+
+class Calls:
+    """
+    The newest calls of one owner, and the programs that serve them.
+    With a lock, one call runs at a time.
+    """
+    def __init__(self, lock: Lock | None) -> None: ...
+    def forget(self) -> None:
         """
-        Whether every object still has its version and its mode, by identity.
+        Forgets all calls.
+        """
+    def remember(
+        self,
+        arguments: tuple[Any, ...],
+        program: Program,
+        watches: tuple[Watch, ...],
+        guards: tuple[Any, ...],
+        before: tuple[Any, ...],
+        result: Any,
+        held: list[np.ndarray],
+    ) -> None:
+        """
+        Lets a program serve calls on such arrays, and on the same objects besides, while the watches are
+        the same and the guards hold.
+        `before` is called before each run; `result` makes of the list of outputs what `run` returns, None
+        returns the only one, and float the only one as a number; `held` is read behind the arguments.
+        """
+    def run(self, arguments: tuple[Any, ...]) -> Any:
+        """
+        Runs the program of such a call, if one is known and serves; else returns NotImplemented.
+        """
+    def uses(self) -> list[tuple[Program, int]]:
+        """
+        The programs that are known, each with the number of its newest use here.
         """
 
 class Array:
@@ -447,6 +482,11 @@ def mix(
     Images with parts of others of the same batch.
     """
 
+def next_use() -> int:
+    """
+    A number above those of all uses of programs so far.
+    """
+
 def op_names() -> list[str]: ...
 def optimizer_rule(name: str) -> tuple[dict[str, tuple[float, float, float, bool]], dict[str, str | None]]:
     """
@@ -473,6 +513,11 @@ def save_safetensors(
     path: bytes, tensors: dict[str, np.ndarray], metadata: collections.abc.Mapping[str, str] = {}
 ) -> None: ...
 def seed(seed: int) -> None: ...
+def serve_known_calls(on: bool) -> bool:
+    """
+    Whether `Calls.run` runs programs in this thread from now on; returns whether it did.
+    """
+
 def set_adaptive_teams(on: bool) -> None:
     """
     For tests: off, and programs run on as many threads as are set while other processes want them too.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from . import _core
 from ._random import RandomStream
-from ._trained import Trained, checked_optimizers, named_models, named_optimizers
+from ._trained import Trained, checked_optimizers, named_models, named_optimizers, watch_of
 from .nn import Module
 from .optim import Hyper, Optimizer
 from .record import (
@@ -20,7 +19,6 @@ from .record import (
     eager_mode,
     eager_result,
     split_inputs,
-    thread,
 )
 
 if TYPE_CHECKING:
@@ -28,29 +26,7 @@ if TYPE_CHECKING:
     from ._profile import Profile
     from ._recorder import Call, Forward
 
-_kind = attrgetter("__class__", "shape", "dtype")
-
-
-class _Recent:
-    """The newest program of a step with one optimizer, and what has to be as it was for it to serve again."""
-
-    __slots__ = ("_kinds", "_optimizer", "_version", "_weighted", "bound", "compiled")
-
-    def __init__(self, trained: Trained, call: Call, compiled: Compiled) -> None:
-        self._kinds = list(map(_kind, call.inputs.arrays))
-        self._weighted = call.weighted
-        self._optimizer, self._version = trained.optimizer, trained.optimizer._version
-        self.bound, self.compiled = trained.bound, compiled
-
-    def serves(self, batch: tuple[Any, ...], weighted: bool) -> bool:
-        if self._optimizer._version != self._version or self._weighted is not weighted:
-            return False
-        try:
-            if list(map(_kind, batch)) != self._kinds:
-                return False
-        except AttributeError:  # of what is no array
-            return False
-        return self.compiled.signature.unchanged()
+_WEIGHTED = object()  # behind the arrays of a call with weights of the examples
 
 
 class TrainStep:
@@ -158,14 +134,13 @@ class TrainStep:
         self._recorder = Recorder(
             self._function, self._given, self._loss is not None, self._models, self._trained, self._stream
         )
-        self._programs = ProgramCache("TrainStep")
+        self._lock = _core.Lock("TrainStep")
+        self._programs = ProgramCache("TrainStep", self._lock)
         self._generations = [trained.bound.generation for trained in self._trained]
-        self._recent: _Recent | None = None
         self._parts: dict[str, float] = {}
         self._output: Any = None
         self._observer: Observer | None = None
         self._observed: Observer | None = None  # the newest observer, which may have gone
-        self._lock = _core.Lock("TrainStep")
 
     def __call__(self, *batch: Any, weight: Any = None) -> float:
         """Trains on one batch and returns its loss, as it was before the update.
@@ -184,14 +159,16 @@ class TrainStep:
         and not finite ones, and ones for a loss that is no mean over examples; and ValueError for a learning
         rate that is negative or not finite. Nothing has changed then.
         """
-        arrays = batch if weight is None else self._recorder.with_weights(batch, weight)
+        if weight is None:
+            result = self._programs.run(batch)
+        else:
+            result = self._programs.run((*self._recorder.with_weights(batch, weight), _WEIGHTED))
+        if type(result) is float:
+            return result
+        if result is not NotImplemented:
+            return self._taken(result)[0]
         with self._lock:
-            recent = self._recent
-            if recent is None or thread.special or not recent.serves(arrays, weight is not None):
-                return self._run(self._recorder.call(batch, weight))[0]
-            recent.bound.before_run()
-            result: Forward | np.ndarray = recent.compiled.run(arrays)
-        return self._taken(result)[0] if isinstance(result, tuple) else float(result)
+            return self._run(self._recorder.call(batch, weight))[0]
 
     def finish_accumulation(self) -> bool:
         """Makes the update of an accumulation that has gathered fewer calls than the optimizer asks for.
@@ -252,7 +229,8 @@ class TrainStep:
         observer is told to `follow` the one before, so that it may take over its programs.
         """
         with self._lock:
-            self._observer, self._recent, self._output = observer, None, None
+            self._programs.forget_calls()
+            self._observer, self._output = observer, None
             if observer is not None:
                 if self._observed not in (None, observer):
                     observer.follow(self._observed)
@@ -282,24 +260,25 @@ class TrainStep:
             self._refresh()
             result = self._run_eagerly(call)
         else:
+            watch = watch_of(self._trained)
             compiled = self._program_for(call)
             for trained in self._trained:
                 trained.bound.before_run()
             result = compiled.run(call.inputs.arrays)
-            self._remember(call, compiled)
+            self._remember(call, compiled, watch)
         return self._taken(result)
 
     def _refresh(self) -> None:
         """Takes over what has changed in the optimizers."""
-        for trained in self._trained:
-            trained.bound.refresh()
+        changed = [trained.bound.refresh() for trained in self._trained]
+        if any(changed):
+            self._programs.forget_calls()  # which may have to ask other functions
         self._drop_stale()
 
     def _drop_stale(self) -> None:
         """Drops programs that were recorded for other parameters or stages."""
         generations = [trained.bound.generation for trained in self._trained]
         if generations != self._generations:
-            self._recent = None
             self._programs.clear()
             self._generations = generations
 
@@ -322,12 +301,18 @@ class TrainStep:
             if refused:  # as if the call had not been made
                 random.step = drawn
 
-    def _remember(self, call: Call, compiled: Compiled) -> None:
-        """Lets the next call find this program by comparing, without making a key."""
-        trained = self._trained[0]
-        simple = len(self._trained) == 1 and trained.bound.calls_per_update == 1
-        simple = simple and call.flat and not call.with_output
-        self._recent = _Recent(trained, call, compiled) if simple else None
+    def _remember(self, call: Call, compiled: Compiled, optimizers: _core.Watch) -> None:
+        """Lets the next such call find this program by comparing, if it is the program of that, too."""
+        bound = [trained.bound for trained in self._trained]
+        if call.flat and not call.with_output and all(own.calls_per_update == 1 for own in bound):
+            arrays = tuple(call.inputs.arrays)
+            self._programs.remember(
+                (*arrays, _WEIGHTED) if call.weighted else arrays,
+                compiled,
+                watches=[optimizers],
+                before=[own.before_run for own in bound if own.asks],
+                number=True,
+            )
 
     def _compile(self, call: Call) -> Compiled:
         recording = self._recorder.record(call, self._observer, eager=False)
@@ -461,7 +446,7 @@ class TrainStep:
         if unexpected:
             raise ValueError(f"load_state_dict of TrainStep: unexpected keys {unexpected}")
         with self._lock:
-            self._recent = None  # first, as an interruption may come at any point
+            self._programs.forget_calls()  # first, as an interruption may come at any point
             before = [trained.state_dict() for trained in self._trained[:-1]]
             try:
                 for trained in self._trained:

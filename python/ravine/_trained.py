@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -102,6 +103,13 @@ class Trained:
         """Takes the keys that are owned. Raises ValueError, and changes nothing, if they do not fit."""
         own = {self._split(key)[1]: value for key, value in state_dict.items() if self.owns(key)}
         self.bound.load_state_dict(own, dict(self.model.named_parameters()))
+
+
+def watch_of(trained: Sequence[Trained]) -> _core.Watch:
+    """Is the same as long as nothing was set in the optimizers, and in those inside them."""
+    parts = [part for own in trained for part in own.optimizer._parts()]
+    versions = [part.__dict__["_version"] for part in parts]
+    return _core.Watch([weakref.ref(part) for part in parts], versions, [None] * len(parts))
 
 
 def named_models(given: Module | Mapping[Any, Any]) -> dict[str, Module]:

@@ -89,7 +89,7 @@ class Module(Hooked):
 
     # Attributes that are bookkeeping, not what a program depends on.
     _INTERNAL: ClassVar[frozenset[str]] = frozenset(
-        ("_parameters", "_buffers", "_modules", "_programs", "_stream", "_recent", "_version", "_hooks")
+        ("_parameters", "_buffers", "_modules", "_programs", "_stream", "_version", "_hooks")
     )
 
     def __init__(self) -> None:
@@ -105,7 +105,6 @@ class Module(Hooked):
         fields = self.__dict__
         fields["_programs"] = ProgramCache(type(self).__name__)
         fields["_stream"] = RandomStream()
-        fields["_recent"] = None
         fields["_version"] = new_version()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -118,6 +117,8 @@ class Module(Hooked):
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs and (result := self._programs.run(args)) is not NotImplemented:
+            return result
         trace = thread.trace
         if trace is not None:
             with trace.within(self):
@@ -136,19 +137,6 @@ class Module(Hooked):
             if trace.observer is not None:
                 trace.observer(self, result)
             return result
-        # The newest program, while nothing changed and one array of the same kind comes: found without a key.
-        recent = self._recent
-        if (
-            recent is not None
-            and not kwargs
-            and len(args) == 1
-            and type(args[0]) is np.ndarray
-            and args[0].shape == recent[0]
-            and args[0].dtype == recent[1]
-            and not thread.special
-            and recent[2].signature.unchanged()
-        ):
-            return recent[2].run(args)
         return self._call_on_arrays(args, kwargs)
 
     def _call_with_hooks(self, trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -178,8 +166,8 @@ class Module(Hooked):
             return eager_result(recording, what)
 
         compiled = self._program_for(inputs, call)
-        if not kwargs and len(args) == 1 and type(args[0]) is np.ndarray:
-            self.__dict__["_recent"] = (args[0].shape, args[0].dtype, compiled)
+        if not kwargs and thread.modes is None and all(x is None or type(x) is np.ndarray for x in args):
+            self._programs.remember(args, compiled)
         return compiled.run(inputs.arrays)
 
     def _program_for(self, inputs: Inputs, call: Callable[[Any], Any]) -> Compiled:

@@ -113,17 +113,18 @@ class BoundOptimizer:
         """Changes whenever programs recorded before have to go."""
         return self.state.generation, self._regroupings
 
-    def refresh(self) -> None:
-        """Takes over what has changed in the optimizer."""
+    def refresh(self) -> bool:
+        """Takes over what has changed in the optimizer; whether something had."""
         given = self.given._version
         if given != self._seen[0]:
             self.own._take_over(self.given)
         if (given, self.own._version) == self._seen:
-            return
+            return False
         self._describe()
         if self.own.groups != self._groups:
             self._groups = self.own.groups
             self._regroupings += 1
+        return True
 
     def bind(self, parameters: Sequence[tuple[str, Parameter]], known: Mapping[str, Parameter]) -> None:
         """Makes these the trained parameters, of those that are known to the model.
@@ -175,6 +176,11 @@ class BoundOptimizer:
         self.state.update(trace.graph, prepared)
         if self._constrained and prepared.updates:
             _core.run_afterwards(trace.graph, _projection(self._constrained))
+
+    @property
+    def asks(self) -> bool:
+        """Whether functions of the step give some of the numbers."""
+        return self._foreign
 
     def before_run(self) -> None:
         """Asks functions of the step for the numbers of the next run."""

@@ -134,6 +134,10 @@ class Optimizer:
         """Sets numbers that may be allowed only together. Raises where they are not; some may be set then."""
         raise NotImplementedError
 
+    def _parts(self) -> list[Optimizer]:
+        """Itself and the optimizers inside it; each counts its own changes in the field `_version`."""
+        return [self]
+
     def _copy(self) -> Self:
         """An equal optimizer whose settings change by themselves."""
         raise NotImplementedError

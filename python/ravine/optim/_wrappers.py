@@ -28,7 +28,7 @@ class Wrapper(Optimizer):
         if not isinstance(optimizer, Optimizer):
             kind = type(optimizer).__name__
             raise TypeError(f"{type(self).__name__}: optimizer must be one of ravine.optim, got {kind}")
-        self.__dict__.update(_inner=optimizer, _own_changes=0, _when={})
+        self.__dict__.update(_inner=optimizer, _version=0, _when={})
 
     @property
     def optimizer(self) -> Optimizer:
@@ -43,8 +43,8 @@ class Wrapper(Optimizer):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._own:
             self.__dict__[name] = self._checked_own(name, value)
-            self.__dict__["_own_changes"] += 1
-            self.__dict__["_when"][name] = self.__dict__["_own_changes"]
+            self.__dict__["_version"] += 1
+            self.__dict__["_when"][name] = self.__dict__["_version"]
         elif name.startswith("_"):
             self.__dict__[name] = value
         else:
@@ -69,7 +69,10 @@ class Wrapper(Optimizer):
 
     @property
     def _version(self) -> Any:  # type: ignore[override]
-        return (self.optimizer._version, self.__dict__["_own_changes"])
+        return (self.optimizer._version, self.__dict__["_version"])
+
+    def _parts(self) -> list[Optimizer]:
+        return [self, *self.optimizer._parts()]
 
     def _allowed(self) -> Any:
         return self.optimizer._allowed()
@@ -91,7 +94,7 @@ class Wrapper(Optimizer):
 
     def _copy(self) -> Self:
         copy, fields = object.__new__(type(self)), self.__dict__
-        copy.__dict__.update(fields, _inner=self.optimizer._copy(), _seen=fields["_own_changes"])
+        copy.__dict__.update(fields, _inner=self.optimizer._copy(), _seen=fields["_version"])
         copy.__dict__["_when"] = dict(fields["_when"])
         return copy
 
@@ -100,7 +103,7 @@ class Wrapper(Optimizer):
         for name, when in given.__dict__["_when"].items():
             if when > self.__dict__["_seen"]:
                 setattr(self, name, given.__dict__[name])
-        self.__dict__["_seen"] = given.__dict__["_own_changes"]
+        self.__dict__["_seen"] = given.__dict__["_version"]
 
     @property
     def innermost(self) -> Optimizer:

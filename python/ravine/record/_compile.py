@@ -18,7 +18,7 @@ from ._hooks import deliver, with_calls
 from ._parameter import State
 from ._settings import settings
 from ._signature import Signature
-from ._tensor import Tensor
+from ._tensor import Operand, Tensor
 from ._thread import new_trace, recording_into
 from ._trace import Trace
 
@@ -28,18 +28,18 @@ class Compiled:
 
     Args:
         program: to be run on the arrays of a call, and then on those it holds.
-        rebuild: makes the result of the outputs.
+        rebuild: makes the result of the outputs; None: the result is the only one.
         stream: of random numbers, if it draws some.
         signature: what it depends on.
         held: arrays that it reads in every run.
     """
 
-    __slots__ = ("_held", "_rebuild", "_stream", "program", "signature", "used")
+    __slots__ = ("held", "program", "rebuild", "signature", "stream", "used")
 
     def __init__(
         self,
         program: _core.Program,
-        rebuild: Callable[[Sequence[Any]], Any],
+        rebuild: Callable[[Sequence[Any]], Any] | None,
         stream: RandomStream | None,
         signature: Signature,
         held: Sequence[np.ndarray],
@@ -47,25 +47,24 @@ class Compiled:
         self.program = program
         self.signature = signature
         self.used = 0  # larger for those that were looked up later
-        self._rebuild = rebuild
-        self._stream = stream
-        self._held = held
+        self.rebuild = rebuild
+        self.stream = stream
+        self.held = held
 
     @property
     def draws_random_numbers(self) -> bool:
-        return self._stream is not None
+        return self.stream is not None
 
     def run(self, arrays: Sequence[np.ndarray]) -> Any:
-        if self._stream is not None:
-            self._stream.get()
-        if self._held:
-            arrays = [*arrays, *self._held]
-        return self._rebuild(self.program.run(arrays))
+        if self.stream is not None:
+            self.stream.get()
+        outputs = self.program.run([*arrays, *self.held])
+        return outputs[0] if self.rebuild is None else self.rebuild(outputs)
 
     def profile(self, arrays: Sequence[np.ndarray], runs: int) -> dict[str, Any]:
-        if self._stream is not None:
-            self._stream.get()
-        return self.program.profile([*arrays, *self._held], runs)
+        if self.stream is not None:
+            self.stream.get()
+        return self.program.profile([*arrays, *self.held], runs)
 
 
 class Recording(NamedTuple):
@@ -143,6 +142,8 @@ def compile_recording(
     if calls := tuple(trace.calls):
         plain = rebuild
         rebuild = lambda arrays: deliver(calls, plain(arrays))  # noqa: E731
+    elif isinstance(recording.result, Operand):
+        rebuild = None
     return Compiled(program, rebuild, drawing, recording.signature, held)
 
 

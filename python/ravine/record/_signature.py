@@ -131,7 +131,7 @@ class Signature:
         roots: the functions and modules that are recorded.
     """
 
-    __slots__ = ("_guards", "_keys", "_modes", "_modules", "_reach", "_reader", "_versions", "_watch")
+    __slots__ = ("_guards", "_keys", "_modes", "_modules", "_reach", "_reader", "_versions", "watch")
 
     def __init__(self, roots: Iterable[Any]) -> None:
         self._reach: Reach | None = Reach(roots)
@@ -141,7 +141,7 @@ class Signature:
         self._keys: list[dict[str, Hashable]] = []
         self._versions: list[int] = []
         self._modes: list[bool] = []
-        self._watch: _core.Watch
+        self.watch: _core.Watch  # of the modules, for a thread without modes of its own
         self._guards = [_Guard(place, self._reader) for place in self._reach.places]
         for path, module in self._reach.modules.values():
             self._add(path, module)
@@ -199,13 +199,16 @@ class Signature:
 
     def _watch_modules(self) -> None:
         references = [reference for _, reference in self._modules]
-        self._watch = _core.Watch(references, self._versions, self._modes)
+        self.watch = _core.Watch(references, self._versions, [*self._modes])
 
-    def unchanged(self) -> bool:
-        """`holds` for a thread without modes of its own: quick if nothing has changed."""
-        if not self._watch.same():
-            return self.holds()
-        return not self._guards or all(guard.holds() for guard in self._guards)
+    @property
+    def guarded(self) -> bool:
+        """Whether it depends on more than modules."""
+        return bool(self._guards)
+
+    def guards_hold(self) -> bool:
+        """Whether everything but the modules is as it was."""
+        return all(guard.holds() for guard in self._guards)
 
     def holds(self) -> bool:
         """Whether everything is as it was."""
@@ -224,7 +227,7 @@ class Signature:
                 renewed = True
         if renewed:
             self._watch_modules()
-        return all(guard.holds() for guard in self._guards)
+        return self.guards_hold()
 
     def change(self) -> tuple[str, str]:
         """The first difference from what is now: what differs, and how. ("", "") if nothing does."""

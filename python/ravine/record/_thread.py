@@ -23,7 +23,6 @@ class _ThreadState(threading.local):
     eager: bool = False
     check_nan: bool = False
     modes: dict[int, bool] | None = None  # of modules, by identity, if other than their own
-    special: bool = False  # whether calls on arrays are to look at any of these
 
 
 thread = _ThreadState()
@@ -72,18 +71,19 @@ def new_trace(
 class recording_into:
     """Context: operations of this thread go into `trace`."""
 
-    __slots__ = ("_outer", "_trace")
+    __slots__ = ("_outer", "_served", "_trace")
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
 
     def __enter__(self) -> Trace:
-        self._outer = thread.trace
+        self._outer, self._served = thread.trace, _core.serve_known_calls(False)
         thread.trace = self._trace
         return self._trace
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         thread.trace = self._outer
+        _core.serve_known_calls(self._served)
         if kind is RecursionError and self._outer is None:
             limit = sys.getrecursionlimit()
             raise RecursionError(
@@ -114,25 +114,27 @@ class eager:
         tensor([1.       , 2.7182817], dtype=float32)
     """
 
-    __slots__ = ("_check_nan", "_outer")
+    __slots__ = ("_check_nan", "_outer", "_served")
 
     def __init__(self, check_nan: bool = False) -> None:
         self._check_nan = check_nan
 
     def __enter__(self) -> None:
-        self._outer = (thread.eager, thread.check_nan, thread.special)
-        thread.eager, thread.check_nan, thread.special = True, self._check_nan, True
+        self._outer, self._served = (thread.eager, thread.check_nan), _core.serve_known_calls(False)
+        thread.eager, thread.check_nan = True, self._check_nan
 
     def __exit__(self, *_: object) -> None:
-        thread.eager, thread.check_nan, thread.special = self._outer
+        thread.eager, thread.check_nan = self._outer
+        _core.serve_known_calls(self._served)
 
 
 @contextmanager
 def own_modes() -> Iterator[None]:
     """Context in which this thread sets and sees modes of its own; other threads keep the modules'."""
-    outer = (thread.modes, thread.special)
-    thread.modes, thread.special = dict(outer[0] or {}), True
+    outer, served = thread.modes, _core.serve_known_calls(False)
+    thread.modes = dict(outer or {})
     try:
         yield
     finally:
-        thread.modes, thread.special = outer
+        thread.modes = outer
+        _core.serve_known_calls(served)
