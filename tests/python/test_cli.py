@@ -73,6 +73,7 @@ def test_the_learning_curve_is_a_picture(ravine, points: Path, tmp_path: Path) -
     assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 10
     assert sorted(file.name for file in (tmp_path / "here").iterdir()) == [
         "checkpoints",
+        "config.toml",
         "history.json",
         "learning_curve.png",
         "model.safetensors",
@@ -185,7 +186,11 @@ def test_wrong_arguments_are_one_clear_line(ravine, arguments: tuple[str, ...], 
 @pytest.mark.parametrize(
     ("arrays", "options", "message"),
     [
-        ({"x": np.ones((9, 2)), "y": np.linspace(0, 1, 9)}, (), "expected integer class labels"),
+        (
+            {"x": np.ones((9, 2)), "y": np.linspace(0, 1, 9)},
+            ("--task", "classification"),
+            "expected class labels [n]; --task regression predicts numbers",
+        ),
         ({"x": np.ones((9, 2)), "y": np.arange(9) - 1}, (), "label -1"),
         ({"x": np.ones((9, 2)), "y": np.zeros(9, int)}, (), "at least two classes"),
         ({"x": np.ones((9, 2)), "y": np.arange(9) % 2}, ("--model", "cnn"), "[n, channels, height, width]"),

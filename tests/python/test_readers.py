@@ -95,7 +95,7 @@ def test_csv(written, content: str | bytes, options: dict, expected: dict[str, l
         ("," * 70_000, {"header": True}, "table.csv: line 1: 70,001 fields, at most 65,536"),
         ("a,b\n1,2\nx,4\n", {"kinds": {"a": "number"}}, "table.csv: line 3, column 'a': 'x' is no number"),
         ("a\n" + "1\n" * 5000 + "x\n", {"kinds": {"a": "number"}}, "line 5002, column 'a': 'x' is no number"),
-        ("a,b\n1,2\n", {"kinds": {"c": "text"}}, "kinds names the column 'c'; there are a, b"),
+        ("a,b\n1,2\n", {"kinds": {"c": "text"}}, "there is no column 'c'; it has a, b"),
         ("a,b\n1,2\n", {"kinds": {"a": "date"}}, "kinds['a'] is 'date', expected 'number' or 'text'"),
         ("a,b\n1,2\n", {"delimiter": "::"}, "delimiter must be one character, got '::'"),
         ("a,b\n1,2\n", {"delimiter": '"'}, "delimiter must be one character"),

@@ -11,7 +11,14 @@ import numpy as np
 
 import ravine as rv
 
-_EXTRAS = {"sklearn": "data.digits", "matplotlib": "learning curves"}
+_EXTRAS = {
+    "sklearn": "data.digits, scikit-learn estimators",
+    "matplotlib": "learning curves",
+    "PIL": "image folders",
+    "pandas": "frames",
+    "tqdm": "progress bars",
+    "tensorboardX": "TensorBoard",
+}
 
 
 def run_info(options: argparse.Namespace) -> int:

@@ -7,11 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import ravine as rv
+from ._files import replaced, write_text
+from ._model_file import WEIGHTS, Trained, save
 
-from .. import nn
-
-WEIGHTS, HISTORY, CURVE = "model.safetensors", "history.json", "learning_curve.png"
+HISTORY, CURVE = "history.json", "learning_curve.png"
 CHECKPOINTS = "checkpoints"
 
 
@@ -31,15 +30,16 @@ def clear_checkpoints(folder: Path) -> None:
         path.unlink()
 
 
-def save_results(folder: Path, model: nn.Module, record: dict[str, Any]) -> list[str]:
-    """Saves weights, history and learning curve; returns a line for each about what is where."""
-    rv.save(folder / WEIGHTS, model)
-    partial = folder / f"{HISTORY}.part"
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    partial.replace(folder / HISTORY)
+def save_results(folder: Path, trained: Trained, record: dict[str, Any], watched: str) -> list[str]:
+    """Saves model, history and learning curve; returns a line for each about what is where.
+
+    `watched` is the metric that is drawn beside the loss.
+    """
+    save(folder / WEIGHTS, trained)
+    write_text(folder / HISTORY, json.dumps(record, indent=2) + "\n")
     lines = [f"saved {folder / WEIGHTS} (weights)", f"saved {folder / HISTORY} (settings and history)"]
     try:
-        _draw(folder / CURVE, record)
+        _draw(folder / CURVE, record, watched)
     except ModuleNotFoundError:
         # An older curve beside newer weights would mislead.
         (folder / CURVE).unlink(missing_ok=True)
@@ -49,7 +49,7 @@ def save_results(folder: Path, model: nn.Module, record: dict[str, Any]) -> list
     return lines
 
 
-def _draw(path: Path, record: dict[str, Any]) -> None:
+def _draw(path: Path, record: dict[str, Any], watched: str) -> None:
     # The Figure alone, without pyplot: no display, no global state.
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -59,18 +59,18 @@ def _draw(path: Path, record: dict[str, Any]) -> None:
     left, right = figure.subplots(1, 2)
     epochs = range(1, len(history["loss"]) + 1)
     marker = "o" if len(epochs) <= 40 else ""
-    for axes, name in ((left, "loss"), (right, "accuracy")):
+    for axes, name in ((left, "loss"), (right, watched)):
         for key, label in ((name, "training"), (f"val_{name}", "validation")):
-            axes.plot(epochs, history[key], marker=marker, markersize=3, label=label)
+            if key in history:
+                axes.plot(epochs, history[key], marker=marker, markersize=3, label=label)
         axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
         axes.legend()
-    test = record.get("test_accuracy")
+    test = record.get(f"test_{watched}")
     if test is not None:
         right.axhline(test, color="black", linestyle=":", linewidth=1, label=f"test {test:.4f}")
         right.legend()
     figure.suptitle(f"{record['model']} on {record['data']}, {record['optimizer']}, lr {record['lr']:g}")
-    partial = path.with_name(f"{path.stem}.part.png")
-    figure.savefig(partial, dpi=120)
-    partial.replace(path)
+    with replaced(path) as partial:
+        figure.savefig(partial, dpi=120)

@@ -2,7 +2,7 @@
 
 from . import augment, idx, npz
 from ._batches import Batches
-from ._csv import read_csv
+from ._csv import MISSING, read_csv
 from ._digits import digits
 from ._fashion_mnist import FASHION_MNIST_CLASSES, fashion_mnist
 from ._image_folder import ImageFolder, image_folder
@@ -15,6 +15,7 @@ from ._table import Table
 
 __all__ = [
     "FASHION_MNIST_CLASSES",
+    "MISSING",
     "Batches",
     "ImageFolder",
     "Map",

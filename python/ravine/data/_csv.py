@@ -13,7 +13,7 @@ from contextlib import suppress
 import numpy as np
 
 from ._files import open_regular
-from ._table import Table
+from ._table import Table, no_column
 
 __all__ = ["MISSING", "read_csv"]
 
@@ -199,7 +199,7 @@ class _Reader:
         names = self._names(first, has_header)
         for name in kinds:
             if name not in names:
-                raise ValueError(f"{self._path}: kinds names the column {name!r}; there are {_listed(names)}")
+                raise no_column(self._path, name, names)
         columns = [_Column(name, kinds.get(name) == "text" or i in texts) for i, name in enumerate(names)]
         lines: list[np.ndarray] = []
         complete = True
@@ -317,7 +317,3 @@ def _is_in(encoding: str, line: bytes) -> bool:
 
 def _fields(n: int) -> str:
     return f"{n:,} field{'s' * (n != 1)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")

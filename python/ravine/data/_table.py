@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-__all__ = ["Table"]
+__all__ = ["Table", "no_column"]
+
+
+def no_column(path: str, name: str, names: Sequence[str]) -> ValueError:
+    """What is raised where a file has no column of a name."""
+    listed = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return ValueError(f"{path}: there is no column {name!r}; it has {listed}")
 
 
 class Table(Mapping[str, np.ndarray]):
@@ -57,8 +63,7 @@ class Table(Mapping[str, np.ndarray]):
     def column(self, name: str) -> np.ndarray:
         """A column. Raises ValueError, which names the file and its columns, where there is none."""
         if name not in self._columns:
-            listed = ", ".join(list(self)[:20]) + (", ..." if len(self) > 20 else "")
-            raise ValueError(f"{self.path}: there is no column {name!r}; it has {listed}")
+            raise no_column(self.path, name, list(self))
         return self._columns[name]
 
     def only(self, names: Iterable[str]) -> Table:
