@@ -11,11 +11,16 @@ from pathlib import Path
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Context with the name of a file beside `path`, which takes its place in the end; on an error neither
-    changes nor stays anything."""
+    """Context with the name of a file beside `path`, which is flushed to the disk and takes its place in the
+    end; on an error nothing changes, and nothing stays."""
     partial = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part{path.suffix}")
     try:
         yield partial
+        descriptor = os.open(partial, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         partial.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -25,7 +30,7 @@ def replaced(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     with replaced(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", newline="")
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -17,7 +17,7 @@ import ravine as rv
 from .. import data, ops
 from ._evaluate import check_shape, read_like
 from ._failure import running
-from ._files import check_writable, replaced
+from ._files import check_writable, replaced, write_text
 from ._model_file import Trained, load
 
 
@@ -78,15 +78,19 @@ def _write(
     if out is None:
         _write_csv(sys.stdout, trained, values, files, shares)
     elif out.suffix.lower() == ".npy":
-        with replaced(out) as partial, open(partial, "wb") as file:
-            np.save(file, values)
+        # Not to the file itself: NumPy would not tell that the disk is full.
+        content = io.BytesIO()
+        np.save(content, values)
+        with replaced(out) as partial:
+            partial.write_bytes(content.getbuffer())
     else:
-        with replaced(out) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
-            _write_csv(file, trained, values, files, shares)
+        text = io.StringIO(newline="")
+        _write_csv(text, trained, values, files, shares)
+        write_text(out, text.getvalue())
 
 
 def _write_csv(
-    file: TextIO | io.TextIOWrapper,
+    file: TextIO,
     trained: Trained,
     values: np.ndarray,
     files: Sequence[str] | None,
