@@ -78,7 +78,8 @@ def read_arrays(
         max_bytes: as for `read`.
 
     Raises:
-        ValueError, OSError: as `read`, except for what is said there of x and y.
+        ValueError: naming the file, where it is damaged, or an array holds Python objects or records.
+        OSError: where the system refuses.
 
     Example:
         >>> import numpy as np, os, tempfile
