@@ -81,6 +81,8 @@ def _value(path: str, name: str, option: Option, value: Any) -> Any:
 
 
 def _one(path: str, name: str, option: Option, value: Any) -> Any:
+    if isinstance(value, bool) and {"yes", "no"} <= {*option.choices}:
+        value = "yes" if value else "no"
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number and (option.parse is not str or not isinstance(value, str)):
         kind = "a text" if option.parse is str else "a number"

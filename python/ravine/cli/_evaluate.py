@@ -12,7 +12,7 @@ import ravine as rv
 from .. import optim
 from ..train import Trainer
 from ._failure import running
-from ._inputs import Input, Read
+from ._inputs import Input, Read, kind_of
 from ._model_file import Trained, load
 from ._network import loss_for
 
@@ -48,11 +48,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
 
 def read_like(source: Input, path: str, target: str | None, *, labelled: bool = True) -> Read:
-    """Examples of a file that must be of the kind that the model was trained on."""
-    try:
-        return source.read(path, target, labelled=labelled)
-    except ValueError as error:
-        raise ValueError(f"--data: {error}") from error
+    """Examples, which must be of the kind that the model was trained on: of tables, arrays or images."""
+    kind = kind_of(path).kind
+    if kind != source.kind:
+        raise ValueError(f"--data {path}: these are {kind}, but the model was trained on {source.kind}")
+    return source.read(path, target, labelled=labelled)
 
 
 def check_shape(trained: Trained, read: Read, shape: tuple[int, ...]) -> None:

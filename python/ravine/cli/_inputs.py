@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -96,28 +96,31 @@ class Input(ABC):
 class FromTable(Input):
     """CSV files."""
 
-    kind = "table"
+    kind = "tables"
 
     def __init__(self, spec: Mapping[str, Any], state: Mapping[str, np.ndarray] | None = None) -> None:
         self.format = TableFormat(spec["format"])
         self.target: str = spec["target"]
+        self._target_kind: str | None = spec.get("target_kind")
         self.columns = None
         if "columns" in spec:
             self.columns = TableInput(**spec["columns"])
             self.columns.set_state(state or {})
             self._names: list[str] = list(spec["names"])
 
-    def learn(self, table: data.Table, rows: np.ndarray, options: Namespace) -> None:
-        """Decides what each column is, and learns from these rows."""
+    def learn(self, table: data.Table, rows: np.ndarray, classes: Sequence[str] | None, options: Any) -> None:
+        """Decides what each column is, and learns from these rows. `classes` are those of the target."""
         self._names = list(table)
+        self._target_kind = "number" if classes is None else None
+        if classes is not None and len(classes) > options.max_categories:
+            raise ValueError(
+                f"{table.path}: the target {self.target!r} has {len(classes)} classes, more than "
+                f"--max-categories {options.max_categories}"
+            )
         features = table.without(self.target, *[self.name(table, name) for name in options.drop])
         if not len(features):
             raise ValueError(f"{table.path}: there is no column beside the target {self.target!r}")
         texts = [name for name in features if features.is_text(name)]
-        chosen = [self.name(table, name) for name in options.categories]
-        for name in texts:
-            if name not in chosen:
-                check_texts(features, name)
         numbers = [name for name in features if name not in texts]
         self.columns = TableInput(numbers, texts, options.scaler, options.impute)
         self.columns.fit(table, rows, options.max_categories)
@@ -137,6 +140,9 @@ class FromTable(Input):
             raise ValueError(f"--data {path}: --target is missing, the column to predict; there are {listed}")
         self.target = self.name(table, target)
         forced = {self.name(table, name): "text" for name in categories}
+        for name in table:
+            if table.is_text(name) and name not in forced:
+                check_texts(table, name)
         if forced:
             table = self.format.read(path, forced)
         self.format.header = table.has_header
@@ -144,7 +150,10 @@ class FromTable(Input):
 
     def read(self, path: str, target: str | None, *, labelled: bool = True) -> Read:
         assert self.columns is not None
-        table = self._read(path, self.columns.kinds)
+        kinds = self.columns.kinds
+        if labelled and self._target_kind is not None:
+            kinds[self.target] = self._target_kind
+        table = self._read(path, kinds)
         y = table.column(self.target) if labelled else None
         return Read(table, y, lambda row: table.place(row, self.target))
 
@@ -184,6 +193,7 @@ class FromTable(Input):
         return {
             "format": self.format.spec(),
             "target": self.target,
+            "target_kind": self._target_kind,
             "names": self._names,
             "columns": self.columns.spec(),
         }
@@ -202,16 +212,12 @@ class FromArrays(Input):
         pass
 
     def read(self, path: str, target: str | None, *, labelled: bool = True) -> Read:
-        keys = ("x_test", "y_test")
         if path in DATA_SETS:
             found = built_in(path, None)
             x, y = found.x_test, found.y_test
         elif path.endswith(".npz"):
-            arrays = data.npz.read_arrays(path, "x", "y", *keys)
-            if labelled and set(keys) <= set(arrays):
-                x, y = arrays["x_test"], arrays["y_test"]
-            else:
-                x, y = _array(path, arrays, "x"), _array(path, arrays, "y") if labelled else None
+            arrays = npz_arrays(path, labelled=labelled)
+            x, y = arrays.get("x_test", arrays["x"]), arrays.get("y_test", arrays.get("y"))
         else:
             x, y = self._from_file(path), None
             if labelled:
@@ -279,23 +285,33 @@ KINDS: dict[str, Callable[..., Input]] = {
 }
 
 
-def input_for(path: str, options: Namespace) -> Input:
+def kind_of(path: str) -> type[FromTable] | type[FromArrays] | type[FromImages]:
     """The kind of input that a path means. Raises ValueError for one that means none."""
-    if Path(path).is_dir():
-        size = options.image_size
-        if size is not None and len(size) != 2:
-            raise ValueError(f"--image-size takes height and width, got {len(size)} numbers")
-        return FromImages({"size": size, "mode": {"rgb": "RGB", "grey": "L"}[options.image_mode]})
-    if path.lower().endswith(_TABLES):
-        keys = ("delimiter", "decimal", "encoding", "missing")
-        form = {"header": AUTO_YES_NO[options.header]} | {key: getattr(options, key) for key in keys}
-        return FromTable({"format": form, "target": ""})
     if path in DATA_SETS or path.endswith((".npz", ".npy")) or _IDX.search(path):
-        return FromArrays()
+        return FromArrays
+    if Path(path).is_dir():
+        return FromImages
+    if path.lower().endswith(_TABLES):
+        return FromTable
     raise ValueError(
         f"--data {path}: expected {', '.join(DATA_SETS)}, or a file .csv, .npz, .npy, IDX, or a folder of "
         "images"
     )
+
+
+def input_for(path: str, options: Namespace) -> Input:
+    """The input that a path and the options mean."""
+    kind = kind_of(path)
+    if kind is FromImages:
+        size = options.image_size
+        if size is not None and len(size) != 2:
+            raise ValueError(f"--image-size takes height and width, got {len(size)} numbers")
+        return FromImages({"size": size, "mode": {"rgb": "RGB", "grey": "L"}[options.image_mode]})
+    if kind is FromTable:
+        keys = ("delimiter", "decimal", "encoding", "missing")
+        form = {"header": AUTO_YES_NO[options.header]} | {key: getattr(options, key) for key in keys}
+        return FromTable({"format": form, "target": ""})
+    return FromArrays()
 
 
 def built_in(name: str, folder: str | None) -> data.TrainTest:
@@ -303,7 +319,13 @@ def built_in(name: str, folder: str | None) -> data.TrainTest:
     return data.digits() if name == "digits" else data.fashion_mnist(folder)
 
 
-def _array(path: str, arrays: Mapping[str, np.ndarray], key: str) -> np.ndarray:
-    if key not in arrays:
-        raise ValueError(f"{path}: no array {key!r}; it has {', '.join(arrays) or 'none of x, y'}")
-    return arrays[key]
+def npz_arrays(path: str, *, labelled: bool = True) -> dict[str, np.ndarray]:
+    """x, y and perhaps x_test, y_test of an .npz file; only x if targets are not needed."""
+    keys = ("x", "y", "x_test", "y_test") if labelled else ("x",)
+    arrays = data.npz.read_arrays(path, *keys)
+    for key in keys[:2]:
+        if key not in arrays:
+            raise ValueError(f"{path}: no array {key!r}; it has {', '.join(arrays) or 'none of x, y'}")
+    if ("x_test" in arrays) != ("y_test" in arrays):
+        raise ValueError(f"{path}: has {', '.join(arrays)}; x_test and y_test belong together")
+    return arrays

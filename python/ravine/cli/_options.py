@@ -74,7 +74,7 @@ class Option(NamedTuple):
         choices: the only values, if these are few.
         many: whether it takes several values.
         metavar: what help calls the value.
-        paths: whether it names a file or a folder.
+        is_path: whether it names a file or a folder.
     """
 
     name: str
@@ -160,7 +160,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
         Option("encoding", "of the file (utf-8)", "utf-8", metavar="NAME"),
         Option(
             "missing",
-            "fields that stand for no value (empty, NA, N/A, NaN, null, ?)",
+            "the fields that stand for no value ('' NA N/A #N/A NaN nan null NULL ?)",
             many=True,
             metavar="TEXT",
         ),

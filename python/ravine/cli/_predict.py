@@ -28,6 +28,8 @@ def run_predict(options: argparse.Namespace) -> int:
         if out.suffix.lower() not in (".csv", ".npy"):
             raise ValueError(f"--out {out}: expected the name of a file .csv or .npy")
         check_writable(out, "--out")
+        if out.exists() and Path(options.data).exists() and out.samefile(options.data):
+            raise ValueError(f"--out {out}: that is the file of --data, which would be lost")
     if options.threads:
         rv.set_num_threads(options.threads)
     trained = load(options.model)

@@ -11,7 +11,7 @@ import numpy as np
 from .. import data, optim
 from ..optim.schedules import Cosine
 from ..preprocessing import ChannelScaler
-from ._inputs import Examples, FromArrays, FromTable, Input, Read, built_in, input_for
+from ._inputs import Examples, FromArrays, FromTable, Input, Read, built_in, input_for, npz_arrays
 from ._model_file import Trained
 from ._network import build, loss_for, rescale, standardize
 from ._options import DATA_SETS, DEFAULT_LR
@@ -59,7 +59,7 @@ def load(options: Namespace) -> Dataset:
         rows, test_rows = _split(rows, options.test_size, options.seed, stratify)
     rows, validation_rows = _split(rows, options.validation_size, options.seed, stratify)
     if isinstance(source, FromTable):
-        source.learn(read.x, rows, options)
+        source.learn(read.x, rows, targets.classes, options)
     examples = source.examples(read, labels)
     test = Part(examples, test_rows)
     if options.test is not None:
@@ -100,16 +100,9 @@ def _read(options: Namespace) -> tuple[Input, Read, Read | None]:
 
 def _arrays(path: str, options: Namespace) -> dict[str, np.ndarray]:
     """x, y and perhaps x_test, y_test."""
-    keys = ("x", "y", "x_test", "y_test")
     if path in DATA_SETS:
-        return dict(zip(keys, built_in(path, options.data_folder), strict=True))
-    arrays = data.npz.read_arrays(path, *keys)
-    for key in ("x", "y"):
-        if key not in arrays:
-            raise ValueError(f"{path}: no array {key!r}; it has {', '.join(arrays) or 'none of x, y'}")
-    if ("x_test" in arrays) != ("y_test" in arrays):
-        raise ValueError(f"{path}: has {', '.join(arrays)}; x_test and y_test belong together")
-    return arrays
+        return dict(zip(("x", "y", "x_test", "y_test"), built_in(path, options.data_folder), strict=True))
+    return npz_arrays(path)
 
 
 def _split(
@@ -120,6 +113,32 @@ def _split(
     labels = None if stratify is None else stratify[rows]
     kept, held_out = data.split_indices(len(rows), size, seed=seed, stratify=labels)
     return rows[kept], rows[held_out]
+
+
+def check(options: Namespace, dataset: Dataset) -> None:
+    """Raises ValueError for options that do not go with the data."""
+    if len(dataset.train.rows) == 0:
+        raise ValueError(f"--data {options.data}: no examples are left to train on")
+    if options.patience and not len(dataset.validation.rows):
+        raise ValueError("--patience watches the validation, but --validation-size is 0")
+    if options.sampler != "shuffled" and dataset.targets.classes is None:
+        raise ValueError(f"--sampler {options.sampler} needs classes, and the targets are numbers")
+
+
+def training_source(options: Namespace, dataset: Dataset) -> tuple[data.Source, int]:
+    """The batches to train on, and how many updates an epoch has; a batch has at most all examples."""
+    n = len(dataset.train.rows)
+    options.batch_size = min(options.batch_size, n)
+    # BatchNorm has no statistics for a last mini-batch of one example.
+    drop_last = n % options.batch_size == 1
+    source = dataset.train.source(
+        options.batch_size,
+        shuffle=True,
+        seed=options.seed,
+        drop_last=drop_last,
+        sampler=None if options.sampler == "shuffled" else options.sampler,
+    )
+    return source, n // options.batch_size if drop_last else -(-n // options.batch_size)
 
 
 def new_model(options: Namespace, dataset: Dataset) -> tuple[Trained, Callable[[Any, Any], Any]]:

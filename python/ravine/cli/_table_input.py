@@ -136,7 +136,7 @@ def check_texts(table: Table, name: str) -> None:
     row = int(np.argmax(present & ~numbers))
     raise ValueError(
         f"{table.place(row, name)}: {column[row]!r} is no number, as {numbers.sum()} others of the column "
-        f"are; mend it, or --missing {column[row]}, or --categories {name}"
+        f"are; mend it, or --missing '' {column[row]}, or --categories {name}"
     )
 
 

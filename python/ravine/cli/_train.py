@@ -14,12 +14,14 @@ import ravine as rv
 from ..train import Callback, Checkpoint, EarlyStopping, Trainer, latest_checkpoint
 from ._config import CONFIG, settings_of, write_config
 from ._failure import EXIT_INTERRUPTED, EXIT_TERMINATED, running
+from ._inputs import FromTable
 from ._model_file import Trained
 from ._options import DEFAULT_LR
-from ._prepare import Dataset, load, new_model, new_optimizer
+from ._prepare import Dataset, check, load, new_model, new_optimizer, training_source
 from ._results import CHECKPOINTS, clear_checkpoints, prepare_folder, save_results
 
 _EVALUATED_AT_ONCE = 256
+_RECORDED = ("data", "model", "optimizer", "seed", "lr", "epochs", "batch_size")
 
 
 def run_train(given: argparse.Namespace) -> int:
@@ -39,45 +41,30 @@ def run_resume(given: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     folder = Path(options.out or f"runs/{_stem(options.data)}-{options.model}")
-    options.epochs = options.epochs or (30 if options.data == "digits" or _is_table(options.data) else 5)
     options.lr = options.lr or DEFAULT_LR[options.optimizer]
     if options.threads:
         rv.set_num_threads(options.threads)
     rv.seed(options.seed)
     resume = None if options.resume is None else _checkpoint(Path(options.resume))
     dataset = load(options)
+    check(options, dataset)
+    small = options.data == "digits" or isinstance(dataset.input, FromTable)
+    options.epochs = options.epochs or (30 if small else 5)
     trained, loss = new_model(options, dataset)
-    n = len(dataset.train.rows)
-    if n == 0:
-        raise ValueError(f"--data {options.data}: no examples are left to train on")
-    classes = dataset.targets.classes
-    watched = "rmse" if classes is None else "accuracy"
-    if options.patience and not len(dataset.validation.rows):
-        raise ValueError("--patience watches the validation, but --validation-size is 0")
-    if options.sampler != "shuffled" and classes is None:
-        raise ValueError(f"--sampler {options.sampler} needs classes, and the targets are numbers")
-
-    batch_size = min(options.batch_size, n)
-    # BatchNorm has no statistics for a last mini-batch of one example.
-    drop_last = n % batch_size == 1
-    updates = n // batch_size if drop_last else -(-n // batch_size)
-    optimizer = new_optimizer(options, options.epochs * updates)
-    trainer = Trainer(trained.model, loss, optimizer, ["rmse", "r2"] if classes is None else ["accuracy"])
-    sampler = None if options.sampler == "shuffled" else options.sampler
-    source = dataset.train.source(
-        batch_size, shuffle=True, seed=options.seed, drop_last=drop_last, sampler=sampler
+    source, updates = training_source(options, dataset)
+    validation = dataset.validation.source(_EVALUATED_AT_ONCE) if len(dataset.validation.rows) else None
+    watched, *others = ["rmse", "r2"] if dataset.targets.classes is None else ["accuracy"]
+    trainer = Trainer(
+        trained.model, loss, new_optimizer(options, options.epochs * updates), [watched, *others]
     )
-    validation = None
-    if len(dataset.validation.rows):
-        validation = dataset.validation.source(_EVALUATED_AT_ONCE)
     prepare_folder(folder)
-    _tell(options, dataset, trained, updates, batch_size)
+    _tell(options, dataset, trained, updates)
     if resume is None:
         clear_checkpoints(folder)
     callbacks: list[Callback] = [Checkpoint(folder / CHECKPOINTS, options.checkpoint_every, keep=1)]
     if options.patience:
         callbacks.append(EarlyStopping("val_loss", options.patience))
-    record = _record(options, batch_size)
+    record = _record(options)
     with running():
         write_config(folder / CONFIG, options)
         started = time.perf_counter()
@@ -112,13 +99,7 @@ def _stem(path: str) -> str:
     return Path(path).resolve().name.split(".")[0] or "data"
 
 
-def _is_table(path: str) -> bool:
-    return path.lower().endswith((".csv", ".tsv", ".txt", ".data"))
-
-
-def _tell(
-    options: argparse.Namespace, dataset: Dataset, trained: Trained, updates: int, batch_size: int
-) -> None:
+def _tell(options: argparse.Namespace, dataset: Dataset, trained: Trained, updates: int) -> None:
     """Says what is going to be trained on what."""
     cpu, threads = rv.cpu_info(), rv.get_num_threads()
     classes = dataset.targets.classes
@@ -138,16 +119,15 @@ def _tell(
     print(f"model  {options.model}: {parameters:,} parameters")
     print(
         f"train  {options.optimizer}, lr {options.lr:g}{falling}, {options.epochs} epochs of {updates} "
-        f"updates, batch size {batch_size}, seed {options.seed}",
+        f"updates, batch size {options.batch_size}, seed {options.seed}",
         flush=True,
     )
 
 
-def _record(options: argparse.Namespace, batch_size: int) -> dict[str, Any]:
+def _record(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "ravine": rv.__version__,
-        **{key: getattr(options, key) for key in ("data", "model", "optimizer", "seed", "lr", "epochs")},
-        "batch_size": batch_size,
+        **{key: getattr(options, key) for key in _RECORDED},
         "threads": rv.get_num_threads(),
         "isa": rv.cpu_info()["isa"],
     }

@@ -96,6 +96,9 @@ def test_numbers_are_predicted_in_their_own_unit(run, curves) -> None:
     rmse = np.sqrt(np.mean((predicted - price) ** 2))
     assert number_of("rmse", measured.out) == pytest.approx(rmse, rel=1e-3)
     assert number_of("r2", measured.out) > 0.98
+    Path("wrong.csv").write_text("size;rooms;price\n1;2;3\n1;2;x\n")
+    wrong = run("evaluate", "runs/houses-mlp", "--data", "wrong.csv")
+    assert wrong.code == 2 and "wrong.csv: line 3, column 'price': 'x' is no number" in wrong.err
 
 
 def test_several_numbers_at_once(run) -> None:
@@ -197,7 +200,7 @@ def test_a_configuration_says_what_the_command_line_does_not(run) -> None:
     write_pets(Path("pets.csv"))
     Path("run.toml").write_text(
         'data = "pets.csv"\ntarget = "kind"\ndrop = ["id"]\nepochs = 2\n'
-        "batch-size = 32\nlr = 0.01\nhidden = [8]\n"
+        "batch-size = 32\nlr = 0.01\nhidden = [8]\nheader = true\n"
     )
     done = run("train", "--config", "run.toml", "--batch-size", "16", "--out", "a")
     assert done.code == 0, done.err

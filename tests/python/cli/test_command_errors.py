@@ -69,7 +69,11 @@ X, Y = np.ones((9, 2)), np.arange(9) % 3
             (*TABLE, "--drop", "id", "weight", "age", "colour"),
             "no column beside the target 'kind'",
         ),
-        (table(), (*TABLE, "--max-categories", "2"), "column 'colour' holds 3 different texts, more than"),
+        (
+            text("kind,id,a\n" + "a,1,x\nb,1,y\na,1,z\n" * 9),
+            (*TABLE, "--max-categories", "2"),
+            "column 'a' holds 3 different",
+        ),
         (table(dog=""), TABLE, "pets.csv: line 3, column 'kind': the target is missing"),
         (cows, (*TABLE, "--test", "t.csv"), "t.csv: line 2, column 'kind': the class 'cow' is unknown"),
         (table(**{"id3,cat,": "id3,cat,x"}), TABLE, "pets.csv: line 5, column 'weight': 'x"),
@@ -98,6 +102,12 @@ X, Y = np.ones((9, 2)), np.arange(9) % 3
         (text("kind,id,a\na,1,2\n"), TABLE, "expected at least two classes"),
         (text("kind,id,a\na,1,NA\nb,1,NA\nc,1,\n"), TABLE, "--drop a"),
         (lambda: Path("pets.csv").mkdir(), TABLE, "pets.csv: there are no folders in it"),
+        (table(), (*TABLE, "--max-categories", "3", "--target", "id"), "the target 'id' has 30 classes"),
+        (
+            text("a,price\n" + "1,2.5\n" * 20 + "1,x\n"),
+            (*TABLE[:3], "--target", "price"),
+            "pets.csv: line 22, column 'price': 'x' is no number, as 20 others",
+        ),
         # arrays
         (npz(x=X, y=Y), (*NPZ, "--target", "y"), "--target does not go with --data a.npz"),
         (npz(x=X, y=Y[:8]), NPZ, "a.npz: examples have shape (9, 2), targets (8,): not as many"),
@@ -183,6 +193,7 @@ X, Y = np.ones((9, 2)), np.arange(9) % 3
             ("predict", ".", "--data", "x", "--out", "p.csv"),
             "a folder of that name",
         ),
+        (table(), ("predict", ".", "--data", "pets.csv", "--out", "pets.csv"), "--data, which would be lost"),
         (table(), ("predict", "."), "the following arguments are required: --data"),
         (table(), ("bench", "--shape", "3", "--model", "cnn"), "needs images [n, channels, height, width]"),
         (table(), ("bench", "--batch-size", "1"), "bench: in 0.2 (BatchNorm1d): batch_norm"),
@@ -214,6 +225,15 @@ def test_wrong_tables_for_a_trained_model(run, pets: Path, content: str, message
     done = run("predict", pets / "run", "--data", "new.csv", "--out", "p.csv")
     assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1) and message in done.err, done
     assert not Path("p.csv").exists()
+
+
+def test_other_kinds_of_data_for_a_trained_model(run, pets: Path) -> None:
+    np.savez("a.npz", x=X, y=Y)
+    done = run("predict", pets / "run", "--data", "a.npz")
+    assert done.code == 2
+    assert "--data a.npz: these are arrays, but the model was trained on tables" in done.err
+    done = run("predict", pets / "run", "--data", "a.parquet")
+    assert done.code == 2 and "--data a.parquet: expected digits, fashion-mnist, or a file .csv" in done.err
 
 
 @pytest.mark.parametrize(
