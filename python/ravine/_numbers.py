@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+_LARGEST = 2**63 - 1  # of an int64
+
 
 def number(
     owner: str, name: str, value: Any, low: float = 0.0, high: float = math.inf, *, below: float = math.inf
@@ -39,13 +41,31 @@ def positive(owner: str, name: str, value: Any) -> float:
     return result
 
 
+def probability(owner: str, value: Any) -> float:
+    """The argument p as a number in [0, 1]."""
+    try:
+        if isinstance(value, str):
+            raise TypeError
+        inside = 0.0 <= float(value) <= 1.0
+    except (TypeError, ValueError):
+        raise TypeError(f"{owner}: p must be a number, got {value!r}") from None
+    if not inside:
+        raise ValueError(f"{owner}: p must be a probability in [0, 1], got {value}")
+    return float(value)
+
+
 def whole(owner: str, name: str, value: Any, low: int = 1) -> int:
     """`value` as an integer of at least `low`."""
-    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
-        raise TypeError(f"{owner}: {name} must be an integer, got {value!r}")
-    result = operator.index(value)
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        result = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{owner}: {name} must be an integer, got {value!r}") from None
     if result < low:
         raise ValueError(f"{owner}: {name} must be at least {low}, got {result}")
+    if result > _LARGEST:
+        raise ValueError(f"{owner}: {name} must be at most 2^63 - 1, got {result}")
     return result
 
 

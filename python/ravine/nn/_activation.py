@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .. import ops
+from .._numbers import number
 from ..record import Parameter, dtype_name
 from ._linear import check_positive
 from ._module import Module
@@ -427,7 +429,7 @@ class PReLU(Module):
     def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: Any = "float32") -> None:
         super().__init__()
         check_positive(self, num_parameters=num_parameters)
-        self.num_parameters, self.init = num_parameters, init
+        self.num_parameters, self.init = num_parameters, number("PReLU", "init", init, -math.inf)
         self.weight = Parameter(np.full(num_parameters, init, dtype_name(dtype)))
 
     def reset_parameters(self) -> None:

@@ -1,8 +1,9 @@
-"""How layers show the arguments that they were given."""
+"""Arguments of layers: checks of lists and dicts, and how a layer shows what it was given."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,3 +42,17 @@ def changed_arguments(module: Module, *names: str) -> list[str]:
         if isinstance(value, State | np.ndarray) or value != default:
             texts.append(f"{name}={shown(value)}")
     return texts
+
+
+def several(owner: str, items: Any) -> Iterable[Any]:
+    """The items of a list or another iterable. Raises TypeError for one alone."""
+    if not isinstance(items, Iterable):
+        raise TypeError(f"{owner}: a list is expected, got {items!r}")
+    return items
+
+
+def named(owner: str, items: Any) -> Mapping[str, Any]:
+    """A dict. Raises TypeError for anything else."""
+    if not isinstance(items, Mapping):
+        raise TypeError(f"{owner}: a dict is expected, got {items!r}")
+    return items

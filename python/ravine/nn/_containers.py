@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
+from ._arguments import named, several
 from ._module import Module
 
 
@@ -53,7 +54,7 @@ class _Indexed(Module):
 
     def extend(self, modules: Iterable[Module]) -> Any:
         """Adds several modules at the end."""
-        for module in modules:
+        for module in several(type(self).__name__, modules):
             self.append(module)
         return self
 
@@ -125,11 +126,11 @@ class ModuleDict(Module):
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         super().__init__()
-        self.update(modules or {})
+        self.update({} if modules is None else modules)
 
     def update(self, modules: Mapping[str, Module]) -> None:
         """Adds or replaces modules."""
-        for name, module in modules.items():
+        for name, module in named(type(self).__name__, modules).items():
             self[name] = module
 
     def __getitem__(self, name: str) -> Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from .._numbers import probability
 from ._module import Module
 
 
@@ -27,9 +28,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"{type(self).__name__}: p must be a probability in [0, 1], got {p}")
-        self.p = p
+        self.p = probability(type(self).__name__, p)
 
     def forward(self, input: Any) -> Any:
         return ops.dropout(input, self.p, self.training)

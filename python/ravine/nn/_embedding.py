@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from .. import init, ops
-from .._numbers import number
+from .._numbers import number, whole
 from ..record import Parameter, dtype_name
 from ._arguments import changed_arguments
 from ._initial import InitialisedModule
@@ -54,7 +55,8 @@ class Embedding(InitialisedModule):
         super().__init__()
         check_positive(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
-            if not -num_embeddings <= padding_idx < num_embeddings:
+            whole("Embedding", "padding_idx", padding_idx, -num_embeddings)
+            if padding_idx >= num_embeddings:
                 raise ValueError(
                     f"Embedding: padding_idx {padding_idx} is out of range for {num_embeddings} rows"
                 )
@@ -62,7 +64,8 @@ class Embedding(InitialisedModule):
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
         self.max_norm = None if max_norm is None else number("Embedding", "max_norm", max_norm)
         self.norm_type, self.scale_grad_by_freq = norm_type, scale_grad_by_freq
-        if not norm_type > 0:
+        largest = isinstance(norm_type, float) and norm_type == math.inf
+        if not largest and number("Embedding", "norm_type", norm_type, -math.inf) <= 0:
             raise ValueError(f"Embedding: norm_type must be above 0, got {norm_type}")
         self.weight = Parameter(np.zeros((num_embeddings, embedding_dim), dtype_name(dtype)))
         self._keep_initialisers(weight_init=weight_init)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
+from .._dims import sizes_of
+from .._numbers import whole
 from ..record import Parameter, dtype_name
 from ._initial import InitialisedModule
 from ._module import Module
@@ -16,10 +18,7 @@ from ._module import Module
 
 def check_positive(module: Module, **sizes: int) -> None:
     for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or isinstance(size, bool):
-            raise TypeError(f"{type(module).__name__}: {name} must be an integer, got {size!r}")
-        if size < 1:
-            raise ValueError(f"{type(module).__name__}: {name} must be at least 1, got {size}")
+        whole(type(module).__name__, name, size)
 
 
 def init_weight_and_bias(layer: InitialisedModule) -> None:
@@ -136,7 +135,7 @@ class Unflatten(Module):
 
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
-        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+        self.dim, self.unflattened_size = dim, sizes_of(unflattened_size, "Unflatten: unflattened_size")
 
     def forward(self, input: Any) -> Any:
         return ops.unflatten(input, self.dim, self.unflattened_size)

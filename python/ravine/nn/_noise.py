@@ -184,7 +184,7 @@ class RReLU(Module):
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, inplace: bool = False) -> None:
         super().__init__()  # inplace is torch's argument; the planner reuses memory by itself
-        if not lower <= upper:
+        if not number("RReLU", "lower", lower, -math.inf) <= number("RReLU", "upper", upper, -math.inf):
             raise ValueError(f"RReLU: lower must be at most upper, got {lower} and {upper}")
         self.lower, self.upper = lower, upper
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
+from .._dims import sizes_of
+from .._numbers import number
 from ..record import Parameter, as_tensor, dtype_name
 from ._initial import InitialisedModule
 from ._linear import check_positive
@@ -35,8 +37,7 @@ class _ChannelNorm(InitialisedModule):
     ) -> None:
         super().__init__()
         check_positive(self, num_features=num_features)
-        if not eps >= 0:
-            raise ValueError(f"{type(self).__name__}: eps must not be negative, got {eps}")
+        number(type(self).__name__, "eps", eps)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
         name = dtype_name(dtype)
@@ -214,7 +215,7 @@ class InstanceNorm2d(_ChannelNorm):
 
 
 def _sizes(module: Module, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = sizes_of(normalized_shape, f"{type(module).__name__}: normalized_shape")
     check_positive(module, **{f"normalized_shape[{i}]": n for i, n in enumerate(shape)})
     return shape
 
@@ -255,8 +256,7 @@ class LayerNorm(InitialisedModule):
     ) -> None:
         super().__init__()
         shape = _sizes(self, normalized_shape)
-        if not eps >= 0:
-            raise ValueError(f"LayerNorm: eps must not be negative, got {eps}")
+        number("LayerNorm", "eps", eps)
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         name = dtype_name(dtype)
         self.register_parameter("weight", Parameter(np.ones(shape, name)) if elementwise_affine else None)
@@ -309,8 +309,8 @@ class RMSNorm(InitialisedModule):
     ) -> None:
         super().__init__()
         shape = _sizes(self, normalized_shape)
-        if eps is not None and not eps >= 0:
-            raise ValueError(f"RMSNorm: eps must not be negative, got {eps}")
+        if eps is not None:
+            number("RMSNorm", "eps", eps)
         self.normalized_shape, self.eps, self.elementwise_affine = shape, eps, elementwise_affine
         ones = np.ones(shape, dtype_name(dtype))
         self.register_parameter("weight", Parameter(ones) if elementwise_affine else None)
@@ -366,8 +366,7 @@ class GroupNorm(InitialisedModule):
         check_positive(self, num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: {num_channels} channels cannot be split into {num_groups} groups")
-        if not eps >= 0:
-            raise ValueError(f"GroupNorm: eps must not be negative, got {eps}")
+        number("GroupNorm", "eps", eps)
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
         name = dtype_name(dtype)
         self.register_parameter("weight", Parameter(np.ones(num_channels, name)) if affine else None)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import ops
 from .._numbers import positive
-from ..record import FLOATING, as_tensor, dtype_name, plain_array
+from ..record import FLOATING, as_array, as_tensor, dtype_name
 from ._arguments import changed_arguments, shown
 from ._module import Module
 
@@ -55,9 +55,11 @@ class Normalize(Module):
             raise TypeError(f"Normalize: dtype must be float32 or float64, got {name}")
         if scale is not None and matrix is not None:
             raise ValueError("Normalize: a scale or a matrix is expected, got both")
+        if mean is None:
+            raise TypeError("Normalize: mean must be an array or a number, got None")
         given = {"mean": mean, "scale": scale, "matrix": matrix, "offset": offset}
         arrays = {
-            key: None if value is None else plain_array(value, f"Normalize: {key}").astype(name)
+            key: None if value is None else as_array(value, f"Normalize: {key}").astype(name)
             for key, value in given.items()
         }
         mean, matrix = arrays["mean"], arrays["matrix"]

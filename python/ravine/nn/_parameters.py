@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
 from ..record import Parameter
+from ._arguments import named, several
 from ._module import Module
 
 
@@ -43,7 +44,7 @@ class ParameterList(Module):
 
     def extend(self, values: Iterable[Any]) -> ParameterList:
         """Adds several parameters at the end."""
-        for value in values:
+        for value in several("ParameterList", values):
             self.append(value)
         return self
 
@@ -89,11 +90,11 @@ class ParameterDict(Module):
 
     def __init__(self, parameters: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self.update(parameters or {})
+        self.update({} if parameters is None else parameters)
 
     def update(self, parameters: Mapping[str, Any]) -> None:
         """Adds or replaces parameters."""
-        for name, value in parameters.items():
+        for name, value in named("ParameterDict", parameters).items():
             self[name] = value
 
     def __getitem__(self, name: str) -> Parameter:

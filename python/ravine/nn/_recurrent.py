@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .._numbers import number
+from .._numbers import number, whole
 from ..record import Operand, Parameter, apply_all, as_tensor, dtype_name
 from ._arguments import changed_arguments
 from ._linear import check_positive
@@ -76,7 +76,7 @@ class _Recurrent(Module):
         name = type(self).__name__
         check_positive(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         dropout = number(name, "dropout", dropout, 0, 1)
-        if not 0 <= proj_size < hidden_size:
+        if not whole(name, "proj_size", proj_size, 0) < hidden_size:
             raise ValueError(f"{name}: proj_size must be below hidden_size {hidden_size}, got {proj_size}")
         if dropout > 0 and num_layers == 1:
             warnings.warn(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .._numbers import probability
 from ..record import Operand, Tensor, apply_all, as_tensor, current
-from ._random import _check_probability
 from ._shape import broadcast_to, reshape, unsqueeze
 
 
@@ -54,7 +54,7 @@ def scaled_dot_product_attention(
     """
     op = "scaled_dot_product_attention"
     q, k, v = (as_tensor(x) for x in (query, key, value))
-    _check_probability(dropout_p, op)
+    dropout_p = probability(op, dropout_p)
     for name, x in (("query", q), ("key", k), ("value", v)):
         if x.ndim < 2:
             raise ValueError(f"{op}: {name} must have shape [..., rows, features], got {x.shape}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._numbers import whole
 from ..record import FLOATING, Operand, Tensor, apply, apply_all, as_tensor, mean_of, quotient
 from ._elementwise import clip
 
@@ -131,7 +132,10 @@ def cross_entropy(
         )
     given = [logits, rows] if weight is None else [logits, rows, weight]
     losses, row_weights, *_ = apply_all(
-        "cross_entropy", given, label_smoothing=float(label_smoothing), ignore_index=int(ignore_index)
+        "cross_entropy",
+        given,
+        label_smoothing=float(label_smoothing),
+        ignore_index=whole("cross_entropy", "ignore_index", ignore_index, -(2**63)),
     )
     shape = t.shape if indices else x.shape[:1] * (x.ndim > 1) + x.shape[2:]
     if reduction == "none":

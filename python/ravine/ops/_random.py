@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._numbers import probability
 from ..record import Operand, Tensor, apply, as_tensor, current, dtype_name
 
 
@@ -43,11 +44,6 @@ def randn(*size: int, dtype: Any = "float32") -> Tensor:
     return radius * apply("cos", _uniform(size, name) * (2 * math.pi))
 
 
-def _check_probability(p: float, op: str) -> None:
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"{op}: p must be a probability in [0, 1], got {p}")
-
-
 def _drop(x: Operand, p: float, mask_shape: Sequence[int], scaled: bool = True) -> Tensor:
     if p == 1.0:  # the mask of no number kept, which makes 0 of infinity too
         return apply("scale_by_positive", np.zeros((), x.dtype), x, slope=0.0)
@@ -68,13 +64,13 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
         >>> rv.ops.dropout([1.0, 2.0], p=0.5, training=False)
         tensor([1., 2.], dtype=float32)
     """
-    _check_probability(p, "dropout")
+    p = probability("dropout", p)
     x = as_tensor(input)
     return _drop(x, float(p), x.shape) if training and p > 0 else apply("identity", x)
 
 
 def _drop_channels(op: str, input: Any, p: float, training: bool, layout: str) -> Tensor:
-    _check_probability(p, op)
+    p = probability(op, p)
     x = as_tensor(input)
     fits = x.ndim >= 2 if layout.endswith("...]") else x.ndim == layout.count(",") + 1
     if not fits:
@@ -134,7 +130,7 @@ def drop_path(input: Any, p: float = 0.0, training: bool = True, scale_by_keep: 
         >>> np.unique(rv.ops.drop_path(np.ones((100, 3)), p=0.75).numpy())
         array([0., 4.])
     """
-    _check_probability(p, "drop_path")
+    p = probability("drop_path", p)
     x = as_tensor(input)
     if x.ndim < 1:
         raise ValueError(f"drop_path: input must have shape [N, ...], got {x.shape}")

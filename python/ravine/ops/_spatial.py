@@ -14,6 +14,8 @@ Pair: TypeAlias = "int | tuple[int, int]"
 Single: TypeAlias = "int | tuple[int]"
 Triple: TypeAlias = "int | tuple[int, int, int]"
 
+_LARGEST_SIDE = 2**31 - 1  # sums and products of a few are whole numbers still
+
 # Of so many sides: what an argument, a batch and one example are called.
 _WORDS = {
     1: ("an integer", "sequences of shape [N, C, L]", "one sequence [C, L]"),
@@ -34,6 +36,8 @@ def sides(value: Any, name: str, op: str, least: int, rank: int) -> tuple[int, .
         raise TypeError(f"{op}: {name} must be {_WORDS[rank][0]}, got {value!r}")
     if min(items) < least:
         raise ValueError(f"{op}: {name} must be at least {least}, got {value!r}")
+    if max(items) > _LARGEST_SIDE:
+        raise ValueError(f"{op}: {name} must be below 2^31, got {value!r}")
     return tuple(int(v) for v in items)
 
 

@@ -149,6 +149,8 @@ def checked_groups(owner: Optimizer, groups: Any) -> tuple[Group, ...]:
     """The groups, each checked against the optimizer's hyperparameters and bound to it."""
     if isinstance(groups, Group):
         groups = (groups,)
+    if not isinstance(groups, Iterable):
+        raise TypeError(f"{type(owner).__name__}: groups must be optim.Group, got {groups!r}")
     groups = tuple(groups)
     for group in groups:
         if not isinstance(group, Group):

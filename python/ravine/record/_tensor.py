@@ -277,7 +277,10 @@ def known_numbers(x: Any) -> np.ndarray | None:
 
 def dtype_name(dtype: Any) -> str:
     """Our name of a dtype given as a string, a NumPy dtype or a Python type."""
-    name = {float: "float32", int: "int64", bool: "bool"}.get(dtype) or np.dtype(dtype).name
+    try:
+        name = {float: "float32", int: "int64", bool: "bool"}.get(dtype) or np.dtype(dtype).name
+    except (TypeError, ValueError):  # of what is no dtype at all
+        name = repr(dtype)
     if name not in DTYPES:
         raise TypeError(f"dtype {name} is not supported, expected one of {', '.join(DTYPES)}")
     return name

@@ -17,7 +17,7 @@ from ._inputs import as_batch
 from ._interrupt import Interruption
 from .metrics import Metrics, examples_in
 
-__all__ = ["EVENTS", "Loop"]
+__all__ = ["EVENTS", "Loop", "NonFiniteLoss"]
 
 # The events in the order in which they come, with what their handlers are given.
 EVENTS = {
@@ -34,6 +34,10 @@ EVENTS = {
 }
 
 
+class NonFiniteLoss(FloatingPointError):
+    """The loss became NaN or infinite, and the run ends with that."""
+
+
 class Loop:
     """Draws batches, trains on them, measures, and tells its listeners; `Trainer.fit` is a face of it.
 
@@ -47,12 +51,17 @@ class Loop:
         validate: a function to the values by name ("val_loss", ...) that a validation gives; None for none.
         validation_every: updates between two validations; None for one at the end of every epoch.
         steps_per_epoch: batches in an epoch of this loop; None for a pass over the source.
+        skip_nonfinite: go on after a call that changed nothing as the loss, or a gradient, was NaN or
+            infinite; "skipped" among the values of an epoch is how many there were. None: if the optimizer's
+            `skip_nonfinite` says so, without counting.
+        notes: a function to further values of an epoch, which stand in the history.
 
     Attributes:
         epoch: finished epochs.
         batch: finished batches in the epoch under way.
         batches, examples: those of the whole run.
         validations: finished validations.
+        skipped: batches of the epoch under way that changed nothing, since something was not finite.
         settled: whether a batch or an epoch is complete, so that a state taken now can be gone on from.
 
     Example:
@@ -78,6 +87,8 @@ class Loop:
         validate: Callable[[], Mapping[str, Any]] | None = None,
         validation_every: int | None = None,
         steps_per_epoch: int | None = None,
+        skip_nonfinite: bool | None = None,
+        notes: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         for name, value in (("validation_every", validation_every), ("steps_per_epoch", steps_per_epoch)):
             if value is not None and value < 1:
@@ -88,6 +99,10 @@ class Loop:
         self._validate = validate
         self._validation_every = validation_every
         self._steps_per_epoch = steps_per_epoch
+        self._skip_nonfinite = skip_nonfinite
+        self._skips = False  # as this epoch does
+        self._notes = notes
+        self.skipped = 0
         self.epoch = self.batch = self.batches = self.examples = self.validations = 0
         self._validated: dict[str, Any] = {}  # what the newest validation gave
         self._lr: float | None = None  # of the newest update, if that was before this loop
@@ -207,9 +222,10 @@ class Loop:
             self._tell("epoch_begin", self.epoch)
         self._begun = time.perf_counter() - self._seconds
         optimizer, told = self.step.optimizer, self._listeners["batch_end"]
+        self._skips = optimizer.skip_nonfinite if self._skip_nonfinite is None else self._skip_nonfinite
         limited = self._max_steps is not None or self._deadline is not None
         for batch in self._batches():
-            loss = self._run_batch(batch, optimizer.accumulate == 1 and not optimizer.skip_nonfinite)
+            loss = self._run_batch(batch, optimizer.accumulate == 1 and not self._skips)
             self.settled = True
             if told:
                 self._tell("batch_end", self.batch - 1, loss)
@@ -253,11 +269,13 @@ class Loop:
             self._tell("batch_begin", self.batch)
         steps, skipped = (0, 0) if updates else (step.steps, step.skipped)
         loss = step(x, y) if weight is None else step(x, y, weight=weight)
-        if updates or step.skipped == skipped or not step.optimizer.skip_nonfinite:
+        if updates or step.skipped == skipped or not self._skips:
             if not math.isfinite(loss):
                 raise self._not_finite(loss)
             if metrics:
                 metrics.update(step.output, y)
+        else:
+            self.skipped += 1
         self._drawn = False
         self.batch += 1
         self.batches += 1
@@ -278,8 +296,8 @@ class Loop:
         if self.step.finish_accumulation():
             self._updated()
 
-    def _not_finite(self, loss: float) -> FloatingPointError:
-        return FloatingPointError(
+    def _not_finite(self, loss: float) -> NonFiniteLoss:
+        return NonFiniteLoss(
             f"the loss became {loss} in epoch {self.epoch + 1}, batch {self.batch + 1}, after "
             f"{self.step.steps} updates (lr {self.step.optimizer.current_lr:.3g}); model and optimizer are "
             "as they were before this batch. Try a smaller lr, or check the data for NaN; "
@@ -306,14 +324,22 @@ class Loop:
         if self._validation_every is None:
             self._run_validation()
         logs = self.metrics.values() | self._newest()
-        self.epoch, self.batch, self._seconds, self._begun = self.epoch + 1, 0, 0.0, None
-        self.metrics.reset()
+        self.epoch += 1
+        self._begin_afresh()
         self.settled = True
         self._tell("epoch_end", self.epoch - 1, logs)
 
+    def _begin_afresh(self) -> None:
+        """Forgets the epoch under way."""
+        self.batch, self.skipped, self._seconds, self._begun = 0, 0, 0.0, None
+        self.metrics.reset()
+
     def _newest(self) -> dict[str, Any]:
         """What stands beside the metrics in the history."""
-        return self._validated | {"lr": self._rate(), "seconds": self._seconds_now()}
+        skipped = {"skipped": float(self.skipped)} if self._skip_nonfinite else {}
+        return (
+            self._validated | skipped | self._notes() | {"lr": self._rate(), "seconds": self._seconds_now()}
+        )
 
     def _rate(self) -> float:
         """The learning rate of the newest update, which may be one before this loop."""
@@ -344,21 +370,22 @@ class Loop:
         try:
             self.source.load_state_dict(stands)
         except ValueError:
-            self.batch, self._seconds, self._begun = 0, 0.0, None
-            self.metrics.reset()
+            self._begin_afresh()
             # One of which nothing was trained on, as its first batch failed, is still to come.
             self.source.epoch = int(stands["epoch"]) + bool(stands["position"])
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles stand where this loop does, without what listens and validates in this run."""
         nobody: dict[str, list[Callable[..., object]]] = {event: [] for event in EVENTS}
-        return vars(self) | {"_listeners": nobody, "_validate": None, "_drawing": None, "_drawn": False}
+        left = {"_listeners": nobody, "_validate": None, "_notes": dict, "_drawing": None, "_drawn": False}
+        return vars(self) | left
 
     _COUNTS = ("epoch", "batch", "batches", "examples", "validations")
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Where the loop stands: its counts, and the sums of the epoch under way."""
         state = {name: count(getattr(self, name)) for name in self._COUNTS}
+        state |= {"skipped": count(self.skipped)} if self.skipped else {}
         state |= {"seconds": number(self._seconds_now()), "lr": number(self._rate())}
         state |= {f"validated.{name}": np.asarray(value) for name, value in self._validated.items()}
         return state | {f"metrics.{key}": value for key, value in self.metrics.state_dict().items()}
@@ -370,8 +397,9 @@ class Loop:
         """
         validated, metrics = below("validated.", state_dict), below("metrics.", state_dict)
         own = {k: v for k, v in state_dict.items() if k.partition(".")[0] not in ("validated", "metrics")}
-        check_keys("Loop", own, (*self._COUNTS, "seconds", "lr"))
-        counts = {name: read_count("Loop", own, name) for name in self._COUNTS}
+        own.setdefault("skipped", count(0))
+        check_keys("Loop", own, (*self._COUNTS, "skipped", "seconds", "lr"))
+        counts = {name: read_count("Loop", own, name) for name in (*self._COUNTS, "skipped")}
         seconds, rate = (read_number("Loop", own, key) for key in ("seconds", "lr"))
         self.metrics.load_state_dict(metrics)
         vars(self).update(counts)

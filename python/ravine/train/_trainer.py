@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,11 @@ from ._checkpoint_file import read_checkpoint, write_checkpoint
 from ._composition import HasState, gathered, restored
 from ._history import History
 from ._inputs import as_batch, as_source, training_sources, validation_sources
-from ._loop import Loop
+from ._loop import Loop, NonFiniteLoss
 from ._progress import Progress
 from ._schedules import check_length, check_monitors, feed_monitors
 from ._validation import Evaluator, predictions
-from .callbacks import Callback, Checkpoint, check_callbacks, overridden
+from .callbacks import Callback, Checkpoint, RollBack, check_callbacks, check_on_nonfinite, overridden
 from .metrics import MetricLike, Metrics, named_metrics
 
 __all__ = ["Trainer"]
@@ -82,6 +83,7 @@ class Trainer:
         self._seed: int | None = None  # of orders and splits, the same for all fits unless one gives another
         self._loop: Loop | None = None
         self._callbacks: list[Callback] = []
+        self._skipping = False  # whether the newest fit turned `skip_nonfinite` on
         self._frozen: list[nn.Module] = []  # parts that are trained in evaluation mode
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -133,6 +135,7 @@ class Trainer:
         drop_last: bool = False,
         seed: int | None = None,
         resume: str | os.PathLike[str] | None = None,
+        on_nonfinite: str | RollBack = "stop",
         callbacks: Sequence[Callback] = (),
         verbose: int = 1,
     ) -> dict[str, list[Any]]:
@@ -175,6 +178,11 @@ class Trainer:
             resume: a checkpoint (`save`, `rv.train.Checkpoint`) of a run like this one, to go on with to the
                 same bits: the same model, optimizer, data, batch size and callbacks. States of callbacks that
                 are not in the list are left, callbacks without state in the file begin afresh.
+            on_nonfinite: what to do when the loss is NaN or infinite. "stop": raise FloatingPointError.
+                "skip": go on with the next mini-batch, also where a gradient is, as the optimizer's
+                `skip_nonfinite=True` does; the history counts these in "skipped".
+                `rv.train.RollBack(checkpoint)`: go on from the newest checkpoint, with a smaller learning
+                rate; the history counts in "rollbacks" how often that happened.
             callbacks: called at the points that `Callback` lists, in order; at the end of the fit in reverse.
                 `Checkpoint` comes after the others.
             verbose: 0 writes nothing, 1 a line per epoch, and on a terminal a progress bar if tqdm is
@@ -190,13 +198,16 @@ class Trainer:
                 refuses, a schedule that ends before the run or monitors a metric that there is not, a
                 checkpoint of another kind of run; nothing has changed then.
             FloatingPointError: the loss became NaN or infinite; the message says when. The model and the
-                optimizer are what the update before left. With the optimizer's `skip_nonfinite`, only if that
-                happened in every update of an epoch.
+                optimizer are what the update before left. With the optimizer's `skip_nonfinite`, and with
+                on_nonfinite="skip", only if that happened in every update of an epoch; with `RollBack` if it
+                happened more often than that allows.
             KeyboardInterrupt: Ctrl-C; SystemExit: SIGTERM. The mini-batch under way is finished first, and
                 the model remains usable; a second signal ends at once.
         """
         epochs = _checked_limits(epochs, max_steps, max_seconds)
         callbacks = sorted(check_callbacks(callbacks), key=lambda callback: isinstance(callback, Checkpoint))
+        callbacks += check_on_nonfinite(on_nonfinite, callbacks)
+        skip, back = on_nonfinite == "skip", on_nonfinite if isinstance(on_nonfinite, RollBack) else None
         if validation_split != 0.0 and validation_data is not None:
             raise ValueError("fit: give validation_data or validation_split, not both")
         states = {} if resume is None else read_checkpoint(resume)
@@ -220,6 +231,8 @@ class Trainer:
             validate=partial(self._validate, validation) if validation else None,
             validation_every=validation_every,
             steps_per_epoch=steps_per_epoch,
+            skip_nonfinite=skip or None,
+            notes=dict if back is None else back.notes,
         )
         with self._continued(loop, callbacks, states):
             if self.model.training:
@@ -229,6 +242,7 @@ class Trainer:
                 self._spare_single_examples(source)
             self._check_schedules(loop, epochs, max_steps, validation)
         self._loop, self._callbacks, self._seed = loop, callbacks, run_seed
+        self._set_skipping(skip)
         self._history.drop_provisional()
         if resume is None and epochs is not None and loop.epoch >= epochs > 0:
             warnings.warn(
@@ -239,13 +253,39 @@ class Trainer:
         self._attach(loop, callbacks, epochs, verbose)
         self._set_training_mode()
         try:
-            loop.run(epochs=epochs, max_steps=max_steps, max_seconds=max_seconds)
+            self._run(back, epochs=epochs, max_steps=max_steps, max_seconds=max_seconds)
             if loop.batch > 0:
                 logs = loop.logs_so_far() | self._validate(validation)
                 self._history.add(logs, provisional=True)
         finally:
             self.model.eval()
         return self.history
+
+    def _run(
+        self, back: RollBack | None, *, epochs: int | None, max_steps: int | None, max_seconds: float | None
+    ) -> None:
+        """Runs the loop; after a loss that is not finite again, from where `back` goes back to."""
+
+        def restore(states: Mapping[str, Mapping[str, Any]]) -> None:
+            with self._continued(self.loop, self._callbacks, states):
+                self._set_training_mode()
+
+        begun = time.monotonic()
+        while True:
+            left = None if max_seconds is None else max(0.0, max_seconds - (time.monotonic() - begun))
+            try:
+                self.loop.run(epochs=epochs, max_steps=max_steps, max_seconds=left)
+                return
+            except NonFiniteLoss as error:
+                if back is None:
+                    raise
+                back.go_back(error, restore, self.step.hyper)
+
+    def _set_skipping(self, on: bool) -> None:
+        """Turns the stage on that leaves out gradients that are not finite; off if an earlier fit did."""
+        if on or self._skipping:
+            self.step.hyper["skip_nonfinite"] = on or self.optimizer.skip_nonfinite
+        self._skipping = on
 
     def stop(self) -> None:
         """Ends a running `fit` when the mini-batch under way is complete; for callbacks."""

@@ -123,6 +123,10 @@ class Schedule(Value):
         """This schedule, and after its end for ever the value at which it arrives."""
         return self if self.steps is None else _Held(self)
 
+    def scaled(self, by: float) -> Schedule:
+        """This schedule times a number, as `schedule * by`; its state has the names of this one's."""
+        return _Scaled(self, by)
+
     def __add__(self, other: Schedule | float) -> Schedule:
         return Sequence(self, other) if _is_operand(other) else NotImplemented
 
@@ -319,6 +323,33 @@ class Product(_Composed):
 
     def __repr__(self) -> str:
         return " * ".join(f"({p!r})" if isinstance(p, Sequence) else repr(p) for p in self._parts)
+
+
+class _Scaled(Schedule):
+    """A schedule times a number; its state is the schedule's own, under the same names."""
+
+    def __init__(self, schedule: Schedule, by: float) -> None:
+        self._scaled, self._by = schedule, Constant(by)
+        self.steps = schedule.steps
+
+    def _formula(self) -> tuple[str, Numbers[float]]:
+        return "product", ()
+
+    def _children(self) -> tuple[Schedule, ...]:
+        return self._scaled, self._by
+
+    def parts(self) -> Iterator[Schedule]:
+        yield self
+        yield from self._scaled.parts()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return self._scaled.state_dict()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        self._scaled.load_state_dict(state_dict)
+
+    def __repr__(self) -> str:
+        return f"({self._scaled!r}) * {self._by.lr:g}"
 
 
 class _Taken(_Composed):

@@ -7,6 +7,7 @@ from ._ema import EMA
 from ._lambda import Lambda
 from ._logs import CSVLog, JSONLines, TensorBoard
 from ._monitors import GradientNorms, LearningRateMonitor, Timer
+from ._roll_back import RollBack, check_on_nonfinite
 
 __all__ = [
     "EMA",
@@ -18,9 +19,11 @@ __all__ = [
     "JSONLines",
     "Lambda",
     "LearningRateMonitor",
+    "RollBack",
     "TensorBoard",
     "Timer",
     "check_callbacks",
+    "check_on_nonfinite",
     "latest_checkpoint",
     "overridden",
 ]

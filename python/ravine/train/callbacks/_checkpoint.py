@@ -94,6 +94,15 @@ class Checkpoint(Callback):
         self._due = self._improved = self._failed = False
         self._newest = -1  # updates at the newest checkpoint
 
+    def saved(self) -> list[Path]:
+        """The checkpoints in the folder, the newest last; "best.safetensors" left out."""
+        return list(_saved(self.folder).values())
+
+    def save(self, trainer: Trainer) -> None:
+        """Saves a checkpoint now."""
+        self._due = True
+        self._save(trainer)
+
     def on_fit_begin(self, trainer: Trainer) -> None:
         self._failed = False
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -130,13 +139,11 @@ class Checkpoint(Callback):
     def on_failed(self, trainer: Trainer, error: BaseException) -> None:
         self._failed = True
         if isinstance(error, KeyboardInterrupt | SystemExit) and trainer.loop.settled:
-            self._due = True
-            self._save(trainer)
+            self.save(trainer)
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if not self._failed and self._newest != trainer.step.steps:  # the run met a limit or was stopped
-            self._due = True
-            self._save(trainer)
+            self.save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
         improved, due, self._improved, self._due = self._improved, self._due, False, False
@@ -145,5 +152,5 @@ class Checkpoint(Callback):
         if due:
             self._newest = trainer.step.steps
             trainer.save(self.folder / f"{_PREFIX}{trainer.step.steps:09d}{_SUFFIX}")
-            for path in list(_saved(self.folder).values())[: -self.keep]:
+            for path in self.saved()[: -self.keep]:
                 path.unlink(missing_ok=True)
