@@ -110,6 +110,7 @@ class UnitLowering {
       if (effect->op != &assign_op) continue;
       View value = lowering_.view(effect->inputs[0]);
       const View state = lowering_.external(effect->array);
+      if (is_same(value, state)) continue;  // computed in place
       if (schedule_.storage(value.storage).kind == Storage::Kind::external) {
         const View copied = lowering_.temporary(value.dtype, value.shape, effect->array.layout());
         lowering_.copy(value, copied);
@@ -126,8 +127,9 @@ class UnitLowering {
         continue;
       }
       if (effect->op == &assign_op) {
-        const auto& [value, state] = assignments.at(effect);
-        lowering_.copy(value, state);
+        const auto assignment = assignments.find(effect);
+        if (assignment == assignments.end()) continue;
+        lowering_.copy(assignment->second.first, assignment->second.second);
       } else {
         effect->op->lower(lowering_, *effect);
       }
@@ -142,6 +144,10 @@ class UnitLowering {
     // What guards read holds until the run ends.
     for (const auto& [node, value] : guarded)
       schedule_.storage(value.storage).last_call = static_cast<int>(schedule_.calls.size());
+  }
+
+  static bool is_same(const View& a, const View& b) {
+    return a.storage == b.storage && a.offset == b.offset && a.strides == b.strides;
   }
 
   // Where the scalars lie that guards test: in memory that no effect writes.

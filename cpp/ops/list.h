@@ -64,7 +64,7 @@ namespace ravine {
 
 #define RAVINE_SEQUENCE_OP_LIST(X)                                                                            \
   X(rnn_tanh) X(rnn_tanh_grad) X(rnn_relu) X(rnn_relu_grad) X(gru) X(gru_grad) X(lstm) X(lstm_grad)      \
-  X(attention) X(attention_grad)
+  X(attention) X(attention_grad) X(append_rows)
 
 #define RAVINE_SOFTMAX_OP_LIST(X) X(softmax) X(log_softmax) X(softmax_grad) X(log_softmax_grad)
 

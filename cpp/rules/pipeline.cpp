@@ -53,6 +53,7 @@ constexpr Pass pipeline[] = {
     {"normalize_in_pools", run_rules<rules::norms_in_pools>},
     {"compress_argmax", run_rules<rules::compressed_argmax>},
     {"drop_histories", run_rules<rules::unread_histories>},
+    {"append_in_place", run_rules<rules::appended_rows>},
     {"fuse_updates", run_rules<rules::fused_updates>},
     {"fuse_bias_gradients", run_rules<rules::fused_bias_gradients>},
     {"fuse", [](Unit unit, PassContext&) { return fuse(unit); }},

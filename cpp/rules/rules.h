@@ -41,4 +41,7 @@ std::span<const Rule> compressed_argmax();
 // Recurrent layers keep a history for their gradient alone.
 std::span<const Rule> unread_histories();
 
+// Rows are appended to a state in place.
+std::span<const Rule> appended_rows();
+
 }  // namespace ravine::rules

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -119,6 +123,53 @@ def test_a_cache_gives_what_the_whole_sequence_gives() -> None:
         cache.reset()
 
 
+def test_rows_are_written_into_the_cache_itself() -> None:
+    """The program copies no cache; eager execution, which makes copies, has the same numbers."""
+    x, y = numbers(2, 1, 3, 4), numbers(2, 1, 3, 4, seed=1)
+    caches = [nn.KeyValueCache(2, 1, 5, 4).eval() for _ in range(2)]
+    memory = caches[0].keys.data
+    for _ in range(2):
+        full = caches[0](x, y)
+        with rv.eager():
+            expected = caches[1](x, y)
+        for mine, theirs in zip(full, expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        for name, buffer in caches[0].named_buffers():
+            np.testing.assert_array_equal(buffer.data, dict(caches[1].named_buffers())[name].data)
+    assert caches[0].length.data == 5  # of the last three rows one is lost
+    assert np.shares_memory(caches[0].keys.data, memory)
+    text = caches[0].programs()[0].describe()
+    assert text.count("append_rows") == 2
+    assert text.count("in place in (2, 1, 5, 4)") == 2, text
+
+
+def test_a_cache_that_is_read_before_it_grows_keeps_its_old_rows() -> None:
+    class Change(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cache = nn.KeyValueCache(1, 1, 4, 2)
+
+        def forward(self, x):
+            before = self.cache.keys[:, :, :2]
+            keys, _, _ = self.cache(x, x)
+            return keys[:, :, :2] - before
+
+    model = Change().eval()
+    for x in (numbers(1, 1, 1, 2), numbers(1, 1, 1, 2, seed=1)):
+        old = model.cache.keys.data.copy()
+        change = model(x)
+        np.testing.assert_array_equal(change, (model.cache.keys.data - old)[:, :, :2])
+        assert change.any()
+
+
+def test_gradients_pass_a_cache() -> None:
+    x, factor = numbers(1, 1, 2, 3), numbers(1, 1, 4, 3, seed=1)
+    cache = nn.KeyValueCache(1, 1, 4, 3).eval()
+    cache(x[:, :, :1], x[:, :, :1])
+    _, gradient = rv.value_and_grad(lambda x: (cache(x, x)[0] * factor).sum())(x)
+    np.testing.assert_array_equal(gradient, factor[:, :, 1:3])
+
+
 # ---- the model
 
 
@@ -148,6 +199,38 @@ def test_generation_goes_on_past_the_context_and_repeats_with_its_seed() -> None
     np.testing.assert_array_equal(first, model.generate(np.arange(10), 20, top_k=5, seed=3))
     assert not np.array_equal(first, model.generate(np.arange(10), 20, top_k=5, seed=4))
     np.testing.assert_array_equal(first[0, :10], np.arange(10))
+
+
+def test_generation_keeps_its_programs() -> None:
+    """For all lengths of a batch: powers of two, of which 1 serves the tokens that are drawn."""
+    model = small_gpt()
+    model.generate([1, 2, 3], 20, seed=0)
+    (writer,) = model._writers._idle.values()
+    assert len(writer.programs()) == 3  # 2 and 1; 4, half of the context
+    first = model.generate([1, 2], 5, seed=0)
+    model.tokens.weight.data[...] *= 2
+    changed = model.generate([1, 2], 5, temperature=0)
+    assert (writer,) == tuple(model._writers._idle.values())
+    assert len(writer.programs()) == 3
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert not other._writers._idle
+        np.testing.assert_array_equal(other.generate([1, 2], 5, temperature=0), changed)
+    model.tokens.weight.data[...] /= 2
+    np.testing.assert_array_equal(model.generate([1, 2], 5, seed=0), first)
+    for rows in (2, 3, 4):
+        model.generate(np.ones((rows, 2), "int64"), 1)
+    assert len(model._writers._idle) == 2
+    assert model.to("float64").generate([1, 2], 5, seed=0).shape == first.shape
+
+
+def test_threads_generate_by_memories_of_their_own() -> None:
+    model = small_gpt()
+    prompts = [np.arange(i, i + 3) for i in range(4)]
+    expected = [model.generate(prompt, 12, seed=0) for prompt in prompts]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            written = list(pool.map(lambda prompt: model.generate(prompt, 12, seed=0), prompts))
+            np.testing.assert_array_equal(written, expected)
 
 
 def test_a_gpt_learns() -> None:

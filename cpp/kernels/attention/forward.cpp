@@ -72,7 +72,9 @@ class Forward {
       maxima_[i] = hidden_score<T>;
       sums_[i] = T(0);
     }
-    const std::int64_t end = args_.causal ? smaller(args_.keys, rows.end) : args_.keys;
+    // A cache has room for keys that are not there yet.
+    const std::int64_t end =
+        mask.end_of_seen(rows, args_.causal ? smaller(args_.keys, rows.end) : args_.keys);
     // Once even without keys: the output must become 0.
     for (std::int64_t first = 0; first == 0 || first < end; first += key_block_) {
       const std::int64_t count = smaller(key_block_, end - first);

@@ -45,6 +45,20 @@ class HeadMask {
     for (std::int64_t j = 0; j < count; ++j) scores[j] = seen[j] != 0 ? scores[j] : hidden_score<T>;
   }
 
+  // The end of the keys that any of the queries sees, as far as booleans say so; at most `end`.
+  std::int64_t end_of_seen(Range queries, std::int64_t end) const {
+    if (kind_ != AttentionMask::boolean) return end;
+    std::int64_t found = 0;
+    for (std::int64_t i = queries.end; i-- > queries.begin && found < end;) {
+      const std::uint8_t* const seen = static_cast<const std::uint8_t*>(data_) + offset_ + i * row_stride_;
+      std::int64_t last = end;
+      while (last > found && seen[last - 1] == 0) --last;
+      found = last;
+      if (row_stride_ == 0) break;
+    }
+    return found;
+  }
+
   // Whether no query sees any of the keys, as far as booleans say so.
   bool hides(Range queries, Range keys) const {
     if (kind_ != AttentionMask::boolean) return false;

@@ -59,13 +59,61 @@ class _Writer(nn.Module):
             x = block(x, cache)
         return self.model.head(x[:, -1])
 
+    def read(self, tokens: np.ndarray) -> np.ndarray:
+        """The logits behind the last of the tokens [N, T]."""
+        logits, begin = np.empty(0), 0
+        for length in _parts(tokens.shape[1]):
+            logits = self(tokens[:, begin : begin + length])
+            begin += length
+        return logits
+
     def reset(self) -> None:
         for cache in self.caches:
             cache.reset()
 
 
+class _Writers:
+    """A model's writers that are not in use, with their programs; no part of the model.
+
+    `generate` takes one that fits, or a new one, and gives it back: calls in several threads have memories of
+    their own.
+    """
+
+    KEPT = 2
+
+    def __init__(self) -> None:
+        self._idle: dict[Any, _Writer] = {}  # the last used comes last; each step on it is atomic
+
+    def take(self, model: GPT, batch_size: int) -> tuple[Any, _Writer]:
+        """What the writer fits, and the writer."""
+        fits = batch_size, model.context_length, model.tokens.weight.dtype, tuple(model.blocks)
+        writer = self._idle.pop(fits, None)
+        if writer is None:
+            return fits, _Writer(model, batch_size)
+        writer.reset()
+        return fits, writer
+
+    def give_back(self, fits: Any, writer: _Writer) -> None:
+        self._idle.pop(fits, None)
+        self._idle[fits] = writer
+        for oldest in list(self._idle)[: -self.KEPT]:
+            self._idle.pop(oldest, None)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Writers:
+        return _Writers()
+
+    def __reduce__(self) -> Any:
+        return _Writers, ()
+
+
+def _parts(length: int) -> list[int]:
+    """Powers of two with this sum, the largest first: few programs serve every length."""
+    return [1 << bit for bit in range(length.bit_length() - 1, -1, -1) if length >> bit & 1]
+
+
 class GPT(nn.Module):
     """The network of `models.gpt`."""
+
 
     def __init__(
         self,
@@ -88,6 +136,7 @@ class GPT(nn.Module):
             [GPTBlock(embed_dim, num_heads, dropout, bias) for _ in range(num_layers)]
         )
         self.norm = nn.LayerNorm(embed_dim, bias=bias)
+        self._writers = _Writers()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -126,7 +175,9 @@ class GPT(nn.Module):
         """The tokens [N, T] and `max_new_tokens` behind each row, drawn one by one from the model.
 
         Keys and values of earlier tokens are kept, so that a token costs one position, by one program
-        whatever the length. When the context is full, its later half is read again as the beginning.
+        whatever the length; known tokens are read in parts of powers of two, so that few programs serve all
+        lengths. Programs and memory are kept for the next call with as many rows. When the context is full,
+        its later half is read again as the beginning.
 
         Args:
             tokens: integers [N, T] or [T], T at least 1.
@@ -155,7 +206,8 @@ class GPT(nn.Module):
             raise ValueError(f"generate: top_k must be at least 1, got {top_k}")
         rng = np.random.default_rng(_core.draw_seed() if seed is None else seed)
         training = self.training
-        writer = _Writer(self, len(known)).eval()
+        fits, writer = self._writers.take(self, len(known))
+        writer.eval()
         start = known.shape[1]
         known = np.concatenate([known.astype("int64"), np.zeros((len(known), max_new_tokens), "int64")], 1)
         unread, read = known[:, max(0, start - self.context_length) : start], 0
@@ -164,11 +216,12 @@ class GPT(nn.Module):
                 if read + unread.shape[1] > self.context_length:
                     writer.reset()
                     unread, read = known[:, length - (self.context_length + 1) // 2 : length], 0
-                logits = writer(unread)
+                logits = writer.read(unread)
                 known[:, length] = _draw(logits, temperature, top_k, rng)
                 read, unread = read + unread.shape[1], known[:, length : length + 1]
         finally:
             self.train(training)
+        self._writers.give_back(fits, writer)
         return known
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..record import Buffer, as_tensor, dtype_name
+from ..record import Buffer, apply, as_tensor, dtype_name
 from ._linear import check_positive
 from ._module import Module
 
@@ -72,14 +72,10 @@ class KeyValueCache(Module):
                     f"{self.capacity}, got {x.shape}"
                 )
         rows = k.shape[2]
-        places = np.arange(self.capacity)
-        row = places - self.length  # the new row of a place
-        is_new = ops.reshape(ops.logical_and(row >= 0, row < rows), (self.capacity, 1))
-        mask = places <= ops.unsqueeze(np.arange(rows) + self.length, 1)
+        mask = np.arange(self.capacity) <= ops.unsqueeze(np.arange(rows) + self.length, 1)
         full = []
         for buffer, x in ((self.keys, k), (self.values, v)):
-            new = x if rows == 1 else ops.index_select(x, 2, ops.clip(row, 0, rows - 1))
-            full.append(ops.where(is_new, new, buffer))
+            full.append(apply("append_rows", buffer, x, self.length))  # in place, as it becomes the buffer
             buffer.assign(full[-1])
         self.length.assign(ops.minimum(self.length + rows, self.capacity))
         return *full, mask

@@ -349,5 +349,31 @@ TEST_F(Rules, AHistoryIsKeptForGradientsAlone) {
   EXPECT_EQ(outputs_of_layer({results[0], results[4]}), 5u);
 }
 
+// ---- states
+
+TEST_F(Rules, RowsAreAppendedInPlaceToAStateThatNothingElseReads) {
+  const RuleSet set{rules::appended_rows()};
+  enum class OldState { unread, read, output };
+  const Array array(DType::float32, {3, 5, 2}), other(DType::float32, {3, 5, 2});
+  const auto is_in_place = [&](const Array& target, OldState old) {
+    Graph graph(op_table());
+    const Value state = graph.state(array), rows = graph.input({DType::float32, {3, 1, 2}}),
+                start = graph.input({DType::int64, {}});
+    const Value whole = graph.apply1("append_rows", {state, rows, start});
+    graph.assign(target, whole);
+    Values outputs{ops::relu(whole)};
+    if (old != OldState::unread) outputs.push_back(old == OldState::read ? ops::relu(state) : state);
+    const Unit unit = apply_rules(copy_live(graph, outputs), set, active_kernels());
+    verify(unit, "rules");
+    for (const auto& node : unit.graph->nodes())
+      if (node->op == &append_rows_op) return node->attrs.flag("in_place", false);
+    return false;
+  };
+  EXPECT_TRUE(is_in_place(array, OldState::unread));
+  EXPECT_FALSE(is_in_place(array, OldState::read));
+  EXPECT_FALSE(is_in_place(array, OldState::output));
+  EXPECT_FALSE(is_in_place(other, OldState::unread));
+}
+
 }  // namespace
 }  // namespace ravine::testing
