@@ -68,7 +68,7 @@ def test_causal_attention_needs_no_mask() -> None:
         (lambda: nn.RoPE(3), "dims must be even, got 3"),
         (lambda: nn.RoPE(4)(numbers(5, 2)), r"at least 4\], got \(5, 2\)"),
         (lambda: nn.SinusoidalPositionalEncoding(5), "d_model must be even"),
-        (lambda: nn.RMSNorm(3, eps=-1.0), "eps must not be negative"),
+        (lambda: nn.RMSNorm(3, eps=-1.0), "eps must be a finite number at least 0"),
         (
             lambda: nn.KeyValueCache(1, 2, 4, 3)(*[numbers(1, 2, 5, 3)] * 2),
             r"T at most 4, got \(1, 2, 5, 3\)",

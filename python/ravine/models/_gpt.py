@@ -114,7 +114,6 @@ def _parts(length: int) -> list[int]:
 class GPT(nn.Module):
     """The network of `models.gpt`."""
 
-
     def __init__(
         self,
         vocab_size: int,
