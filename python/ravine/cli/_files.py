@@ -13,6 +13,7 @@ from pathlib import Path
 def replaced(path: Path) -> Iterator[Path]:
     """Context with the name of a file beside `path`, which is flushed to the disk and takes its place in the
     end; on an error nothing changes, and nothing stays."""
+    path = path.resolve()  # a symbolic link stays, and its target is replaced
     partial = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.part{path.suffix}")
     try:
         yield partial

@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         one = commands.add_parser(
             name,
             help=help,
+            usage=texts.get("usage"),
             description=texts.get("description", f"{help[0].upper()}{help[1:]}."),
             epilog=texts.get("epilog", "") + _EXIT_CODES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "train",
         run_train,
         "train a network; without arguments an MLP on handwritten digits, in seconds",
+        usage="ravine train [--data DATA] [--target COLUMN] [--config FILE] [--out DIR] [option ...]",
         description=_TRAIN,
         epilog=f"{_TRAIN_EXAMPLES}\n",
     )

@@ -156,7 +156,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
             "what separates fields (that of , ; tab | which the first line has most of)",
             metavar="CHAR",
         ),
-        Option("decimal", "what stands before decimals (.)", ".", choices=(".", ",")),
+        Option("decimal", "what stands before decimals, . or , (.)", ".", choices=(".", ","), metavar="CHAR"),
         Option("encoding", "of the file (utf-8)", "utf-8", metavar="NAME"),
         Option(
             "missing",
@@ -280,7 +280,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             more: dict[str, Any] = {"nargs": "+"} if option.many else {}
             if option.choices:
                 more["choices"] = option.choices
-            elif option.metavar:
+            if option.metavar:
                 more["metavar"] = option.metavar
             group.add_argument(
                 f"--{option.name}",

@@ -7,8 +7,9 @@ import csv
 import io
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 
 import numpy as np
 
@@ -41,8 +42,8 @@ def read_csv(
 
     Args:
         path: the file.
-        header: whether the first line has the columns' names; None: if none of its fields is a number or
-            missing. Without names, and for empty ones, columns are called by their number, "0", "1", ...
+        header: whether the first line has the columns' names; None: if none of its fields is a number.
+            Without names, and for empty ones, columns are called by their number, "0", "1", ...
         delimiter: one character; None takes that of comma, semicolon, tabulator and bar which makes most
             fields of the first line.
         decimal: what stands before decimals, "." or ",".
@@ -157,9 +158,12 @@ class _Reader:
 
     def _rows(self, file: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
         """The rows that are not empty, each with the line in which it begins."""
-        first = file.readline()
-        delimiter = self._delimiter or _delimiter_of(first)
-        reader = csv.reader(self._lines(first, file), delimiter=delimiter, strict=True, skipinitialspace=True)
+        begin = [file.readline()]  # up to the first line that is not empty
+        while begin[-1] and not begin[-1].strip():
+            begin.append(file.readline())
+        delimiter = self._delimiter or _delimiter_of(begin[-1])
+        lines = self._lines(chain(begin, iter(file.readline, "")))
+        reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
         line = 1
         try:
             for row in reader:
@@ -176,15 +180,11 @@ class _Reader:
                 what = f"{delimiter!r} or the line's end is expected behind a closing quote"
             raise ValueError(f"{self._path}: line {line}: {what}") from None
 
-    def _lines(self, first: str, file: io.TextIOWrapper) -> Iterator[str]:
-        n = 1
-        line = first
-        while line:
+    def _lines(self, lines: Iterable[str]) -> Iterator[str]:
+        for n, line in enumerate(lines, 1):
             if "\0" in line:
                 raise ValueError(f"{self._path}: line {n}: a null character, so it is no text file")
             yield line
-            line = file.readline()
-            n += 1
 
     def _table(
         self, rows: Iterator[tuple[int, list[str]]], kinds: Mapping[str, str], texts: set[int]
@@ -195,7 +195,7 @@ class _Reader:
         first = (first[0], [field.strip() for field in first[1]])
         has_header = self._header
         if has_header is None:
-            has_header = not any(field in self._missing or self._is_number(field) for field in first[1])
+            has_header = not any(map(self._is_number, first[1]))
         names = self._names(first, has_header)
         for name in kinds:
             if name not in names:

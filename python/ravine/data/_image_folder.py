@@ -84,6 +84,8 @@ class ImageFolder:
         _, height, width = self.shape
         image = _opened(path)
         with image:
+            if image.mode.startswith(("I", "F")):
+                raise ValueError(f"{path}: an image of mode {image.mode}; 8 bits a channel are expected")
             if not self._resize and (image.height, image.width) != (height, width):
                 raise ValueError(
                     f"{path}: an image of {image.height}x{image.width}, but {self.files[0]} is "
@@ -122,8 +124,8 @@ def image_folder(
     Raises:
         ModuleNotFoundError: Pillow is not installed.
         ValueError: naming the folder, where it has no folders of classes, one without images or one that is
-            not in `classes`; naming the file, when an image is read that is damaged, too large, or of
-            another size; for wrong arguments.
+            not in `classes`; naming the file, when an image is read that is damaged, too large, of another
+            size, or of more than 8 bits a channel; for wrong arguments.
         OSError: where the system refuses (FileNotFoundError, NotADirectoryError, ...).
 
     Example:
