@@ -22,8 +22,12 @@ CPP_LAYERS = (
     "rules",
     "train",
     "model",
+    "api",
     "bindings",
 )
+
+# The public headers: they include each other alone, and any layer may use them.
+PUBLIC = "include"
 
 # The folders of cpp/kernels, likewise; those of one tuple do not include each other. Layers above see api.
 KERNEL_FOLDERS = (
@@ -81,7 +85,7 @@ def python_files(repository: Path) -> list[Path]:
 def upward_includes(path: str, text: str) -> list[str]:
     """The includes of a file in the folder cpp/ (its path relative to it) that lead to a higher layer."""
     folder = path.split("/")[0]
-    allowed = CPP_LAYERS[: CPP_LAYERS.index(folder) + 1]
+    allowed = CPP_LAYERS[: CPP_LAYERS.index(folder) + 1] if folder != PUBLIC else ()
     wrong = []
     for name in re.findall(r'^\s*#\s*include\s*"([^"]+)"', text, re.MULTILINE):
         target = name.split("/")[0]
@@ -95,13 +99,37 @@ def upward_includes(path: str, text: str) -> list[str]:
 def test_cpp_layers_use_only_lower_ones(repository: Path) -> None:
     root = repository / "cpp"
     files = cpp_files(repository)
-    assert {file.relative_to(root).parts[0] for file in files} == {*CPP_LAYERS}
+    assert {file.relative_to(root).parts[0] for file in files} == {*CPP_LAYERS, PUBLIC}
     wrong = [
         line
         for file in files
         for line in upward_includes(file.relative_to(root).as_posix(), file.read_text())
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def public_headers(repository: Path) -> list[Path]:
+    headers = sorted((repository / "cpp" / PUBLIC / "ravine").glob("*.h"))
+    assert len(headers) > 10
+    return headers
+
+
+def test_public_headers_show_nothing_else(repository: Path) -> None:
+    for header in public_headers(repository):
+        text = header.read_text()
+        own = re.findall(r'^\s*#\s*include\s*"([^"]+)"', text, re.MULTILINE)
+        assert all(re.fullmatch(r"ravine/\w+\.h", name) for name in own), header
+        others = re.findall(r"^\s*#\s*include\s*<([^>]+)>", text, re.MULTILINE)
+        assert all(re.fullmatch(r"[a-z_0-9]+(\.h)?", name) for name in others), (
+            header
+        )  # the standard library's
+        assert not re.search(r"^\s*#\s*define", text, re.MULTILINE), header
+
+
+def test_the_umbrella_header_has_all(repository: Path) -> None:
+    headers = {header.name for header in public_headers(repository)}
+    umbrella = (repository / "cpp" / PUBLIC / "ravine" / "ravine.h").read_text()
+    assert {*re.findall(r'#include "ravine/(\w+\.h)"', umbrella)} == headers - {"ravine.h", "c.h"}
 
 
 def wrong_kernel_includes(path: str, text: str) -> list[str]:

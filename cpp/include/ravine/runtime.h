@@ -1,0 +1,22 @@
+// The machine: threads, instruction set, version.
+#pragma once
+
+#include <string>
+
+#include "ravine/error.h"
+
+namespace ravine {
+#pragma GCC visibility push(default)
+namespace v1 {
+
+// How many threads a step or prediction may use: set_num_threads, else RAVINE_NUM_THREADS, else
+// OMP_NUM_THREADS, else the smallest of affinity, control groups and physical cores. No result depends on it.
+int num_threads();
+void set_num_threads(int threads);  // Error outside 1 to 1024
+
+const char* version();          // "0.1.0"
+const char* instruction_set();  // that kernels run on: "generic", "x86_64_v3", "x86_64_v4"
+
+}  // namespace v1
+#pragma GCC visibility pop
+}  // namespace ravine

@@ -1,0 +1,25 @@
+# The library is installed into a folder of its own, and another project finds, compiles, links and runs it.
+#   cmake -DBUILD=... -DWORK=... -DGENERATOR=... -DPYTHON=... -DNM=... -P check.cmake
+file(REMOVE_RECURSE "${WORK}")
+function(run)
+  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "${ARGN}:\n${output}")
+  endif()
+endfunction()
+run(${CMAKE_COMMAND} --install ${BUILD} --component ravine --prefix ${WORK}/first)
+file(RENAME "${WORK}/first" "${WORK}/installed")  # the folder may be moved
+file(GLOB_RECURSE libraries "${WORK}/installed/*/libravine.*")
+list(GET libraries 0 library)
+run(${PYTHON} ${CMAKE_CURRENT_LIST_DIR}/../public_symbols.py --nm ${NM} ${library})
+run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK}/project -G ${GENERATOR} -DCMAKE_BUILD_TYPE=Release
+    -DCMAKE_PREFIX_PATH=${WORK}/installed)
+run(${CMAKE_COMMAND} --build ${WORK}/project)
+run(${WORK}/project/line)
+run(${WORK}/project/without_exceptions)
+find_program(pkg_config NAMES pkg-config pkgconf)
+if(pkg_config)
+  file(GLOB_RECURSE pc "${WORK}/installed/*/ravine.pc")
+  run(${pkg_config} --validate ${pc})
+  run(${pkg_config} --cflags --libs --static ${pc})
+endif()
