@@ -248,6 +248,20 @@ GROUPS: dict[str, tuple[Option, ...]] = {
             positive_int,
             metavar=_N,
         ),
+        Option(
+            "max-seconds",
+            "end after so much time, with a checkpoint to go on with (never)",
+            None,
+            positive_float,
+            metavar=_X,
+        ),
+        Option(
+            "on-nonfinite",
+            "when the loss is NaN or infinite: stop with exit code 1, skip the mini-batch, or go back to the "
+            "last checkpoint with half the rate (stop)",
+            "stop",
+            choices=("stop", "skip", "back"),
+        ),
         Option("batch-size", "examples in a mini-batch (64)", 64, positive_int, metavar=_N),
         Option(
             "sampler",

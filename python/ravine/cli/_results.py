@@ -38,6 +38,8 @@ def save_results(folder: Path, trained: Trained, record: dict[str, Any], watched
     save(folder / WEIGHTS, trained)
     write_text(folder / HISTORY, json.dumps(record, indent=2) + "\n")
     lines = [f"saved {folder / WEIGHTS} (weights)", f"saved {folder / HISTORY} (settings and history)"]
+    if not record["history"]:
+        return lines
     try:
         _draw(folder / CURVE, record, watched)
     except ModuleNotFoundError:

@@ -11,7 +11,7 @@ from typing import Any
 
 import ravine as rv
 
-from ..train import Callback, Checkpoint, EarlyStopping, Trainer, latest_checkpoint
+from ..train import Callback, Checkpoint, EarlyStopping, RollBack, Trainer, latest_checkpoint
 from ._config import CONFIG, settings_of, write_config
 from ._failure import EXIT_INTERRUPTED, EXIT_TERMINATED, running
 from ._inputs import FromTable
@@ -61,7 +61,8 @@ def _train(options: argparse.Namespace) -> int:
     _tell(options, dataset, trained, updates)
     if resume is None:
         clear_checkpoints(folder)
-    callbacks: list[Callback] = [Checkpoint(folder / CHECKPOINTS, options.checkpoint_every, keep=1)]
+    saving = Checkpoint(folder / CHECKPOINTS, options.checkpoint_every, keep=1)
+    callbacks: list[Callback] = [saving]
     if options.patience:
         callbacks.append(EarlyStopping("val_loss", options.patience))
     record = _record(options)
@@ -75,6 +76,8 @@ def _train(options: argparse.Namespace) -> int:
                 validation_data=validation,
                 seed=options.seed,
                 resume=resume,
+                max_seconds=options.max_seconds,
+                on_nonfinite=RollBack(saving) if options.on_nonfinite == "back" else options.on_nonfinite,
                 callbacks=callbacks,
             )
         except KeyboardInterrupt:
@@ -83,6 +86,8 @@ def _train(options: argparse.Namespace) -> int:
             return _end_early(folder, trained, record | {"history": trainer.history}, EXIT_TERMINATED)
         seconds = time.perf_counter() - started
         print(f"trained in {seconds:.1f} s")
+        if options.max_seconds and seconds >= options.max_seconds and trainer.loop.epoch < options.epochs:
+            print(f"the time is over after {trainer.loop.epoch} epochs; ravine resume {folder} goes on")
         record |= {"seconds": seconds, "history": trainer.history}
         test: dict[str, Any] = {}
         if len(dataset.test.rows):

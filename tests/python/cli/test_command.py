@@ -280,6 +280,22 @@ def test_a_run_goes_on_from_its_folder_alone(run, monkeypatch) -> None:
     assert Path("cut/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
 
 
+def test_a_run_in_slices_of_time_ends_with_the_same_bits(run) -> None:
+    write_pets(Path("pets.csv"))
+    options = ("--data", "pets.csv", "--target", "kind", "--drop", "id", "--epochs", "2", "--dropout", "0.3")
+    assert run("train", *options, "--out", "whole").code == 0
+    done = run("train", *options, "--out", "slices", "--max-seconds", "1e-9")
+    assert done.code == 0 and "the time is over after 0 epochs; ravine resume slices goes on" in done.out
+    config = Path("slices/config.toml")
+    config.write_text(config.read_text().replace("max_seconds = 1e-09", "max_seconds = 0.01"))
+    for _ in range(50):  # of some updates each
+        done = run("resume", "slices")
+        assert done.code == 0
+        if "the time is over" not in done.out:
+            break
+    assert Path("slices/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+
+
 def test_patience_ends_a_run_with_the_best_weights(run) -> None:
     rng = np.random.default_rng(0)
     np.savez("noise.npz", x=rng.normal(size=(200, 20)), y=rng.integers(0, 2, 200))

@@ -280,6 +280,21 @@ def test_a_damaged_model_is_told(run, pets: Path, damage: Callable[[dict], objec
     assert done.code == 2 and "newer.safetensors: a model of format '9'" in done.err
 
 
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("stop", "the loss became nan in epoch 2, batch 1"),
+        ("skip", "every update of epoch 2 was skipped"),
+        ("back", "the run had gone back 3 times"),
+    ],
+)
+def test_a_loss_that_is_not_finite_is_1(run, choice: str, message: str) -> None:
+    np.savez("big.npz", x=np.random.default_rng(0).normal(size=(64, 3)), y=np.arange(64.0))
+    options = ("--optimizer", "sgd", "--lr", "1e30", "--epochs", "5", "--on-nonfinite", choice)
+    done = run("train", "--data", "big.npz", *options)
+    assert (done.code, len(done.err.splitlines())) == (1, 1) and message in done.err, done
+
+
 def test_a_failure_at_work_is_1_and_debug_shows_the_traceback(run) -> None:
     np.savez("big.npz", x=np.random.default_rng(0).normal(size=(64, 3)), y=np.arange(64.0))
     arguments = ("train", "--data", "big.npz", "--optimizer", "sgd", "--lr", "1e30", "--epochs", "5")
