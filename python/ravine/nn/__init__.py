@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from ._attention import MultiheadAttention
     from ._bilinear import Bilinear
     from ._conv_sides import Conv1d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-    from ._embedding import Embedding
+    from ._embedding import Embedding, EmbeddingBag
     from ._freeze import freeze, unfreeze
     from ._key_value_cache import KeyValueCache
     from ._lazy import (
@@ -96,6 +96,7 @@ if TYPE_CHECKING:
         TripletMarginLoss,
         TripletMarginWithDistanceLoss,
     )
+    from ._loss_sampled import NegativeSamplingLoss, SampledSoftmaxLoss
     from ._noise import (
         AlphaDropout,
         Dropout1d,
@@ -168,7 +169,7 @@ _LATE = {
     "_attention": ("MultiheadAttention",),
     "_bilinear": ("Bilinear",),
     "_conv_sides": ("Conv1d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"),
-    "_embedding": ("Embedding",),
+    "_embedding": ("Embedding", "EmbeddingBag"),
     "_freeze": ("freeze", "unfreeze"),
     "_key_value_cache": ("KeyValueCache",),
     "_lazy": (
@@ -187,6 +188,7 @@ _LATE = {
         "LazyLinear",
     ),
     "_loss_ctc": ("CTCLoss",),
+    "_loss_sampled": ("NegativeSamplingLoss", "SampledSoftmaxLoss"),
     "_loss_margin": (
         "CosineEmbeddingLoss",
         "CosineSimilarity",
@@ -322,6 +324,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
@@ -382,6 +385,7 @@ __all__ = [
     "MultiMarginLoss",
     "MultiheadAttention",
     "NLLLoss",
+    "NegativeSamplingLoss",
     "Normalize",
     "PReLU",
     "PairwiseDistance",
@@ -404,6 +408,7 @@ __all__ = [
     "ReplicationPad2d",
     "ReplicationPad3d",
     "RoPE",
+    "SampledSoftmaxLoss",
     "Sequential",
     "SiLU",
     "Sigmoid",

@@ -186,6 +186,7 @@ if TYPE_CHECKING:
         vstack,
     )
     from ._attention import scaled_dot_product_attention
+    from ._candidates import log_uniform_candidates, negative_sampling_loss, sampled_softmax_loss
     from ._conv_sides import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
     from ._create import (
         arange,
@@ -218,6 +219,7 @@ if TYPE_CHECKING:
     )
     from ._diagonal import diag, diag_embed, diagflat, diagonal, trace
     from ._dynamic import argwhere, bincount, isin, masked_select, nonzero, unique, unique_consecutive
+    from ._embedding_bag import embedding_bag
     from ._formulas import (
         addcdiv,
         addcmul,
@@ -422,7 +424,8 @@ __all__ = [
     "cosine_similarity", "count_nonzero", "cov", "cross", "cross_entropy", "ctc_loss", "cummax", "cummin",
     "cumprod", "cumsum", "cumulative_trapezoid", "deg2rad", "detach", "diag", "diag_embed", "diagflat",
     "diagonal", "diagonal_scatter", "diff", "digamma", "dist", "div", "dot", "drop_path", "dropout",
-    "dropout1d", "dropout2d", "dropout3d", "dsplit", "dstack", "einsum", "elu", "embedding", "eq", "equal",
+    "dropout1d", "dropout2d", "dropout3d", "dsplit", "dstack", "einsum", "elu", "embedding",
+    "embedding_bag", "eq", "equal",
     "erf", "erfc", "erfinv", "exp", "exp2", "expand", "expand_as", "expm1", "eye", "fix", "flatten", "flip",
     "fliplr", "flipud", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "fold", "frac",
     "full", "full_like", "gather", "gaussian_nll_loss", "ge", "gelu", "ger", "glu", "grad", "gradient",
@@ -432,20 +435,23 @@ __all__ = [
     "instance_norm", "interpolate", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf",
     "isreal", "kl_div", "kron", "kthvalue", "l1_loss", "layer_norm", "ldexp", "le", "leaky_relu", "lerp",
     "less", "less_equal", "lgamma", "linalg", "linear", "linspace", "local_response_norm", "log", "log1p",
-    "log2", "log10", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logdet", "logical_and",
+    "log2", "log10", "log_softmax",
+    "log_uniform_candidates", "logaddexp", "logaddexp2", "logcumsumexp", "logdet", "logical_and",
     "logical_not", "logical_or", "logical_xor", "logit", "logsigmoid", "logspace", "logsumexp", "lp_pool1d",
     "lp_pool2d", "lp_pool3d", "lt", "margin_ranking_loss", "masked", "masked_fill", "masked_scatter",
     "masked_select", "matmul", "matrix_exp", "max", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d",
     "max_unpool2d", "max_unpool3d", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mish", "mm",
     "mode", "moveaxis", "movedim", "mse_loss", "msort", "mul", "multi_margin_loss", "multilabel_margin_loss",
     "multilabel_soft_margin_loss", "multinomial", "mv", "mvlgamma", "nan_to_num", "nanmean", "nanmedian",
-    "nanquantile", "nansum", "narrow", "ne", "neg", "nextafter", "nll_loss", "nonzero", "norm", "normal",
+    "nanquantile", "nansum", "narrow", "ne", "neg",
+    "negative_sampling_loss", "nextafter", "nll_loss", "nonzero", "norm", "normal",
     "normalize", "not_equal", "one_hot", "ones", "ones_like", "outer", "pad", "pairwise_distance", "pdist",
     "permute", "pinverse", "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "polygamma", "positive",
     "pow", "prelu", "prod", "put", "qr", "quantile", "quantile_loss", "rad2deg", "rand", "rand_like",
     "randint", "randint_like", "randn", "randn_like", "randperm", "ravel", "reciprocal", "relu", "relu6",
     "remainder", "renorm", "repeat", "repeat_interleave", "reshape", "reshape_as", "rms_norm", "roll",
-    "rot90", "round", "row_stack", "rsqrt", "rsub", "scaled_dot_product_attention", "scatter", "scatter_add",
+    "rot90", "round", "row_stack", "rsqrt", "rsub",
+    "sampled_softmax_loss", "scaled_dot_product_attention", "scatter", "scatter_add",
     "scatter_reduce", "searchsorted", "select", "select_scatter", "selu", "sgn", "sigmoid",
     "sigmoid_focal_loss", "sign", "signal", "signbit", "silu", "sin", "sinc", "sinh", "slice_scatter",
     "smooth_l1_loss", "soft_margin_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "sort",

@@ -24,6 +24,10 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (),
         ("scaled_dot_product_attention",),
     ),
+    "_candidates": (
+        ("negative_sampling_loss", "sampled_softmax_loss"),
+        ("log_uniform_candidates",),
+    ),
     "_conv_sides": (
         ("conv1d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
         (),
@@ -45,6 +49,10 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "_dynamic": (
         ("argwhere", "bincount", "masked_select", "nonzero", "unique", "unique_consecutive"),
         ("isin",),
+    ),
+    "_embedding_bag": (
+        ("embedding_bag",),
+        (),
     ),
     "_formulas": (
         ("addcdiv", "addcmul", "allclose", "bitwise_left_shift", "bitwise_right_shift", "clamp_max",

@@ -7,6 +7,7 @@ from ..record import Tensor
 from . import (
     _activation,
     _arrange,
+    _candidates,
     _compare,
     _conv,
     _conv_sides,
@@ -15,6 +16,7 @@ from . import (
     _diagonal,
     _dynamic,
     _elementwise,
+    _embedding_bag,
     _formulas,
     _histogram,
     _index,
@@ -168,6 +170,7 @@ class Methods:
     dsplit = _arrange.dsplit
     elu = _activation.elu
     embedding = _index.embedding
+    embedding_bag = _embedding_bag.embedding_bag
     eq = _compare.equal
     equal = _compare.equal
     erf = _elementwise.erf
@@ -309,6 +312,7 @@ class Methods:
     narrow = _shape.narrow
     ne = _compare.not_equal
     neg = _elementwise.neg
+    negative_sampling_loss = _candidates.negative_sampling_loss
     new_full = _create.new_full
     new_ones = _create.new_ones
     new_zeros = _create.new_zeros
@@ -356,6 +360,7 @@ class Methods:
     round = _elementwise.round
     rsqrt = _elementwise.rsqrt
     rsub = _formulas.rsub
+    sampled_softmax_loss = _candidates.sampled_softmax_loss
     scatter = _scatter.scatter
     scatter_add = _scatter.scatter_add
     scatter_reduce = _scatter.scatter_reduce

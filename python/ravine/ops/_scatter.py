@@ -24,7 +24,7 @@ def _added(source: Operand | Tensor, indices: Operand, axis: int, extent: int) -
     return apply("cast", apply("scatter_add", wide, indices, axis=axis, extent=extent), dtype=source.dtype)
 
 
-def _winners(source: Any, indices: Operand, axis: int, extent: int, which: str) -> tuple[Tensor, Tensor]:
+def winners(source: Any, indices: Operand, axis: int, extent: int, which: str) -> tuple[Tensor, Tensor]:
     """Which position along `axis` has each place (0 where none has), and where there is one."""
     place = apply("scatter_winner", source, indices, axis=axis, extent=extent, winner=_WINNERS[which])
     return apply("maximum", place, 0), apply("greater_equal", place, 0)
@@ -105,7 +105,7 @@ def scatter(
     if not indices.numel():
         return reshape(input, as_tensor(input).shape)
     s = _source("scatter", source, x, indices)
-    place, there = _winners(indices, indices, axis, x.shape[axis], "last")
+    place, there = winners(indices, indices, axis, x.shape[axis], "last")
     chosen = _grown(apply("gather", s, place, axis=axis), x.shape)
     return reshape(where(_grown(there, x.shape), chosen, x), as_tensor(input).shape)
 
@@ -187,7 +187,7 @@ def _combined(
         total = factors.prod(axis)
         total = total if total.dtype == x.dtype else apply("cast", total, dtype=x.dtype)
         return x * total if include_self else where(there, total, x)
-    best, _ = _winners(s, indices, axis, extent, reduce)
+    best, _ = winners(s, indices, axis, extent, reduce)
     pick = apply("maximum" if reduce == "amax" else "minimum", x, apply("gather", s, best, axis=axis))
     top = apply("stop_gradient", pick if include_self else apply("gather", s, best, axis=axis))
     if x.dtype not in FLOATING:
@@ -270,7 +270,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Tensor:
     x, axis, indices, s = _slices("index_copy", input, dim, index, source)
     if not s.numel():
         return reshape(x, as_tensor(input).shape)
-    place, there = _winners(indices, indices, 0, x.shape[axis], "last")
+    place, there = winners(indices, indices, 0, x.shape[axis], "last")
     chosen = apply("gather_rows", s, place, axis=axis)
     mask = reshape(there, (-1, *(1,) * (x.ndim - 1 - axis)))
     return reshape(where(mask, chosen, x), as_tensor(input).shape)
@@ -299,7 +299,7 @@ def index_fill(input: Any, dim: int, index: Any, value: Any) -> Tensor:
     extent = x.shape[axis] if x.ndim else 1
     indices = apply("where", indices < 0, indices + extent, indices)
     indices = reshape(indices, (-1,))
-    _, there = _winners(indices, indices, 0, extent, "last")
+    _, there = winners(indices, indices, 0, extent, "last")
     mask = reshape(there, (-1, *(1,) * (x.ndim - 1 - axis)) if x.ndim else ())
     number = np.asarray(value).astype(x.dtype) if is_number(value) else apply("cast", value, dtype=x.dtype)
     return where(mask, number, x)

@@ -182,7 +182,13 @@ def lacks(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
 
 
 def swapped(name: str) -> Callable[..., Any]:
-    return lambda first, second, *rest, **named: getattr(ops, name)(second, first, *rest, **named)
+    function = getattr(ops, name)
+
+    def call(first: Any, second: Any, *rest: Any, **named: Any) -> Any:
+        return function(second, first, *rest, **named)
+
+    call.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return call
 
 
 def with_buffers(name: str, training: str, default: bool) -> Callable[..., Any]:
@@ -203,6 +209,7 @@ def with_buffers(name: str, training: str, default: bool) -> Callable[..., Any]:
 SPECIAL: dict[str, Callable[..., Any]] = {
     "expand": lambda x, sizes: ops.expand(x, *sizes),
     "nn.functional.embedding": swapped("embedding"),
+    "nn.functional.embedding_bag": swapped("embedding_bag"),
     "where": swapped("where"),
     "einsum": swapped("einsum"),
     "polygamma": swapped("polygamma"),
