@@ -36,7 +36,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     with running():
         values = trainer.evaluate(examples.batches(batch_size=options.batch_size))
     if options.json:
-        plain = {name: np.asarray(value).tolist() for name, value in values.items()}
+        # JSON has no NaN, such as R2 of a single example.
+        plain = {name: np.asarray(v).tolist() if np.isfinite(v).all() else None for name, v in values.items()}
         classes = {} if trained.targets.classes is None else {"classes": trained.targets.classes}
         print(json.dumps({"examples": len(examples), **classes, **plain}))
         return 0

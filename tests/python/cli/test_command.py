@@ -96,6 +96,9 @@ def test_numbers_are_predicted_in_their_own_unit(run, curves) -> None:
     rmse = np.sqrt(np.mean((predicted - price) ** 2))
     assert number_of("rmse", measured.out) == pytest.approx(rmse, rel=1e-3)
     assert number_of("r2", measured.out) > 0.98
+    Path("one.csv").write_text("size;rooms;price\n100;2;110000\n")
+    one = json.loads(run("evaluate", "runs/houses-mlp", "--data", "one.csv", "--json").out)
+    assert one["examples"] == 1 and one["r2"] is None and one["rmse"] == pytest.approx(one["mae"])
     Path("wrong.csv").write_text("size;rooms;price\n1;2;3\n1;2;x\n")
     wrong = run("evaluate", "runs/houses-mlp", "--data", "wrong.csv")
     assert wrong.code == 2 and "wrong.csv: line 3, column 'price': 'x' is no number" in wrong.err
