@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -118,6 +119,9 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   // during an accumulation "optimizer.gathered" and the stages' slots; "preconditioner.<...>" of the memory
   // of a stage; "random.seed" and "random.step". All of one step, beside a thread that trains too.
   NamedArrays state_dict() const;
+  // Copies, row-major, of arrays that runs of these states change: all of one step.
+  static std::vector<Array> copies(std::span<const std::shared_ptr<TrainState>> states,
+                                   std::span<const Array> arrays);
   // Takes what `state_dict` returned, checked as a whole before anything changes: ValueError with all that
   // does not fit. `parameters` are all that there are, and need not be bound.
   void load_state_dict(const NamedArrays& state, const std::vector<NamedParameter>& parameters);

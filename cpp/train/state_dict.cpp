@@ -161,6 +161,18 @@ std::array<Mutex*, 2> TrainState::locks() const {
   return locks;
 }
 
+std::vector<Array> TrainState::copies(std::span<const std::shared_ptr<TrainState>> states,
+                                      std::span<const Array> arrays) {
+  std::set<Mutex*, std::less<>> sorted;
+  for (const auto& state : states) sorted.insert(state->mutex_.get());
+  const std::vector<Mutex*> locks(sorted.begin(), sorted.end());
+  std::vector<Array> result;
+  for (const Array& array : arrays) result.emplace_back(array.dtype(), array.shape());
+  const LockAll lock(locks);
+  for (std::size_t i = 0; i < arrays.size(); ++i) copy_values(arrays[i], result[i]);
+  return result;
+}
+
 NamedArrays TrainState::state_dict() const {
   const std::array<Mutex*, 2> locks = this->locks();
   const LockAll lock(locks);

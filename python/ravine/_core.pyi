@@ -345,6 +345,11 @@ class TrainState:
     """
 
     evaluating: bool
+    @staticmethod
+    def copies(states: collections.abc.Sequence[TrainState], arrays: collections.abc.Sequence[Array]) -> list:
+        """
+        Copies of arrays that runs of these states change: all of one step.
+        """
     def __init__(self, description: Description, random: RandomState) -> None: ...
     def ask(self) -> None:
         """

@@ -26,6 +26,7 @@ from ..record import (
     add_place,
     as_tensor,
     compile_recording,
+    copies_of,
     eager_mode,
     eager_result,
     mode_of,
@@ -511,8 +512,12 @@ class Module(Hooked):
     # --- state
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and persistent buffers under their full names; torch's keys and shapes."""
-        return {name: np.array(state.data, order="C") for name, state in named_state(self)}
+        """Copies of all parameters and persistent buffers under their full names; torch's keys and shapes.
+
+        Beside a thread that trains the model, all of it is of one step, for which that waits one copy.
+        """
+        named = dict(named_state(self))
+        return dict(zip(named, copies_of(list(named.values())), strict=True))
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Takes parameters and buffers from what `state_dict` returned. On an error nothing is changed.

@@ -9,7 +9,7 @@ from ._convert import FLOATING, as_array, is_number, number_dtype, plain_array
 from ._function import compile
 from ._hooks import Hook, HookedCall, gradients_for_hooks_too
 from ._mean import means_in
-from ._parameter import Buffer, Parameter, State, restore_state
+from ._parameter import Buffer, Parameter, State, copies_of, restore_state
 from ._places import add_place, gradients, place_of, place_of_node
 from ._programs import ProgramCache
 from ._scalar import Scalar
@@ -57,6 +57,7 @@ __all__ = [
     "as_tensor",
     "compile",
     "compile_recording",
+    "copies_of",
     "current",
     "denominator_of",
     "dtype_name",
