@@ -11,6 +11,7 @@
 #include "core/array.h"
 #include "core/copy.h"
 #include "core/error.h"
+#include "core/executor.h"
 #include "core/fork.h"
 #include "core/linalg.h"
 #include "core/random.h"

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -24,6 +25,7 @@
 
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/executor.h"
 #include "core/fork.h"
 #include "core/memory.h"
 #include "core/memory_error.h"
@@ -270,18 +272,92 @@ PerProcess<Pool> pool;
 
 std::atomic<bool> adaptive_teams{true};
 
+Scratch& scratch_of_this_thread() {
+  static thread_local Scratch scratch;
+  return scratch;
+}
+
+// ---- the host's threads
+
+// A run that jobs in the host's pool join until it begins. They own it too: one that comes late finds it
+// closed.
+struct HostRun {
+  static constexpr std::uint32_t closed = std::uint32_t{1} << 31;
+
+  HostRun(TeamFunction of, void* with, std::size_t bytes, int most_spins)
+      : function(of), context(with), scratch_bytes(bytes), spins(most_spins) {}
+
+  const TeamFunction function;
+  void* const context;
+  const std::size_t scratch_bytes;
+  const int spins;
+  const std::thread::id caller = std::this_thread::get_id();
+  std::optional<TeamBarrier> barrier;
+  std::atomic<std::uint32_t> joined{0};   // jobs, and whether the run is closed
+  std::atomic<std::uint32_t> size{0};     // of the team; 0: it has not begun
+  std::atomic<std::uint32_t> running{0};  // jobs that have not finished
+
+  void join() {
+    if (std::this_thread::get_id() == caller)
+      return;  // a host without threads runs jobs where they are given
+    std::byte* scratch = nullptr;
+    try {
+      scratch = scratch_of_this_thread().reserve(scratch_bytes);
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+    std::uint32_t before = joined.load(std::memory_order_relaxed);
+    do {
+      if ((before & closed) != 0) return;
+    } while (!joined.compare_exchange_weak(before, before + 1, std::memory_order_acq_rel));
+    wait_while_equal(size, 0, spins);
+    const FlushDenormals flush{};
+    const auto rank = static_cast<int>(before) + 1, team_size = static_cast<int>(size.load());
+    function(context, Team{rank, team_size, scratch, &*barrier});
+    if (running.fetch_sub(1, std::memory_order_acq_rel) == 1) running.notify_one();
+  }
+};
+
+// How long a run waits for the host's threads to come, about as long as it takes to wake one.
+constexpr Time host_patience = std::chrono::microseconds(50);
+
+void run_on_host(const Executor& executor, int threads, std::size_t scratch_bytes, std::byte* own_scratch,
+                 TeamFunction function, void* context) {
+  const int spins = threads <= cpu_info().affinity ? long_spins : short_spins;
+  const auto run = std::make_shared<HostRun>(function, context, scratch_bytes, spins);
+  std::uint32_t asked = 0;
+  try {
+    for (; static_cast<int>(asked) + 1 < threads; ++asked) executor([run] { run->join(); });
+  } catch (...) {  // the host has no more: a smaller team gives the same result
+  }
+  const Time begin = now();
+  while (run->joined.load(std::memory_order_acquire) < asked && now() - begin < host_patience) pause_cpu();
+  const std::uint32_t joined = run->joined.fetch_or(HostRun::closed, std::memory_order_acq_rel);
+  const auto size = static_cast<int>(joined) + 1;
+  run->barrier.emplace(size, spins);
+  run->running.store(joined, std::memory_order_relaxed);
+  run->size.store(joined + 1, std::memory_order_release);
+  run->size.notify_all();
+  function(context, Team{0, size, own_scratch, &*run->barrier});
+  for (std::uint32_t left; (left = run->running.load(std::memory_order_acquire)) != 0;)
+    wait_while_equal(run->running, left, spins);
+}
+
 }  // namespace
 
 void set_adaptive_teams(bool on) { adaptive_teams.store(on, std::memory_order_relaxed); }
 
 void run_on_team(int threads, std::size_t scratch_bytes, TeamFunction function, void* context,
                  TeamSize kind) {
-  static thread_local Scratch scratch;
   static thread_local std::vector<Worker*> claimed;
   const FlushDenormals flush{};
-  std::byte* own_scratch = scratch.reserve(scratch_bytes);
+  std::byte* own_scratch = scratch_of_this_thread().reserve(scratch_bytes);
   if (threads == 1) {
     function(context, Team{0, 1, own_scratch, nullptr});
+    return;
+  }
+  if (const std::shared_ptr<const Executor> host = host_executor()) {
+    run_on_host(*host, threads, scratch_bytes, own_scratch, function, context);
     return;
   }
   const bool adaptive = kind == TeamSize::adaptive && adaptive_teams.load(std::memory_order_relaxed);
