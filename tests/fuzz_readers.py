@@ -160,6 +160,24 @@ def numbered_header(rng: random.Random, content: bytes) -> bytes:
     return safetensors_file(f'{{"__metadata__":{{{texts}}}}}'.encode(), b"")
 
 
+def change_number(rng: random.Random, content: bytes) -> bytes:
+    """Another value of one array, of the few that are short: the counts and settings of a checkpoint."""
+    header, tensors = split_safetensors(content)
+    entries = [entry for name, entry in header.items() if name != "__metadata__"]
+    sizes = [end - begin for begin, end in (entry["data_offsets"] for entry in entries)]
+    begin, end = rng.choice(
+        [entry["data_offsets"] for entry, n in zip(entries, sizes, strict=True) if 0 < n <= 16]
+    )
+    numbers = [-1, 0, 1, 2**31, 2**62, 2**63 - 1, -(2**63), 7]
+    values = [
+        struct.pack("<q", rng.choice(numbers)),
+        struct.pack("<d", rng.choice([np.nan, np.inf, -1.0, 1e300])),
+    ]
+    piece = (rng.choice(values) * 2)[: end - begin]
+    header_bytes = content[: len(content) - len(tensors)]
+    return header_bytes + tensors[:begin] + piece + tensors[end:]
+
+
 def safetensors_seeds() -> list[bytes]:
     rng = np.random.default_rng(0)
     arrays = {
@@ -343,6 +361,59 @@ def large_csv(rng: random.Random, content: bytes) -> bytes:
     return rng.choice([b"", content, b'x,y\n"']) + piece * n + rng.choice([b"", content])
 
 
+# ---- checkpoints
+
+
+def new_trainer() -> rv.Trainer:
+    rv.seed(0)
+    layers = rv.nn.Linear(3, 4), rv.nn.BatchNorm1d(4), rv.nn.Dropout(0.5), rv.nn.Linear(4, 2)
+    optimizer = rv.optim.Adam(lr=rv.optim.schedules.ReduceOnPlateau(0.1, monitor="loss"), accumulate=2)
+    return rv.Trainer(rv.nn.Sequential(*layers), rv.nn.CrossEntropyLoss(), optimizer, ["accuracy", "roc_auc"])
+
+
+def train(trainer: rv.Trainer, **options: object) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)), rng.integers(0, 2, 20)
+    first = rv.train.Lambda(on_batch_end=lambda trainer, batch, loss: trainer.stop())
+    callbacks = [rv.train.EarlyStopping("loss"), rv.train.EMA(0.9, replace=False), rv.train.Timer()]
+    callbacks += [first] if "resume" in options else []
+    trainer.fit(x, y, batch_size=4, epochs=9, verbose=0, callbacks=callbacks, **options)  # type: ignore[arg-type]
+
+
+def checkpoint_seeds() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        seeds = []
+        for steps in (4, 6):  # inside of an epoch, between two updates; at the end of one
+            trainer, path = new_trainer(), Path(folder, str(steps))
+            train(trainer, max_steps=steps)
+            trainer.save(path)
+            seeds.append(path.read_bytes())
+        return seeds
+
+
+class Resuming:
+    """Resumes from a file, and trains on for a step; a refusal has changed nothing."""
+
+    def __init__(self) -> None:
+        self._trainer = new_trainer()  # every child has its own
+        self._before = self._state()
+
+    def _state(self) -> dict[str, bytes]:
+        trainer = self._trainer
+        states = trainer.model.state_dict() | trainer.step.state_dict()
+        return {name: array.tobytes() for name, array in states.items()}
+
+    def __call__(self, path: Path) -> None:
+        try:
+            train(self._trainer, resume=path)
+        except FloatingPointError:  # of weights that are not finite, which a checkpoint may have
+            pass
+        except (ValueError, OSError):
+            if self._state() != self._before or self._trainer.history:
+                raise RuntimeError("a refused checkpoint changed the trainer") from None
+            raise
+
+
 # ---- running
 
 
@@ -350,9 +421,12 @@ def readers() -> dict[str, Reader]:
     headers = [change_entry, change_entry, any_header, repeated_header, numbered_header]
     idx = idx_seeds()
     packed = [gzip.compress(seed, mtime=0) for seed in idx]
+    checkpoints = checkpoint_seeds()
     inner = [compressed(mutation) for mutation in (flip_bits, truncate, insert, any_idx)]
     return {
         "load": Reader(rv.load, ".safetensors", safetensors_seeds(), headers),
+        "checkpoint": Reader(rv.load, ".safetensors", checkpoints, headers),
+        "resume": Reader(Resuming(), ".safetensors", checkpoints, [*headers, change_number, change_number]),
         "load_metadata": Reader(rv.load_metadata, ".safetensors", safetensors_seeds(), headers),
         "npz": Reader(data.npz.read, ".npz", npz_seeds(), [any_npz, long_directory]),
         "npy": Reader(lambda path: np.array(data.open_npy(path)), ".npy", npy_seeds(), [any_npy]),

@@ -31,14 +31,22 @@ def _entries(parts: Mapping[str, HasState]) -> Iterator[tuple[str, str, Any]]:
 
 
 @contextmanager
-def restored(parts: Mapping[str, HasState], states: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
-    """Loads the state of each part; if that fails, or what is done in the context, all are as before."""
+def restored(
+    parts: Mapping[str, HasState], states: Mapping[str, Mapping[str, Any]], path: str
+) -> Iterator[None]:
+    """Loads the state of each part; if that fails, or what is done in the context, all are as before.
+
+    Raises ValueError that names the path, of the file with the states, for states that do not fit.
+    """
     before = {name: {key: np.array(v) for key, v in parts[name].state_dict().items()} for name in states}
     touched: list[str] = []
     try:
         for name, state in states.items():
             touched.append(name)
-            parts[name].load_state_dict(state)
+            try:
+                parts[name].load_state_dict(state)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}: {error}") from error
         yield
     except BaseException:
         for name in touched:

@@ -210,7 +210,8 @@ class Trainer:
         skip, back = on_nonfinite == "skip", on_nonfinite if isinstance(on_nonfinite, RollBack) else None
         if validation_split != 0.0 and validation_data is not None:
             raise ValueError("fit: give validation_data or validation_split, not both")
-        states = {} if resume is None else read_checkpoint(resume)
+        resumed = None if resume is None else os.fspath(resume)
+        states = {} if resumed is None else read_checkpoint(resumed)
         run_seed = self._seed_of(seed, states)
         source, held_out = training_sources(
             x,
@@ -234,7 +235,7 @@ class Trainer:
             skip_nonfinite=skip or None,
             notes=dict if back is None else back.notes,
         )
-        with self._continued(loop, callbacks, states):
+        with self._continued(loop, callbacks, states, resumed):
             if self.model.training:
                 self._frozen = [module for module in self.model.modules() if not module.training]
             if y is not None:
@@ -266,8 +267,8 @@ class Trainer:
     ) -> None:
         """Runs the loop; after a loss that is not finite again, from where `back` goes back to."""
 
-        def restore(states: Mapping[str, Mapping[str, Any]]) -> None:
-            with self._continued(self.loop, self._callbacks, states):
+        def restore(path: str, states: Mapping[str, Mapping[str, Any]]) -> None:
+            with self._continued(self.loop, self._callbacks, states, path):
                 self._set_training_mode()
 
         begun = time.monotonic()
@@ -377,10 +378,14 @@ class Trainer:
 
     @contextmanager
     def _continued(
-        self, loop: Loop, callbacks: Sequence[Callback], states: Mapping[str, Mapping[str, Any]]
+        self,
+        loop: Loop,
+        callbacks: Sequence[Callback],
+        states: Mapping[str, Mapping[str, Any]],
+        path: str | None,
     ) -> Iterator[None]:
         """Gives a new loop the state of a checkpoint, or of the run so far; on an error all is as before."""
-        if not states:
+        if path is None:
             if self._loop is not None:
                 loop.go_on_from(self._loop)
             yield
@@ -392,7 +397,7 @@ class Trainer:
             state = below(f"{callback}.", states[part]) if callback else states[part]
             if state or not callback:
                 chosen[name] = state
-        with restored(parts, chosen):
+        with restored(parts, chosen, path):
             yield
 
     def _spare_single_examples(self, source: Source) -> None:

@@ -82,7 +82,9 @@ class RollBack(Callback):
         _lower(trainer.step.hyper, self.factor ** (self.count - self._lowered), functions=True)
         self._lowered = self.count
 
-    def go_back(self, error: FloatingPointError, restore: Callable[[States], object], hyper: Hyper) -> None:
+    def go_back(
+        self, error: FloatingPointError, restore: Callable[[str, States], object], hyper: Hyper
+    ) -> None:
         """Lets `restore` take the state of a checkpoint, and lowers the rate.
 
         Raises FloatingPointError, from the error that ended the run, if it went back too often or cannot.
@@ -92,7 +94,7 @@ class RollBack(Callback):
             raise FloatingPointError(f"{error}; {again}") from error
         path, states = self._newest(error)
         count = self.count + 1
-        restore(states)
+        restore(str(path), states)
         # The checkpoint, and with it the rate, may be one of before the last time.
         _lower(hyper, self.factor ** (count - self.count), functions=False)
         self.count, self.newest = count, _steps(path)
