@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import _core
+from .._dims import is_dim
 from .._nesting import as_arrays, common_length, shapes_of, take
 from .._numbers import whole
 from .._splitmix import number_at
@@ -105,10 +106,10 @@ class Batches(Source):
         if length is None:
             shapes = [shapes_of(array) for array in self.arrays]
             raise ValueError(f"Batches: expected arrays with as many examples each, got shapes {shapes}")
-        if batch_size < 1:
-            raise ValueError(f"Batches: batch_size={batch_size}, expected at least 1")
-        self.batch_size = int(batch_size)
+        self.batch_size = whole("Batches", "batch_size", batch_size, 1)
         self.shuffle = shuffle
+        if seed is not None and not is_dim(seed):
+            raise TypeError(f"Batches: seed must be an integer or None, got {seed!r}")
         self.seed = _core.draw_seed() if seed is None else seed
         self.drop_last = drop_last
         self.min_last = 1

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _core
 from .._nesting import as_arrays, common_length, shapes_of, take
+from .._numbers import flag
 
 __all__ = ["TrainTest", "split_indices", "train_test_split"]
 
@@ -60,7 +61,9 @@ def train_test_split(
         raise ValueError(
             f"train_test_split: x of shape {shapes_of(x)} and y of shape {shapes_of(y)} differ in length"
         )
-    train, test = _split("train_test_split", n, test_size, seed, y if stratify else None)
+    train, test = _split(
+        "train_test_split", n, test_size, seed, y if flag("train_test_split", "stratify", stratify) else None
+    )
     return TrainTest(take(x, train), take(y, train), take(x, test), take(y, test))
 
 
@@ -113,6 +116,8 @@ def _test_count(caller: str, n: int, test_size: float | int) -> int:
         if not 0 < test_size < n:
             raise ValueError(f"{caller}: test_size={test_size} of {n} examples, expected 1 to {n - 1}")
         return int(test_size)
+    if not isinstance(test_size, float | np.floating):
+        raise TypeError(f"{caller}: test_size must be a share or a number of examples, got {test_size!r}")
     if not 0.0 < test_size < 1.0:
         raise ValueError(f"{caller}: test_size={test_size}, expected a share between 0 and 1")
     return min(n - 1, max(1, round(n * test_size)))

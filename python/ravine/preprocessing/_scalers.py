@@ -168,6 +168,8 @@ class MinMaxScaler(NumericTransformer):
     data_max_: np.ndarray
 
     def __init__(self, feature_range: tuple[float, float] = (0, 1), *, clip: bool = False) -> None:
+        if not isinstance(feature_range, tuple | list) or len(feature_range) != 2:
+            raise TypeError(f"MinMaxScaler: feature_range must be (low, high), got {feature_range!r}")
         low, high = feature_range
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise ValueError(

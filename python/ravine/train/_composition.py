@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -32,23 +32,36 @@ def _entries(parts: Mapping[str, HasState]) -> Iterator[tuple[str, str, Any]]:
 
 @contextmanager
 def restored(
-    parts: Mapping[str, HasState], states: Mapping[str, Mapping[str, Any]], path: str
+    parts: Mapping[str, HasState],
+    states: Mapping[str, Mapping[str, Any]],
+    path: str,
+    check: Callable[[], object],
 ) -> Iterator[None]:
     """Loads the state of each part; if that fails, or what is done in the context, all are as before.
 
-    Raises ValueError that names the path, of the file with the states, for states that do not fit.
+    Raises ValueError that names the path, of the file with the states, for states that do not fit a part, or
+    each other, as `check` tells.
     """
     before = {name: {key: np.array(v) for key, v in parts[name].state_dict().items()} for name in states}
     touched: list[str] = []
     try:
         for name, state in states.items():
             touched.append(name)
-            try:
+            with _naming(path):
                 parts[name].load_state_dict(state)
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{path}: {error}") from error
+        with _naming(path):
+            check()
         yield
     except BaseException:
         for name in touched:
             parts[name].load_state_dict(before[name])
         raise
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Names the file in errors about its content."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error

@@ -90,6 +90,10 @@ class Loop:
         skip_nonfinite: bool | None = None,
         notes: Callable[[], dict[str, Any]] = dict,
     ) -> None:
+        if not isinstance(step, TrainStep):
+            raise TypeError(f"Loop: step must be a TrainStep, got {type(step).__name__}")
+        if not isinstance(source, Source):
+            raise TypeError(f"Loop: a source of ravine.data is expected, got {type(source).__name__}")
         for name, value in (("validation_every", validation_every), ("steps_per_epoch", steps_per_epoch)):
             if value is not None and value < 1:
                 raise ValueError(f"Loop: {name}={value}, expected at least 1")
@@ -288,7 +292,8 @@ class Loop:
         self._lr = None
         if self._listeners["update"]:
             self._tell("update", self.step.steps)
-        if self._validation_every is not None and self.step.steps % self._validation_every == 0:
+        every = self._validation_every
+        if every is not None and self.step.steps % every == 0:
             self._run_validation()
 
     def _finish_accumulation(self) -> None:

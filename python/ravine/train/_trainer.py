@@ -397,7 +397,7 @@ class Trainer:
             state = below(f"{callback}.", states[part]) if callback else states[part]
             if state or not callback:
                 chosen[name] = state
-        with restored(parts, chosen, path):
+        with restored(parts, chosen, path, check=lambda: [c.check_state(self) for c in callbacks]):
             yield
 
     def _spare_single_examples(self, source: Source) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from collections.abc import Sequence as Numbers
 
 from ..._numbers import number, positive, whole
@@ -87,6 +88,8 @@ class Piecewise(Schedule):
 
 
 def _increasing(owner: str, name: str, steps: Numbers[int]) -> tuple[int, ...]:
+    if not isinstance(steps, Iterable):
+        raise TypeError(f"{owner}: {name} must be a list of steps, got {steps!r}")
     result = tuple(whole(owner, f"{name}[{i}]", step) for i, step in enumerate(steps))
     if any(a >= b for a, b in itertools.pairwise(result)):
         raise ValueError(f"{owner}: {name} must increase, got {list(result)}")

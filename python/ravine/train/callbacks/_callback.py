@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..._state import Stateful
 
 if TYPE_CHECKING:
     from .._trainer import Trainer
 
-__all__ = ["Callback", "check_callbacks", "check_event_names", "overridden"]
+__all__ = ["Callback", "check_callbacks", "check_event_names", "check_weights", "overridden"]
 
 
 class Callback(Stateful):
@@ -22,6 +24,9 @@ class Callback(Stateful):
     mini-batch under way is complete. The attributes that `fields` names, numbers and arrays, are part of
     checkpoints; a callback with other state defines `state_dict` and `load_state_dict`. State is loaded
     before `on_fit_begin`.
+
+    Attributes:
+        idle: names of methods that have nothing to do in this instance, which `fit` does not call.
 
     Raises TypeError, by `fit`, if a method that begins with "on_" is none of these.
 
@@ -34,6 +39,8 @@ class Callback(Stateful):
         ...         if logs["val_accuracy"] >= self.accuracy:
         ...             trainer.stop()
     """
+
+    idle: Collection[str] = ()
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Before the first epoch."""
@@ -66,14 +73,29 @@ class Callback(Stateful):
     def on_fit_end(self, trainer: Trainer) -> None:
         """After the last epoch, and also when an exception ended the training."""
 
+    def check_state(self, trainer: Trainer) -> None:
+        """Raises ValueError where the state that was loaded does not fit the trainer."""
+
+
+def check_weights(owner: str, weights: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raises ValueError where weights, if there are some, have other names and shapes than expected."""
+    shapes = {name: np.shape(array) for name, array in weights.items()}
+    wanted = {name: np.shape(array) for name, array in expected.items()}
+    if shapes and shapes != wanted:
+        wrong = sorted(name for name in shapes.keys() | wanted.keys() if shapes.get(name) != wanted.get(name))
+        raise ValueError(
+            f"load_state_dict of {owner}: missing, unexpected or misshaped weights: {', '.join(wrong)}"
+        )
+
 
 def _events() -> list[str]:
     return [name for name in vars(Callback) if name.startswith("on_")]
 
 
 def overridden(callback: Callback) -> list[str]:
-    """The names of the methods that a callback defines."""
-    return [name for name in _events() if getattr(type(callback), name) is not getattr(Callback, name)]
+    """The names of the methods that a callback defines and has something to do in."""
+    defined = [name for name in _events() if getattr(type(callback), name) is not getattr(Callback, name)]
+    return [name for name in defined if name not in callback.idle]
 
 
 def check_event_names(owner: str, names: Sequence[str]) -> None:

@@ -92,6 +92,8 @@ class Checkpoint(Callback):
         self._monitor = None if monitor is None else Monitor("Checkpoint", monitor, mode)
         self.best = 0.0 if self._monitor is None else self._monitor.worst
         self._due = self._improved = self._failed = False
+        if unit == "epoch":
+            self.idle = ("on_update",) if self._monitor else ("on_update", "on_batch_end")
         self._newest = -1  # updates at the newest checkpoint
 
     def saved(self) -> list[Path]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._numbers import number, whole
 from ..._state import Stateful
-from ._callback import Callback
+from ._callback import Callback, check_weights
 from ._monitor import Monitor
 
 if TYPE_CHECKING:
@@ -59,12 +60,10 @@ class EarlyStopping(Callback):
         min_delta: float = 0.0,
         restore_best: bool = True,
     ) -> None:
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience={patience}, expected at least 1")
-        if not min_delta >= 0.0:
-            raise ValueError(f"EarlyStopping: min_delta={min_delta}, expected 0 or more")
         self._monitor = Monitor("EarlyStopping", monitor, mode)
-        self.patience, self.min_delta, self.restore_best = patience, min_delta, restore_best
+        self.patience = whole("EarlyStopping", "patience", patience, 1)
+        self.min_delta = number("EarlyStopping", "min_delta", min_delta)
+        self.restore_best = restore_best
         self.best, self.wait = self._monitor.worst, 0
         self._weights: dict[str, np.ndarray] = {}
         self._failed = False
@@ -92,6 +91,9 @@ class EarlyStopping(Callback):
         self.wait += 1
         if self.wait >= self.patience:
             trainer.stop()
+
+    def check_state(self, trainer: Trainer) -> None:
+        check_weights("EarlyStopping", self._weights, trainer.model.state_dict())
 
     def on_failed(self, trainer: Trainer, error: BaseException) -> None:
         self._failed = True

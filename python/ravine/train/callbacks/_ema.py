@@ -10,7 +10,7 @@ import numpy as np
 
 from ... import _io
 from ..._numbers import number
-from ._callback import Callback
+from ._callback import Callback, check_weights
 
 if TYPE_CHECKING:
     from .._trainer import Trainer
@@ -65,6 +65,9 @@ class EMA(Callback):
 
     def on_validation_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         self._take_back(trainer)
+
+    def check_state(self, trainer: Trainer) -> None:
+        check_weights("EMA", self._average, {name: p.data for name, p in trainer.model.named_parameters()})
 
     def on_failed(self, trainer: Trainer, error: BaseException) -> None:
         self._failed = True
