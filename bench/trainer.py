@@ -89,7 +89,8 @@ def measure(name: str, rounds: int, n_batches: int) -> list[float]:
     """The Trainer's time over the loop's, of each round."""
     with tempfile.TemporaryDirectory() as folder:
         pair = _Pair(name, n_batches, folder)
-        pair.of_trainer(1), pair.of_loop(1)
+        pair.of_trainer(1)
+        pair.of_loop(1)
         ratios = []
         for i in range(rounds):
             order = (pair.of_trainer, pair.of_loop) if i % 2 else (pair.of_loop, pair.of_trainer)

@@ -138,8 +138,8 @@ def test_early_stopping_restores_the_best(restore: bool) -> None:
     for options, message in (
         ({"monitor": "val_speed"}, "whether 'val_speed' is better high or low"),
         ({"mode": "up"}, "got 'up'"),
-        ({"patience": 0}, "patience=0"),
-        ({"min_delta": -1}, "min_delta=-1"),
+        ({"patience": 0}, "patience must be at least 1, got 0"),
+        ({"min_delta": -1}, "min_delta must be a finite number at least 0, got -1"),
     ):
         with pytest.raises(ValueError, match=message):
             EarlyStopping(**options)

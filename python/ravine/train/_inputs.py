@@ -34,7 +34,8 @@ def as_batch(batch: Any) -> tuple[Any, Any, Any]:
     Raises ValueError for anything but (x, y) and (x, y, weight).
     """
     if type(batch) is tuple and len(batch) == 2 and type(batch[0]) is type(batch[1]) is np.ndarray:
-        return *batch, None
+        x, y = batch
+        return x, y, None
     if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
         seen = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
         raise ValueError(f"a batch of the source is {seen}, expected (x, y) or (x, y, weight)")
