@@ -133,7 +133,7 @@ def _steps(path: Path) -> int:
     return int(path.stem.rpartition("-")[2])
 
 
-def _scaled(function: Callable[[int], float], factor: float, step: int) -> float:
+def _scaled(function: Callable[[int], Any], factor: float, step: int) -> float:
     return function(step) * factor
 
 
