@@ -6,6 +6,7 @@
     python -m bench.python --convolutions       single convolutions beside torch, three passes each
     python -m bench.python --norms              single normalisations beside torch, forward and with gradients
     python -m bench.python --pools              single poolings beside torch, forward and with gradients
+    python -m bench.python --sequences          networks and operations on sequences, DCGAN, beside torch
     python -m bench.python --updates            optimizers alone, on 100 thousand and 10 million numbers
     python -m bench.python --trials             what examples/ train, beside torch in its modes
     python -m bench.python --rules              every optimizer alone, beside torch in its forms and optax
@@ -36,6 +37,7 @@ from .norms import norms
 from .operations import Operation, find_operation
 from .pools import pools
 from .report import markdown, sweep_markdown
+from .sequences import SEQUENCES
 from .workloads import (
     INFERENCE,
     RULE_UPDATES,
@@ -251,6 +253,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--inference", action="store_true", help="forward passes alone, of all workloads or of those named"
     )
+    parser.add_argument("--sequences", action="store_true", help="networks and operations on sequences")
     parser.add_argument("--updates", action="store_true", help="optimizers alone")
     parser.add_argument("--trials", action="store_true", help="what the examples train")
     parser.add_argument("--rules", action="store_true", help="every optimizer alone")
@@ -273,7 +276,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("convolutions are timed in a run of their own")
     options.convolutions = options.convolutions or any(convolutional)
     single_only = options.convolutions or options.norms or options.pools or any(single)
-    if single_only:
+    if single_only or options.sequences:
         options.engines = [engine for engine in options.engines if engine in ("ravine", "torch")]
     options.brief = options.quick or options.sweep or single_only
     options.apart = options.sweep or single_only  # nothing that takes long to prepare
@@ -291,6 +294,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if not options.workloads:
         if options.inference:
             options.workloads = list(INFERENCE)
+        elif options.sequences:
+            options.workloads = list(SEQUENCES)
         elif options.trials:
             options.workloads = list(TRIALS)
         elif options.rules:

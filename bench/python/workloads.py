@@ -13,8 +13,8 @@ class Workload:
     """One network, batch size and optimizer; softmax cross-entropy on random data.
 
     `net` is "mlp", "lenet", "resnet18", "lstm" or "gru" (a head on the last state of the last layer), "gpt"
-    (the next of `steps` tokens each), "update": an optimizer's step alone, on gradients that are there, or
-    "trial": the training of an example.
+    (the next of `steps` tokens each), "tcn" (a class of each of `steps` steps), "update": an optimizer's step
+    alone, on gradients that are there, or "trial": the training of an example.
     "sgd" means momentum 0.9, Nesterov, lr 0.01; "adam" means lr 1e-3; others are classes of ravine.optim.
     """
 
@@ -24,10 +24,10 @@ class Workload:
     optimizer: str
     sizes: tuple[
         int, ...
-    ] = ()  # features of every layer, input first (lstm, gru: input and state; gpt: tokens and width)
+    ] = ()  # features of every layer, input first (lstm, gru, tcn: input and state; gpt: tokens and width)
     batch_norm: bool = False  # mlp: BatchNorm1d before each ReLU
     width: int = 64  # resnet18: channels of the first stage
-    steps: int = 0  # lstm, gru, gpt: length of the sequences
+    steps: int = 0  # lstm, gru, gpt, tcn: length of the sequences
     heads: int = 0  # gpt
     layers: int = 1
     bidirectional: bool = False
@@ -45,6 +45,8 @@ class Workload:
             return (self.batch, self.sizes[0])
         if self.net == "gpt":
             return (self.batch, self.steps)
+        if self.net == "tcn":
+            return (self.batch, self.sizes[0], self.steps)
         if self.is_recurrent:
             return (self.batch, self.steps, self.sizes[0])
         return (self.batch, 1, 28, 28) if self.net == "lenet" else (self.batch, 3, 32, 32)
@@ -62,6 +64,10 @@ class Workload:
     @property
     def is_recurrent(self) -> bool:
         return self.net in ("lstm", "gru")
+
+    @property
+    def is_sequential(self) -> bool:
+        return self.is_recurrent or self.net in ("gpt", "tcn")
 
     def lengths(self) -> np.ndarray | None:
         """Of ragged sequences, int64 [batch]; the same on every call."""
@@ -82,7 +88,8 @@ class Workload:
             tokens = random.integers(0, self.classes, self.input_shape)
             return tokens, random.integers(0, self.classes, tokens.size)
         x = random.standard_normal(self.input_shape, dtype=np.float32)
-        return x, random.integers(0, self.classes, self.batch)
+        labels = self.batch * (self.steps if self.net == "tcn" else 1)
+        return x, random.integers(0, self.classes, labels)
 
     def parameters(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """An update's parameters and their gradients, float32; the same on every call."""
@@ -107,6 +114,7 @@ WORKLOADS = {
         Workload("r18", "resnet18", 64, "sgd", width=64),
         Workload("gpt", "gpt", 8, "adam", (1000, 384), steps=256, layers=6, heads=6),
         Workload("chars", "gpt", 32, "adam", (65, 128), steps=64, layers=4, heads=4),
+        Workload("tcn", "tcn", 16, "adam", (8, 64), steps=256, layers=6),
         *(
             workload
             for net in ("lstm", "gru")
@@ -135,6 +143,7 @@ TRIALS = {
         ("gan", 128, "adam"),  # a step of the discriminator and one of the generator
         ("dqn", 64, "adam"),  # an action, a draw from the memory, an update
         ("vae", 64, "adam"),
+        ("dcgan", 32, "adam"),  # as of "gan"
         ("pinn", 33, "adam"),  # float64, second derivatives in the loss
         ("pinn-lbfgs", 33, "LBFGS"),
     )

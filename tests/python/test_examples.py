@@ -6,11 +6,15 @@ import re
 from pathlib import Path
 
 EXAMPLES = {
+    "character_gpt.py",
     "character_model.py",
+    "dcgan.py",
     "dqn.py",
     "gan.py",
     "newton_regression.py",
     "physics_informed.py",
+    "ratings_dlrm.py",
+    "series_tcn.py",
     "sparse_coding.py",
     "vae.py",
 }
@@ -49,6 +53,38 @@ def test_character_model(repository: Path, run_python) -> None:
     losses = [float(line.split()[-1]) for line in epochs]
     assert losses[-1] < 0.2 < 0.6 < losses[0]  # nats a character
     assert "forty seven, forty eight, forty nine, fifty, fifty one, " in written
+
+
+def test_character_gpt(repository: Path, run_python) -> None:
+    text = output(repository, run_python, "character_gpt.py", "--steps", "300")
+    found = re.search(r"unseen text: (\S+) nats a character, by pairs (\S+), evenly (\S+)", text)
+    unseen, pairs, evenly = (float(value) for value in found.groups()) if found else (0.0, 0.0, 0.0)
+    assert 1.0 < unseen < pairs - 0.1 < pairs < evenly - 1.0
+    written = [line for line in text.splitlines() if line.startswith("| Soft")]
+    assert len(written) == 3
+
+
+def test_series_tcn(repository: Path, run_python) -> None:
+    text = output(repository, run_python, "series_tcn.py", "--steps", "160")
+    errors = dict(re.findall(r"  (network|as .*): (\S+)", text))
+    network, *naive = (float(errors[name]) for name in ("network", "as yesterday", "as a week ago"))
+    assert 0.08 < network < 0.85 * min(naive)  # the noise alone has 0.08
+
+
+def test_ratings_dlrm(repository: Path, run_python) -> None:
+    text = output(repository, run_python, "ratings_dlrm.py")
+    found = re.search(r"DLRM (\S+), means (\S+), all alike (\S+), noise alone (\S+)", text)
+    dlrm, means, alike, noise = (float(value) for value in found.groups()) if found else (0.0,) * 4
+    assert noise < dlrm < 0.6 * means < means < alike
+
+
+def test_dcgan(repository: Path, run_python) -> None:
+    text = output(repository, run_python, "dcgan.py", "--steps", "200")
+    found = [(int(share), int(n)) for share, n in re.findall(r"(\d+)% discs, in (\d) of 4", text)]
+    assert len(found) == 5
+    assert found[0] == (0, 0)
+    assert found[-1][0] > 40
+    assert found[-1][1] >= 3
 
 
 def test_physics_informed(repository: Path, run_python) -> None:

@@ -11,8 +11,9 @@ from ..convolutions import Convolution
 from ..norms import Norm
 from ..operations import Operation
 from ..pools import Pool
+from ..sequences import SequenceOperation
 from ..workloads import Workload
-from . import ravine_trials
+from . import ravine_sequences, ravine_trials
 
 
 def modes(workload: Workload | Operation) -> list[str]:
@@ -59,7 +60,22 @@ class Language(nn.Module):
         return self.gpt(x).reshape((-1, self.tokens))
 
 
+class Stepwise(nn.Module):
+    """The logits of all steps in one matrix."""
+
+    def __init__(self, workload: Workload) -> None:
+        super().__init__()
+        before, width = workload.sizes
+        self.tcn = rv.models.tcn(before, (width,) * workload.layers, workload.classes, dropout=0.0)
+        self.classes = workload.classes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tcn(x).permute((0, 2, 1)).reshape((-1, self.classes))
+
+
 def build(workload: Workload) -> nn.Module:
+    if workload.net == "tcn":
+        return Stepwise(workload)
     if workload.net == "gpt":
         return Language(workload)
     if workload.is_recurrent:
@@ -131,6 +147,8 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
 def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable[[], float]:
     """A program on arrays that stay where they are, and whose results stay inside."""
     rv.set_num_threads(threads)
+    if isinstance(operation, SequenceOperation):
+        return ravine_sequences.prepare(operation)
     trace = Trace()
     graph = trace.graph
     values = [graph.state(nn.Parameter(array).array) for array in operation.arrays()]

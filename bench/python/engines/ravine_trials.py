@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
-from examples import dqn, gan, physics_informed, vae
+from examples import dcgan, dqn, gan, physics_informed, vae
 
 import ravine as rv
 
@@ -17,6 +17,12 @@ def prepare_gan() -> Callable[[], float]:
     step_d, step_g = gan.new_steps(gan.new_models())
     rng = np.random.default_rng(0)
     return lambda: step_d(gan.real_points(rng, gan.BATCH)) + step_g()
+
+
+def prepare_dcgan() -> Callable[[], float]:
+    step_d, step_g = dcgan.new_steps(dcgan.new_models())
+    real = dcgan.discs(np.random.default_rng(0), dcgan.BATCH)
+    return lambda: step_d(real) + step_g()
 
 
 def prepare_dqn() -> Callable[[], float]:
@@ -54,6 +60,7 @@ def prepare_pinn(optimizer: str) -> Callable[[], float]:
 
 
 TRIALS: dict[str, Callable[[], Callable[[], float]]] = {
+    "dcgan": prepare_dcgan,
     "gan": prepare_gan,
     "dqn": prepare_dqn,
     "vae": prepare_vae,

@@ -11,13 +11,17 @@ from ..convolutions import Convolution
 from ..norms import Norm
 from ..operations import Operation
 from ..pools import Pool
+from ..sequences import SequenceOperation
 from ..workloads import Workload
+from . import torch_sequences
 
 
 def modes(workload: Workload | Operation) -> list[str]:
     """Fused optimizers in all; "+tcmalloc" is preloaded by the caller of the process."""
     if isinstance(workload, Convolution | Norm | Pool):
         return ["eager+tcmalloc", "channels_last+tcmalloc"]
+    if isinstance(workload, SequenceOperation):
+        return ["eager", "eager+tcmalloc", "compile+tcmalloc"]
     if workload.is_trial:
         return trials().modes(workload.name)
     if workload.is_update and workload.optimizer in ("sgd", "adam"):
@@ -117,6 +121,8 @@ class Language(nn.Module):
 
 
 def build(workload: Workload, mode: str = "eager") -> nn.Module:
+    if workload.net == "tcn":
+        return torch_sequences.TCN(workload)
     if workload.net == "gpt":
         return Language(workload)
     if workload.is_recurrent:
@@ -219,6 +225,8 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
 
 def prepare_operation(operation: Operation, mode: str, threads: int) -> Callable[[], float]:
     torch.set_num_threads(threads)
+    if isinstance(operation, SequenceOperation):
+        return torch_sequences.prepare(operation, mode)
     layout = torch.channels_last if "channels_last" in mode else torch.contiguous_format
     arrays = [torch.from_numpy(array) for array in operation.arrays()]
     tensors = [a.permute(0, 3, 1, 2).contiguous(memory_format=layout) if a.ndim == 4 else a for a in arrays]

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from examples import dqn, gan, physics_informed, vae
+from examples import dcgan, dqn, gan, physics_informed, vae
 from torch import nn
 from torch.nn import functional
 
@@ -47,6 +47,46 @@ def prepare_gan(compiled: Compile, adam: Adam) -> Callable[[], float]:
 
     def iteration() -> float:
         loss_d = discriminator_loss(torch.from_numpy(gan.real_points(rng, gan.BATCH)))
+        update(adam_d, loss_d, of_d)
+        loss_g = generator_loss()
+        update(adam_g, loss_g, of_g)
+        return loss_d.item() + loss_g.item()
+
+    return iteration
+
+
+def prepare_dcgan(compiled: Compile, adam: Adam) -> Callable[[], float]:
+    w = dcgan.WIDTH
+
+    def enlarged(before: int, after: int) -> tuple[nn.Module, ...]:
+        return nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(True)
+
+    g = nn.Sequential(
+        *(nn.ConvTranspose2d(dcgan.NOISE, 4 * w, 4, bias=False), nn.BatchNorm2d(4 * w), nn.ReLU(True)),
+        *enlarged(4 * w, 2 * w),
+        *(nn.ConvTranspose2d(2 * w, 1, 4, 2, 1), nn.Tanh()),
+    )
+    d = nn.Sequential(
+        *(nn.Conv2d(1, 2 * w, 4, 2, 1), nn.LeakyReLU(0.2, True)),
+        *(nn.Conv2d(2 * w, 4 * w, 4, 2, 1, bias=False), nn.BatchNorm2d(4 * w), nn.LeakyReLU(0.2, True)),
+        *(nn.Conv2d(4 * w, 1, 4), nn.Flatten()),
+    )
+    of_g, of_d = list(g.parameters()), list(d.parameters())
+    adam_g, adam_d = (adam(of, lr=1e-3, betas=(0.5, 0.999)) for of in (of_g, of_d))
+    real = torch.from_numpy(dcgan.discs(np.random.default_rng(0), dcgan.BATCH))
+
+    @compiled
+    def discriminator_loss(real: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            drawn = g(torch.randn(dcgan.BATCH, dcgan.NOISE, 1, 1))
+        return functional.softplus(-d(real)).mean() + functional.softplus(d(drawn)).mean()
+
+    @compiled
+    def generator_loss() -> torch.Tensor:
+        return functional.softplus(-d(g(torch.randn(dcgan.BATCH, dcgan.NOISE, 1, 1)))).mean()
+
+    def iteration() -> float:
+        loss_d = discriminator_loss(real)
         update(adam_d, loss_d, of_d)
         loss_g = generator_loss()
         update(adam_g, loss_g, of_g)
@@ -159,6 +199,7 @@ def prepare_pinn_lbfgs(compiled: Compile, adam: Adam) -> Callable[[], float]:
 
 
 TRIALS: dict[str, Callable[[Compile, Adam], Callable[[], float]]] = {
+    "dcgan": prepare_dcgan,
     "gan": prepare_gan,
     "dqn": prepare_dqn,
     "vae": prepare_vae,
