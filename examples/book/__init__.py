@@ -9,6 +9,10 @@ A chapter is a module with a docstring, which is the prose of its page, and thre
 
 CHAPTERS = (
     "ravines",
+    "rates",
+    "minibatches",
+    "inputs",
     "adam",
+    "saddles",
     "second_order",
 )
