@@ -212,11 +212,11 @@ Value diagonal_matrix(Value diagonal) {
   return ops::reshape(diagonal, row) *
          constant_matrix(diagonal, n, n, [](auto i, auto j) { return i == j ? 1.0 : 0.0; });
 }
-Value as_row(Value x) {
+Value row_vectors(Value x) {
   return ops::reshape(x, with(Shape(std::span(x.shape().begin(), static_cast<std::size_t>(x.rank() - 1))),
                               {1, x.shape().back()}));
 }
-Value as_column(Value x) { return transposed(as_row(x)); }
+Value column_vectors(Value x) { return transposed(row_vectors(x)); }
 // [..., 1, 1] from [...].
 Value as_matrix(Value x) { return ops::reshape(x, with(x.shape(), {1, 1})); }
 
@@ -224,7 +224,7 @@ Value as_matrix(Value x) { return ops::reshape(x, with(x.shape(), {1, 1})); }
 Value inverse_differences(Value v) {
   const std::int64_t n = v.shape().back();
   const Value same = constant_matrix(v, n, n, [](auto i, auto j) { return i == j ? 1.0 : 0.0; });
-  return (1.0 - same) / (as_row(v) - as_column(v) + same);
+  return (1.0 - same) / (row_vectors(v) - column_vectors(v) + same);
 }
 
 Value filled_or(Value cotangent, Value output) { return cotangent ? cotangent : ops::filled_like(output, 0); }
@@ -310,16 +310,16 @@ Values svd_gradient(const Node& node, std::span<const Value> cotangents) {
   Value inner, result;
   const auto add = [](Value& total, Value term) { total = total ? total + term : term; };
   if (cotangents[1]) add(inner, diagonal_matrix(cotangents[1]));
-  if (du) add(inner, skew(ops::matmul(transposed(u), du)) * as_row(s));
-  if (dvh) add(inner, as_column(s) * skew(ops::matmul(vh, transposed(dvh))));
+  if (du) add(inner, skew(ops::matmul(transposed(u), du)) * row_vectors(s));
+  if (dvh) add(inner, column_vectors(s) * skew(ops::matmul(vh, transposed(dvh))));
   add(result, ops::matmul(ops::matmul(u, inner), vh));
   if (du && rows_of(u.shape()) > k) {
     const Value outside = du - ops::matmul(u, ops::matmul(transposed(u), du));
-    add(result, ops::matmul(outside / as_row(s), vh));
+    add(result, ops::matmul(outside / row_vectors(s), vh));
   }
   if (dvh && vh.shape().back() > k) {
     const Value outside = dvh - ops::matmul(ops::matmul(dvh, transposed(vh)), vh);
-    add(result, ops::matmul(u / as_row(s), outside));
+    add(result, ops::matmul(u / row_vectors(s), outside));
   }
   return {result};
 }
