@@ -10,6 +10,7 @@ One line a reader tells how many were; the status is 1 if one was not, and the f
 from __future__ import annotations
 
 import argparse
+import copy
 import gzip
 import io
 import json
@@ -199,6 +200,72 @@ def safetensors_seeds() -> list[bytes]:
         b'"b":{"dtype":"BF16","shape":[],"data_offsets":[6,8]}}'
     )
     return [plain, with_metadata, safetensors_file(half, bytes(range(8)))]
+
+
+# ---- exported models and steps
+
+
+def exported_seeds() -> list[bytes]:
+    rv.seed(0)
+    nn, optim = rv.nn, rv.optim
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 3)
+    )
+    tokens = nn.Sequential(nn.Embedding(5, 8), nn.LSTM(8, 4, batch_first=True))
+    attention = nn.Sequential(nn.Linear(6, 8), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True))
+    schedules = optim.schedules
+    rate = schedules.Warmup(0.1, 2) + schedules.CosineRestarts(0.1, 4)
+    step = rv.TrainStep(model, nn.CrossEntropyLoss(), optim.Adam(lr=rate, clip_norm=1.0, accumulate=2))
+    images, labels = np.zeros((3, 1, 8, 8)), np.array([0, 2, 1])
+    step(images, labels)
+    seeds = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "seed")
+        for what, *examples in (
+            (model, images),
+            (tokens, np.array([[1, 2], [3, 4]])),
+            (attention, np.zeros((2, 3, 6))),
+            (step, images, labels),
+        ):
+            rv.export(path, what, *examples)
+            seeds.append(path.read_bytes())
+    return seeds
+
+
+def places(x: Any) -> list[tuple[Any, Any]]:
+    """All places of values in nested JSON: what holds each, and the key or index."""
+    pairs = list(x.items()) if isinstance(x, dict) else list(enumerate(x)) if isinstance(x, list) else []
+    return [(x, key) for key, _ in pairs] + [place for _, value in pairs for place in places(value)]
+
+
+def change_document(rng: random.Random, content: bytes) -> bytes:
+    """Other values at a few places of the document."""
+    header, tensors = split_safetensors(content)
+    document = json.loads(header["__metadata__"]["ravine.export"])
+    for _ in range(rng.choice([1, 1, 2, 4])):
+        every = places(document)
+        holder, key = rng.choice(every)
+        other_holder, other_key = rng.choice(every)
+        holder[key] = rng.choice(
+            [
+                copy.deepcopy(other_holder[other_key]),
+                rng.choice(NUMBERS),
+                rng.choice([-1, 0, 1, 2, 3, 5, 8, 2**20, 2**40]),
+                [0, rng.choice([1, 2, -1, 2**62])],
+                any_json(rng),
+                rng.choice(["float64", "int64", "input", "state", "nan"]),
+            ]
+        )
+        if rng.random() < 0.2 and isinstance(holder, list):
+            del holder[key]
+    header["__metadata__"]["ravine.export"] = json.dumps(document)
+    return safetensors_file(json.dumps(header).encode(), tensors)
+
+
+def read_export(path: Path) -> object:
+    """A model, and a step if it is one."""
+    model = rv.load_model(path)
+    return rv.load_step(path) if b'\\"step\\":{' in path.read_bytes() else model
 
 
 # ---- IDX
@@ -432,6 +499,7 @@ def readers() -> dict[str, Reader]:
         "checkpoint": Reader(rv.load, ".safetensors", checkpoints, headers),
         "resume": Reader(Resuming(), ".safetensors", checkpoints, [*headers, change_number, change_number]),
         "load_metadata": Reader(rv.load_metadata, ".safetensors", safetensors_seeds(), headers),
+        "export": Reader(read_export, ".ravine", exported_seeds(), [change_document] * 3 + headers),
         "npz": Reader(data.npz.read, ".npz", npz_seeds(), [any_npz, long_directory]),
         "npy": Reader(lambda path: np.array(data.open_npy(path)), ".npy", npy_seeds(), [any_npy]),
         "csv": Reader(data.read_csv, ".csv", csv_seeds(), [change_fields, change_fields, large_csv]),

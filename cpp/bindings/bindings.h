@@ -30,6 +30,7 @@ void bind_optim(py::module_& module);
 void bind_train(py::module_& module);
 void bind_program(py::module_& module);
 void bind_model(py::module_& module);
+void bind_exported(py::module_& module);
 
 // Once in a process, a RuntimeWarning about environment variables that are left out as they make no sense.
 void warn_of_ignored_settings();

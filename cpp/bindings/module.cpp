@@ -18,4 +18,5 @@ PYBIND11_MODULE(_core, module) {
   bind_train(module);
   bind_program(module);
   bind_model(module);
+  bind_exported(module);
 }

@@ -48,7 +48,7 @@ double multi_step(Numbers n, Children, std::int64_t step) {
 
 // The first steps of all pieces but the first, then the rates of all.
 double piecewise(Numbers n, Children, std::int64_t step) {
-  const std::size_t n_bounds = n.size() / 2;
+  const std::size_t n_bounds = (n.size() - 1) / 2;
   return n[n_bounds + static_cast<std::size_t>(count_until(n.first(n_bounds), step))];
 }
 
@@ -218,32 +218,34 @@ double exponential_mean_share(Numbers n, Children, std::int64_t step) {
   return before == 0 ? 1.0 : 1.0 - decay;
 }
 
+constexpr unsigned count(unsigned number) { return 1u << number; }
+
 constexpr Formula formulas[] = {
     {"constant", 1, 0, constant},
-    {"cosine", 3, 0, cosine, length_at<1>},
-    {"cosine_restarts", 5, 0, cosine_restarts},
-    {"cyclic", 6, 0, cyclic},
-    {"every", 2, 0, every},
+    {"cosine", 3, 0, cosine, length_at<1>, count(1)},
+    {"cosine_restarts", 5, 0, cosine_restarts, nullptr, count(1) | count(2)},
+    {"cyclic", 6, 0, cyclic, nullptr, count(2) | count(3)},
+    {"every", 2, 0, every, nullptr, count(1)},
     {"exponential", 3, 0, exponential},
-    {"exponential_mean_share", 4, 0, exponential_mean_share},
+    {"exponential_mean_share", 4, 0, exponential_mean_share, nullptr, count(1)},
     {"hold", 0, 1, hold},
     {"inverse_sqrt", 2, 0, inverse_sqrt},
     {"inverse_time", 3, 0, inverse_time},
-    {"linear", 3, 0, linear, length_at<2>},
-    {"mean_share", 2, 0, mean_share},
-    {"multi_step", -1, 0, multi_step},
+    {"linear", 3, 0, linear, length_at<2>, count(2)},
+    {"mean_share", 2, 0, mean_share, nullptr, count(1)},
+    {"multi_step", -2, 0, multi_step},
     {"natural_exponential", 3, 0, natural_exponential},
     {"noise_std", 2, 0, noise_std},
-    {"one_cycle", -1, 0, one_cycle, length_at<2>},
+    {"one_cycle", -3, 0, one_cycle, length_at<2>, count(2)},
     {"piecewise", -1, 0, piecewise},
-    {"polynomial", 4, 0, polynomial, length_at<1>},
+    {"polynomial", 4, 0, polynomial, length_at<1>, count(1)},
     {"product", 0, -1, product, shortest},
     {"sequence", 0, -1, sequence, sequence_steps},
-    {"step_decay", 3, 0, step_decay},
-    {"take", 1, 1, take, length_at<0>},
-    {"warmup_constant", 3, 0, warmup_constant, length_at<1>},
-    {"warmup_exponential", 3, 0, warmup_exponential, length_at<1>},
-    {"warmup_linear", 3, 0, warmup_linear, length_at<1>},
+    {"step_decay", 3, 0, step_decay, nullptr, count(1)},
+    {"take", 1, 1, take, length_at<0>, count(0)},
+    {"warmup_constant", 3, 0, warmup_constant, length_at<1>, count(1)},
+    {"warmup_exponential", 3, 0, warmup_exponential, length_at<1>, count(1)},
+    {"warmup_linear", 3, 0, warmup_linear, length_at<1>, count(1)},
 };
 
 const Formula& formula_named(std::string_view name) {
@@ -269,6 +271,7 @@ class Expression final : public Schedule {
     return std::any_of(children_.begin(), children_.end(),
                        [](const SchedulePtr& child) { return child->foreign(); });
   }
+  std::optional<FormulaOf> formula() const override { return FormulaOf{formula_.name, numbers_, children_}; }
   std::string describe() const override {
     if (!text_.empty()) return text_;
     std::string text = formula_.name;
@@ -287,9 +290,26 @@ class Expression final : public Schedule {
 };
 
 void expect_count(const char* formula, const char* what, int expected, std::size_t got) {
-  check<ValueError>(expected < 0 ? got > 0 : got == static_cast<std::size_t>(expected), "schedule ", formula,
-                    ": got ", got, " ", what, ", expected ",
-                    expected < 0 ? std::string("some") : str(expected));
+  const auto least = static_cast<std::size_t>(std::abs(expected));
+  check<ValueError>(expected < 0 ? got >= least : got == least, "schedule ", formula, ": got ", got, " ",
+                    what, ", expected ", expected < 0 ? "at least " : "", least);
+}
+
+void expect_steps(const Formula& formula, Numbers numbers) {
+  constexpr double most = 9007199254740992.0;  // 2^53: beyond, a double may stand for several numbers
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    check<ValueError>((formula.counts >> std::min<std::size_t>(i, 31) & 1) == 0 ||
+                          (numbers[i] >= 1 && numbers[i] <= most && numbers[i] == std::floor(numbers[i])),
+                      "schedule ", formula.name, ": number ", i, " is ", numbers[i],
+                      ", expected a number of steps");
+}
+
+// All but the last of a sequence end.
+void expect_ends(const Formula& formula, Children children) {
+  if (formula.value != sequence) return;
+  for (const SchedulePtr& child : children.first(children.size() - 1))
+    check<ValueError>(child->steps().has_value(), "schedule ", formula.name, ": ", child->describe(),
+                      " never ends, so nothing can follow it");
 }
 
 }  // namespace
@@ -310,6 +330,8 @@ SchedulePtr make_schedule(std::string_view name, std::vector<double> numbers,
   const Formula& formula = formula_named(name);
   expect_count(formula.name, "numbers", formula.n_numbers, numbers.size());
   expect_count(formula.name, "schedules", formula.n_children, children.size());
+  expect_steps(formula, numbers);
+  expect_ends(formula, children);
   return std::make_shared<Expression>(formula, std::move(numbers), std::move(children), std::move(text));
 }
 

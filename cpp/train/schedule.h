@@ -14,6 +14,16 @@
 
 namespace ravine::train {
 
+class Schedule;
+using SchedulePtr = std::shared_ptr<const Schedule>;
+
+// What a schedule of `make_schedule` is made of.
+struct FormulaOf {
+  const char* name;
+  std::span<const double> numbers;
+  std::span<const SchedulePtr> children;
+};
+
 class Schedule {
  public:
   virtual ~Schedule() = default;
@@ -26,23 +36,26 @@ class Schedule {
   // Whether code of the host takes part, which has to be asked before a run begins.
   virtual bool foreign() const { return false; }
   virtual std::string describe() const = 0;
+  virtual std::optional<FormulaOf> formula() const { return std::nullopt; }  // none: it is another kind
 };
-using SchedulePtr = std::shared_ptr<const Schedule>;
 
 // A formula with its numbers and the schedules that it is made of. A new one is a row in schedule.cpp.
 struct Formula {
   const char* name;
-  int n_numbers;   // -1: any number of them
+  int n_numbers;   // below 0: at least as many as its absolute value
   int n_children;  // -1: any number of them
   double (*value)(std::span<const double> numbers, std::span<const SchedulePtr> children, std::int64_t step);
   // How many steps it spans; null: it never ends.
   std::optional<std::int64_t> (*steps)(std::span<const double> numbers,
                                        std::span<const SchedulePtr> children) = nullptr;
+  // Bit i is set if number i counts steps: it is whole, and at least 1.
+  unsigned counts = 0;
 };
 std::span<const Formula> all_formulas();
 
 // "cosine", {lr, steps, end}. KeyError on an unknown name, ValueError on a wrong number of numbers or
-// children. `text` stands for it in messages; empty: its name and numbers.
+// children, on counts of steps that are none, and on a sequence that goes on behind what never ends. `text`
+// stands for it in messages; empty: its name and numbers.
 SchedulePtr make_schedule(std::string_view formula, std::vector<double> numbers,
                           std::vector<SchedulePtr> children = {}, std::string text = "");
 
@@ -73,6 +86,8 @@ class Plateau final : public Schedule {
   void update(double metric);  // the newest value of the metric; NaN is never better
   const State& state() const { return state_; }
   void set_state(const State& state) { state_ = state; }
+  const Settings& settings() const { return settings_; }
+  const SchedulePtr& schedule() const { return schedule_; }  // that it reduces
 
  private:
   bool better(double metric) const;

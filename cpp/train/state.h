@@ -62,6 +62,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   // Takes effect in the next run, of programs that are compiled already too, unless slots or stages have come
   // or gone.
   void describe(Description description);
+  const Description& description() const { return description_; }
   // Makes these the trained parameters; others keep their state until they come back.
   void bind(std::vector<NamedParameter> parameters);
   // Changes whenever programs recorded before refuse to run: record them again.

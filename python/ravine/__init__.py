@@ -15,6 +15,7 @@ from .record import Scalar, Tensor, compile, eager, set_conv_precision, set_prog
 if TYPE_CHECKING:
     __version__: str
     from . import data, diagnostics, models, preprocessing, sklearn, train
+    from ._export import LoadedModel, LoadedStep, export, load_model, load_step
     from ._io import load, load_metadata, save
     from ._minimize import MinimizeResult, minimize
     from .train import Trainer
@@ -22,15 +23,22 @@ if TYPE_CHECKING:
 # Loaded when first used, so that `import ravine` stays cheap.
 _LAZY_MODULES = ("data", "diagnostics", "models", "preprocessing", "sklearn", "train")
 _LAZY_NAMES = {
+    "LoadedModel": "_export",
+    "LoadedStep": "_export",
     "MinimizeResult": "_minimize",
     "Trainer": "train",
+    "export": "_export",
     "load": "_io",
     "load_metadata": "_io",
+    "load_model": "_export",
+    "load_step": "_export",
     "minimize": "_minimize",
     "save": "_io",
 }
 
 __all__ = [
+    "LoadedModel",
+    "LoadedStep",
     "MinimizeResult",
     "Scalar",
     "Tensor",
@@ -42,11 +50,14 @@ __all__ = [
     "data",
     "diagnostics",
     "eager",
+    "export",
     "get_num_threads",
     "hvp",
     "init",
     "load",
     "load_metadata",
+    "load_model",
+    "load_step",
     "minimize",
     "models",
     "nn",

@@ -16,7 +16,10 @@ __all__ = [
     "Description",
     "Generator",
     "Graph",
+    "LoadedModel",
+    "LoadedStep",
     "Lock",
+    "ModelStates",
     "Origin",
     "Plateau",
     "PreparedUpdate",
@@ -444,6 +447,128 @@ class Program:
         """
         Whether a guard left the effects out of the newest run.
         """
+
+class ModelStates:
+    """
+    The arrays that exported graphs read and write.
+    """
+    def __init__(
+        self,
+        arrays: collections.abc.Sequence[tuple[str, Array]],
+        keys: collections.abc.Sequence[tuple[str, int]],
+    ) -> None:
+        """
+        [(tensor, Array)], and [(name, number of the array)] of the model's state_dict.
+        """
+
+class LoadedModel:
+    """
+    A model of a file.
+    """
+    @staticmethod
+    def load(path: bytes) -> LoadedModel: ...
+    def __init__(
+        self,
+        samples: collections.abc.Sequence[
+            tuple[
+                int,
+                Graph,
+                collections.abc.Sequence[Value],
+                collections.abc.Sequence[tuple[Array, Value]],
+                collections.abc.Mapping[int, tuple[float, int, int]],
+            ]
+        ],
+        states: ModelStates,
+        least: int | None,
+        random: RandomState,
+        notes: str,
+    ) -> None:
+        """
+        Of recordings at several sizes of the batch, for all from `least` on; None: of one, for its size.
+        """
+    def load_state_dict(self, state: collections.abc.Mapping[str, np.ndarray]) -> None: ...
+    def predict(self, arrays: collections.abc.Sequence[np.ndarray]) -> list: ...
+    def save(self, path: bytes) -> None: ...
+    def state_dict(self) -> dict: ...
+    @property
+    def by_examples(self) -> bool:
+        """
+        Whether the examples stand along the first axis of all inputs and outputs.
+        """
+    @property
+    def inputs(self) -> list[tuple[str, str]]: ...
+    @property
+    def n_outputs(self) -> int: ...
+    @property
+    def notes(self) -> str: ...
+
+class LoadedStep:
+    """
+    A training step of a file.
+    """
+    @staticmethod
+    def load(path: bytes) -> LoadedStep: ...
+    def __init__(
+        self,
+        samples: collections.abc.Sequence[
+            tuple[
+                int,
+                Graph,
+                collections.abc.Sequence[Value],
+                collections.abc.Sequence[tuple[Array, Value]],
+                collections.abc.Mapping[int, tuple[float, int, int]],
+            ]
+        ],
+        states: ModelStates,
+        least: int | None,
+        random: RandomState,
+        part_names: collections.abc.Sequence[str],
+        counted: bool,
+        trained: collections.abc.Sequence[
+            tuple[
+                str,
+                TrainState,
+                collections.abc.Sequence[tuple[str, collections.abc.Sequence[str]]],
+                collections.abc.Sequence[tuple[str, Array, int, bool]],
+                tuple[
+                    int,
+                    Graph,
+                    collections.abc.Sequence[Value],
+                    collections.abc.Sequence[tuple[Array, Value]],
+                    collections.abc.Mapping[int, tuple[float, int, int]],
+                ]
+                | None,
+                collections.abc.Sequence[tuple[str, Plateau]],
+                collections.abc.Mapping[str, np.ndarray],
+            ]
+        ],
+        model: LoadedModel,
+        notes: str,
+    ) -> None: ...
+    def finish_accumulation(self) -> bool: ...
+    def hyper(self, trained: int) -> list[tuple[str, float | None]]: ...
+    def load_state_dict(self, state: collections.abc.Mapping[str, np.ndarray]) -> None: ...
+    def report(self, metric: float) -> None: ...
+    def save(self, path: bytes) -> None: ...
+    def set_hyper(self, name: str, number: float, trained: int) -> None: ...
+    def state_dict(self) -> dict: ...
+    def step(self, arrays: collections.abc.Sequence[np.ndarray]) -> float: ...
+    @property
+    def has_model(self) -> bool: ...
+    @property
+    def inputs(self) -> list[tuple[str, str]]: ...
+    @property
+    def loss_parts(self) -> list[tuple[str, float]]: ...
+    @property
+    def model(self) -> LoadedModel: ...
+    @property
+    def notes(self) -> str: ...
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def trained(self) -> list[str]: ...
 
 def augment(
     images: np.ndarray,

@@ -14,12 +14,14 @@ from ._random import RandomStream
 from ._trained import Trained
 from .nn import Module
 from .record import (
+    FLOATING,
     Inputs,
     Operand,
     Parameter,
     Recording,
     Trace,
     add_place,
+    apply,
     as_tensor,
     current,
     gradients,
@@ -31,7 +33,7 @@ from .record import (
     split_inputs,
 )
 
-__all__ = ["Call", "Forward", "Recorder"]
+__all__ = ["Call", "Exported", "Forward", "Recorder"]
 
 
 class Call(NamedTuple):
@@ -53,6 +55,21 @@ class Forward(NamedTuple):
     loss: Any
     parts: dict[str, Any]
     output: Any = None
+
+
+class Exported(NamedTuple):
+    """A forward pass for a file: loss, parts, and what the loss counts by; and the trained parameters."""
+
+    recording: Recording
+    values: list[_core.Value]
+    part_names: list[str]
+    counted: bool
+    moved: list[list[tuple[str, Parameter]]]  # of each trained model
+
+
+def _real(x: Any) -> Operand:
+    tensor = as_tensor(x)
+    return tensor if tensor.dtype in FLOATING else apply("cast", tensor, dtype="float64")
 
 
 class Recorder:
@@ -135,8 +152,10 @@ class Recorder:
             names |= {key: f"{prefix}.{name}" if prefix else name for key, name in own}
         return names
 
-    def record(self, call: Call, observer: Observer | None, *, eager: bool) -> Recording:
-        """Records the forward pass, and what the observer counts."""
+    def record(
+        self, call: Call, observer: Observer | None, *, eager: bool, frozen: bool = False
+    ) -> Recording:
+        """Records the forward pass, and what the observer counts; `frozen` for a file."""
         inputs = call.inputs
 
         def run(arguments: Any) -> Any:
@@ -161,6 +180,7 @@ class Recorder:
             roots=[self._function, *self._models.values()],
             parameters=[named for model in self._models.values() for named in model.named_parameters()],
             argument_names=("x", "y") if self._of_loss and not call.weighted else None,
+            frozen=frozen,
         )
         trained = {id(buffer) for part in self._trained for buffer in part.model.buffers()}
         kept = [b for model in self._read_only for b in model.buffers() if id(b) not in trained]
@@ -245,6 +265,20 @@ class Recorder:
             trace.finish()  # behind everything that may refuse
             for trained, update in zip(self._trained, prepared, strict=True):
                 trained.update(trace, update)
+
+    def exported(self, call: Call) -> Exported:
+        """Records the forward pass as a file has it."""
+        recording = self.record(call, None, eager=False, frozen=True)
+        trace, result = recording.trace, recording.result
+        loss, parts = (result.loss, result.parts) if isinstance(result, Forward) else (result, {})
+        moved = self._moved(trace)
+        with recording_into(trace):
+            outputs = [loss, *[_real(part) for part in parts.values()]]
+            counted = any(trained.bound.calls_per_update != 1 for trained in self._trained)
+            if counted:
+                outputs.append(self._counts(recording, loss))
+            values = [output._as_value(trace) for output in outputs]
+        return Exported(recording, values, list(parts), counted, moved)
 
     def _counts(self, recording: Recording, loss: Any) -> Operand:
         """What the gradients of a call count by, among those of an accumulation."""

@@ -76,6 +76,12 @@ class Trained:
         """Records the rule."""
         self.bound.update(trace, prepared)
 
+    # --- files
+
+    def exported(self, moved: Sequence[tuple[str, Parameter]]) -> tuple[Any, ...]:
+        """What a file is to have of it, when these are the parameters that the step trains."""
+        return self.name, *self.bound.exported(dict(moved), dict(self.model.named_parameters()))
+
     # --- state
 
     def _split(self, key: str) -> tuple[str, str]:

@@ -348,6 +348,7 @@ def test_mutated_files_are_read_or_refused(repository: Path) -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "load",
         "load_metadata",
+        "export",
         "npz",
         "npy",
         "csv",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..record import Buffer, Operand, Tensor, apply, apply_all, as_tensor
+from ..record import Buffer, Operand, Quotient, Tensor, apply, apply_all, as_tensor
 from ._elementwise import cast, maximum, where
 from ._shape import broadcast_to
 
@@ -92,7 +92,7 @@ def batch_norm(
         raise ValueError(
             f"batch_norm: more than one value per channel is needed in training, got input {x.shape}"
         )
-    unbiased: Any = n / max(n - 1, 1)
+    unbiased: Any = Quotient(n, max(n - 1, 1))
     if mask is None:
         y, mean, var = apply_all("batch_norm", [x, *_affine_vectors(x, weight, bias)], eps=float(eps))
     else:

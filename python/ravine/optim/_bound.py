@@ -17,7 +17,7 @@ from ._optimizer import Limits, Optimizer, announce
 from ._options import Group, assign_groups
 from ._stages import engine_stage
 from .schedules import Schedule
-from .schedules._schedule import load_schedule_states, schedule_states
+from .schedules import _schedule as rates
 
 _ANY = Limits(0.0, -float("inf"), float("inf"), flag=False)
 
@@ -216,9 +216,36 @@ class BoundOptimizer:
             self.bind(self._parameters, self._known)  # a number set since may want other slots
         self._stream.get()  # begun again, if the process was seeded since
         state = self.state.state_dict()
-        state |= {f"schedule.{key}": value for key, value in schedule_states(self.own).items()}
+        state |= {f"schedule.{key}": value for key, value in rates.schedule_states(self.own).items()}
+        return state | {f"hyper.{name}": value for name, value in self._saved_changes().items()}
+
+    def _saved_changes(self) -> dict[str, np.ndarray]:
         numbers = changes(self.own, self.given).items()
-        return state | {f"hyper.{name}": entry(value) for name, value in numbers if can_be_saved(value)}
+        return {name: entry(value) for name, value in numbers if can_be_saved(value)}
+
+    def exported(self, moved: Mapping[str, Parameter], known: Mapping[str, Parameter]) -> tuple[Any, ...]:
+        """What a file is to have of it: see the engine's LoadedStep.
+
+        Args:
+            moved: the parameters that are trained.
+            known: all of the model.
+        """
+        self.refresh()
+        constrained = [named for named in moved.items() if named[1].constraint is not None]
+        projected = None
+        if constrained:
+            trace = _projected(constrained)
+            projected = (0, trace.graph, [], trace.assigned(), trace.quotients)
+        groups = [("", [])] + [(name, _labels(group)) for name, group in self.groups().items()]
+        parameters = [(*named, named[0] in moved) for named in self._in_groups(known, known)]
+        return (
+            self.state,
+            groups,
+            parameters,
+            projected,
+            rates.followers(self.own),
+            self._saved_changes(),
+        )
 
     def load_state_dict(self, state_dict: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> None:
         """Takes what `state_dict` returned; the next `bind` puts it in place.
@@ -231,13 +258,13 @@ class BoundOptimizer:
         of_schedules, of_hyper = _taken(arrays, "schedule."), _taken(arrays, "hyper.")
         own, before = self.given._copy(), self.own
         change(own, {**self.unsaved(), **{name: value_of(array) for name, array in of_hyper.items()}})
-        states = schedule_states(own)
-        load_schedule_states(own, of_schedules)
+        states = rates.schedule_states(own)
+        rates.load_schedule_states(own, of_schedules)
         try:
             self._replace(own)
             self.state.load_state_dict(arrays, self._in_groups(parameters, parameters))
         except ValueError:
-            load_schedule_states(own, states)
+            rates.load_schedule_states(own, states)
             self._replace(before)
             raise
         self._parameters = None
@@ -253,8 +280,23 @@ def _taken(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {key[len(prefix) :]: arrays.pop(key) for key in keys}
 
 
+def _labels(group: Group) -> list[str]:
+    """The names of a group's own numbers: of a pair "betas[0]" and "betas[1]"."""
+    labels: list[str] = []
+    for name, value in group._hyper.items():
+        labels += [f"{name}[{i}]" for i in range(len(value))] if isinstance(value, tuple) else [name]
+    return labels
+
+
 def _projection(constrained: Sequence[tuple[str, Parameter]]) -> _core.Program:
     """The program that brings parameters to their constraints."""
+    trace = _projected(constrained)
+    trace.finish()
+    return _core.Program(trace.graph, [])
+
+
+def _projected(constrained: Sequence[tuple[str, Parameter]]) -> Trace:
+    """A recording in which they are assigned what their constraints make of them."""
     trace = Trace()
     with recording_into(trace):
         for name, parameter in constrained:
@@ -272,8 +314,7 @@ def _projection(constrained: Sequence[tuple[str, Parameter]]) -> _core.Program:
             trace.assign(parameter.array, value._as_value(trace))
     if trace.draws:
         raise ValueError("a constraint must not draw random numbers")
-    trace.finish()
-    return _core.Program(trace.graph, [])
+    return trace
 
 
 def _loadable(array: np.ndarray) -> np.ndarray:

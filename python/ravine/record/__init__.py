@@ -12,6 +12,7 @@ from ._mean import means_in
 from ._parameter import Buffer, Parameter, State, copies_of, restore_state
 from ._places import add_place, gradients, place_of, place_of_node
 from ._programs import ProgramCache
+from ._quotient import Quotient
 from ._scalar import Scalar
 from ._settings import set_conv_precision, set_program_cache_size
 from ._signature import Reader, mode_of
@@ -42,6 +43,7 @@ __all__ = [
     "Operand",
     "Parameter",
     "ProgramCache",
+    "Quotient",
     "Reader",
     "Recording",
     "Scalar",

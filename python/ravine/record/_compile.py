@@ -87,12 +87,13 @@ def record(
     roots: Iterable[Any] = (),
     parameters: Iterable[tuple[str, State]] = (),
     argument_names: Sequence[str] | None = None,
+    frozen: bool = False,
 ) -> Recording:
     """Calls `function(arguments)` with tensors for the arrays; floating ones take the dtype `floating`.
 
     `roots` are the functions and modules that are recorded. An eager recording looks for a NaN, if it does,
     in arrays and parameters first. One that is to be compiled is made again if it met arrays that live on:
-    their numbers are then read in every run.
+    their numbers are then read in every run, unless it is `frozen`, for a file.
     """
 
     def attempt(trace: Trace) -> Recording:
@@ -114,7 +115,7 @@ def record(
     draws = Draws(signature.reach)
     made = attempt(new_trace(names, eager=False))
     found = living(made.trace.arrays)
-    if found:
+    if found and not frozen:
         made = attempt(new_trace(names, eager=False, living=found))
     draws.check()
     trace = made.trace

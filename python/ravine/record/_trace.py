@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _core
 from ._convert import FLOATING, as_array, is_number, number_dtype
+from ._quotient import Quotient
 
 
 class Trace:
@@ -31,6 +32,7 @@ class Trace:
         "observer",
         "path",
         "paths",
+        "quotients",
         "spans",
         "tells",
         "touched",
@@ -62,6 +64,7 @@ class Trace:
         self.tells = True  # whether hooks are to see the calls that are recorded
         self.arrays: dict[int, np.ndarray] = {}  # that became constants, by identity; not of eager traces
         self.numbers: dict[int, np.ndarray] = {}  # whose numbers decided what was recorded
+        self.quotients: dict[int, tuple[float, int, int]] = {}  # by the constant: scale and whole numbers
         # Arrays that are read in every run, by what an operation sees of them; and those that it has seen.
         self.living = {_view_of(array): array for array in living}
         self.held: dict[tuple[int, str], tuple[np.ndarray, _core.Value]] = {}
@@ -126,6 +129,10 @@ class Trace:
     def assign(self, array: _core.Array, value: _core.Value) -> None:
         self._pending[id(array)] = (array, value)
 
+    def assigned(self) -> list[tuple[_core.Array, _core.Value]]:
+        """What was assigned, and is to be at the end of a run."""
+        return list(self._pending.values())
+
     def forget(self, arrays: Sequence[_core.Array] | None = None) -> None:
         """Drops what was assigned to these, or to any."""
         for key in list(self._pending) if arrays is None else map(id, arrays):
@@ -177,5 +184,8 @@ def as_value(x: Any, trace: Trace, like: str | None = None) -> _core.Value:
     if convert is not None:
         return convert(trace, like)
     if is_number(x):
-        return trace.graph.constant(np.asarray(x, dtype=number_dtype(x, like)))
+        value = trace.graph.constant(np.asarray(x, dtype=number_dtype(x, like)))
+        if type(x) is Quotient:
+            trace.quotients[value.id] = (x.scale, x.numerator, x.denominator)
+        return value
     return trace.array(x if isinstance(x, np.ndarray) else as_array(x), like)

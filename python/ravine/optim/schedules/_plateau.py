@@ -111,6 +111,10 @@ class ReduceOnPlateau(Schedule):
         yield self
         yield from self.lr.parts()
 
+    def _followers(self, key: str) -> Iterator[tuple[str, _core.Plateau]]:
+        yield from self.lr._followers(f"{key}.lr")
+        yield key, self._plateau
+
     def update(self, metric: float) -> None:
         """Takes the newest value of the metric."""
         self._plateau.update(float(metric))

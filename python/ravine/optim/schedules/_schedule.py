@@ -139,6 +139,10 @@ class Schedule(Value):
         """This schedule and all that it is composed of."""
         yield self
 
+    def _followers(self, key: str) -> Iterator[tuple[str, _core.Plateau]]:
+        """Those that follow a metric, by their keys in the state_dict; behind those that they reduce."""
+        return iter(())
+
     def state_dict(self) -> dict[str, np.ndarray]:
         """What changed since construction: empty except of schedules fed by a metric."""
         return {}
@@ -197,6 +201,11 @@ def scheduled(optimizer: Any) -> dict[str, Schedule]:
     return found
 
 
+def followers(optimizer: Any) -> list[tuple[str, _core.Plateau]]:
+    """An optimizer's schedules that follow a metric, by their keys among `schedule_states`."""
+    return [pair for name, schedule in scheduled(optimizer).items() for pair in schedule._followers(name)]
+
+
 def schedule_states(optimizer: Any) -> dict[str, np.ndarray]:
     """The state of an optimizer's schedules, by "<hyperparameter>.<key>"."""
     return {
@@ -238,6 +247,10 @@ class _Composed(Schedule):
         yield self
         for part in self._parts:
             yield from part.parts()
+
+    def _followers(self, key: str) -> Iterator[tuple[str, _core.Plateau]]:
+        for i, part in enumerate(self._parts):
+            yield from part._followers(f"{key}.{i}")
 
     def state_dict(self) -> dict[str, np.ndarray]:
         return {
