@@ -21,6 +21,8 @@
 #include "graph/autodiff.h"
 #include "graph/graph.h"
 #include "graph/program.h"
+#include "model/loaded_model.h"
+#include "model/loaded_step.h"
 #include "model/safetensors.h"
 #include "ops/builders.h"
 #include "ops/list.h"
@@ -60,6 +62,7 @@ struct Access {
   using ModelState = Model::State;
   using StepState = TrainStep::State;
   static ModelState& state(const Model& model) { return *model.state_; }
+  static Model model(std::shared_ptr<ModelState> state) { return Model(std::move(state)); }
 };
 
 static_assert(static_cast<int>(ravine::DType::float32) == static_cast<int>(DType::float32) &&

@@ -1,3 +1,4 @@
+#include "api/exported.h"
 #include "api/recorded_model.h"
 #include "api/weights_file.h"
 
@@ -13,6 +14,14 @@ Model::Model(ModelFunction function, const ModelOptions& options) {
 void Model::expect_one_input(std::size_t given) {
   check<ValueError>(given == 1, "model: it has one input, got ", given);
 }
+
+Model Model::load(const std::string& path) {
+  return Model(std::make_shared<ExportedModel>(LoadedModel::load(path)));
+}
+Result<Model> Model::try_load(const std::string& path) noexcept {
+  return attempt([&] { return load(path); });
+}
+void Model::save(const std::string& path) const { state_->save(path); }
 
 void Model::initialize(std::span<const View> inputs) const { state_->initialize(inputs); }
 

@@ -95,6 +95,12 @@ NamedArrays RecordedModel::state() const {
   return copies;
 }
 
+void RecordedModel::save(const std::string&) const {
+  fail<TypeError>(
+      "Model::save: the model is a function of this program, which no file can hold; save_weights writes its "
+      "parameters");
+}
+
 void RecordedModel::replace(std::span<const ravine::Array> values) {
   Change change(*this);
   const auto put = [&] {

@@ -62,6 +62,7 @@ struct RecordedModel final : Access::ModelState {
 
   void predict(std::span<const View> inputs, const OutputsFor& outputs_for) override;
   NamedArrays state() const override;
+  void save(const std::string& path) const override;
   void load(const NamedArrays& state, const std::string& what) override {
     expect_initialized(what.c_str());
     replace(fitting(store, state, what));

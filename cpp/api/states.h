@@ -28,6 +28,8 @@ struct Model::State {
   virtual NamedArrays state() const = 0;
   // Takes all of them. Error, which begins with `what`, with all that does not fit; nothing is changed then.
   virtual void load(const NamedArrays& state, const std::string& what) = 0;
+  // The whole model as a file.
+  virtual void save(const std::string& path) const = 0;
 };
 
 struct TrainStep::State {

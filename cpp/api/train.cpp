@@ -1,3 +1,4 @@
+#include "api/exported.h"
 #include "api/recorded_step.h"
 
 namespace ravine::v1 {
@@ -18,6 +19,13 @@ TrainStep::TrainStep(Model model, LossFunction loss, const optim::Optimizer& opt
 TrainStep::TrainStep(Model model, StepFunction function, const optim::Optimizer& optimizer) {
   check<ValueError>(function != nullptr, "TrainStep: the function is empty");
   state_ = std::make_shared<RecordedStep>(std::move(model), std::move(function), optimizer);
+}
+
+TrainStep TrainStep::load(const std::string& path) {
+  return TrainStep(std::make_shared<ExportedStep>(LoadedStep::load(path)));
+}
+Result<TrainStep> TrainStep::try_load(const std::string& path) noexcept {
+  return attempt([&] { return load(path); });
 }
 
 double TrainStep::operator()(std::span<const View> batch) const { return state_->run(batch); }

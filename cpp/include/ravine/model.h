@@ -47,6 +47,13 @@ class Model {
                   }),
               options) {}
 
+  // A model that Python's `rv.export` wrote, or the one of an exported step: the same bits as there, on the
+  // same instruction set. Error for whatever is no complete export.
+  static Model load(const std::string& path);
+  static Result<Model> try_load(const std::string& path) noexcept;
+  // As a file that `load` and Python's `rv.load_model` read. Error for a model of a function.
+  void save(const std::string& path) const;
+
   // Creates the parameters for such inputs, of which the dtypes and shapes matter; the first prediction or
   // step does so by itself.
   void initialize(std::span<const View> inputs) const;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "ravine/loss.h"
 #include "ravine/model.h"
@@ -27,6 +28,10 @@ class TrainStep {
   TrainStep(Model model, LossFunction loss, const optim::Optimizer& optimizer);
   TrainStep(Model model, StepFunction function, const optim::Optimizer& optimizer);
 
+  // A step that Python's `rv.export` wrote. The run goes on to the bits that it would have had there.
+  static TrainStep load(const std::string& path);
+  static Result<TrainStep> try_load(const std::string& path) noexcept;
+
   // Trains on a batch and returns its loss from before the update. If it throws, nothing has changed. Nor if
   // the loss is NaN or infinite, which it returns then.
   double operator()(std::span<const View> batch) const;
@@ -44,8 +49,8 @@ class TrainStep {
   StateDict averages() const;
 
   // Model, optimizer and random numbers: the run goes on from a file to the same bits. The file is replaced
-  // as a whole. `restore` is for a step over the same model and optimizer; Error, and nothing changed, for
-  // another.
+  // as a whole. For an exported step `load` and Python's `rv.load_step` read it; for one of a function
+  // `restore` does, on a step over the same function and optimizer. Error, and nothing changed, for another.
   void save(const std::string& path) const;
   void restore(const std::string& path) const;
 
@@ -56,6 +61,7 @@ class TrainStep {
  private:
   friend struct Access;
   struct [[gnu::visibility("hidden")]] State;
+  explicit TrainStep(std::shared_ptr<State> state) : state_(std::move(state)) {}
   std::shared_ptr<State> state_;
 };
 
