@@ -48,7 +48,7 @@ class Loaded : public ::testing::Test {
         const Value target = graph.input({DType::float32, {batch}}, "target");
         result = ops::sum(ops::square(result - target)) / static_cast<double>(batch);
       }
-      samples.push_back({batch, &graph, {result}, {}});
+      samples.push_back({batch, &graph, {result}, {}, {}});
     }
     return fit_graph(samples, [&](const Array& array) { return states_->number_of(array); });
   }
