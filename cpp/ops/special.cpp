@@ -77,10 +77,15 @@ Value by_factor(Value x, Value logarithm, Value argument, Value dy) {
 // A function of this file by its name.
 Value of(const char* name, Value x) { return x.graph().apply1(name, {x}); }
 
+// x, and 1 where it is 0: a divisor of what is 0 as well.
+Value not_zero(Value x) {
+  return ops::where(ops::equal(x, ops::scalar_like(x, 0)), ops::scalar_like(x, 1), x);
+}
+
 // y / x, and its limit where x is 0.
 Value over(Value y, Value x, double limit) {
   const Value pole = ops::equal(x, ops::scalar_like(x, 0));
-  return ops::where(pole, ops::scalar_like(x, limit), y / ops::where(pole, ops::scalar_like(x, 1), x));
+  return ops::where(pole, ops::scalar_like(x, limit), y / not_zero(x));
 }
 
 // x^(a - 1) exp(-x) / Gamma(a)
@@ -140,16 +145,17 @@ constinit const Op digamma_op = special_unary(
     "digamma", lower<host::Special::digamma>,
     unary_gradient<[](Value x, Value, Value dy) { return dy * ops::zeta(ops::scalar_like(x, 2), x); }>);
 
-constinit const Op atan2_op = special_binary("atan2", lower<host::Special::atan2>,
-                                             binary_gradient<[](Value y, Value x, Value, Value dy) {
-                                               const Value scaled = dy / (ops::square(y) + ops::square(x));
-                                               return Values{scaled * x, -(scaled * y)};
-                                             }>);
-// At the origin the slopes are 0, as torch's.
+// At the origin the slopes of these two are 0. Squares of small numbers would vanish.
+constinit const Op atan2_op = special_binary(
+    "atan2", lower<host::Special::atan2>, binary_gradient<[](Value y, Value x, Value, Value dy) {
+      const Value radius = not_zero(y.graph().apply1("hypot", {y, x}));
+      const Value scaled = dy / radius;
+      return Values{scaled * (x / radius), -(scaled * (y / radius))};
+    }>);
 constinit const Op hypot_op = special_binary("hypot", lower<host::Special::hypot>,
                                              binary_gradient<[](Value a, Value b, Value y, Value dy) {
-                                               const Value scaled = dy / y;
-                                               return Values{scaled * a, scaled * b};
+                                               const Value radius = not_zero(y);
+                                               return Values{dy * (a / radius), dy * (b / radius)};
                                              }>);
 constinit const Op logaddexp_op = special_binary(
     "logaddexp", lower<host::Special::logaddexp>, binary_gradient<[](Value a, Value b, Value, Value dy) {

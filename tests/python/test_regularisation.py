@@ -195,7 +195,7 @@ BAD: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: nn.DropPath(1.5), ValueError, r"DropPath: p must be a finite number in \[0, 1\], got 1.5"),
     (lambda: nn.DropPath(0.1, scale_by_keep=1), TypeError, "DropPath: scale_by_keep must be True or False"),
     (lambda: nn.Dropout1d(-0.1), ValueError, "Dropout1d: p must be a probability in .0, 1., got -0.1"),
-    (lambda: nn.Dropout1d()(np.ones((2, 3))), ValueError, r"dropout1d: input must have shape \[N, C, L\]"),
+    (lambda: nn.Dropout1d()(np.ones(3)), ValueError, r"dropout1d: input must have shape \[N, C, L\]"),
     (lambda: nn.Dropout3d()(np.ones((2, 3))), ValueError, r"dropout3d: .* \[N, C, D, H, W\], got \(2, 3\)"),
     (lambda: ops.drop_path(1.0, 0.5), ValueError, r"drop_path: input must have shape \[N, ...\], got \(\)"),
     (lambda: ops.drop_path([1.0], -1), ValueError, "drop_path: p must be a probability"),

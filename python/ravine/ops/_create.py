@@ -12,7 +12,17 @@ import numpy as np
 from .._dims import is_dim, sizes_of
 from .._from_torch import check_device
 from .._numbers import whole
-from ..record import Operand, Tensor, apply, as_tensor, dtype_name, is_number, number_dtype, operand_dtype
+from ..record import (
+    FLOATING,
+    Operand,
+    Tensor,
+    apply,
+    as_tensor,
+    dtype_name,
+    is_number,
+    number_dtype,
+    operand_dtype,
+)
 from ._random import rand, randn
 
 
@@ -207,7 +217,10 @@ def _spaced(op: str, start: Any, end: Any, steps: int) -> np.ndarray | Tensor:
     for name, value in (("start", first), ("end", last)):
         if value.ndim:
             raise ValueError(f"{op}: {name} must be a number or a scalar, got shape {value.shape}")
-    share = share.astype(operand_dtype([first, last]) or "float32")
+    common = operand_dtype([first, last])
+    dtype = common if common in FLOATING else "float32"
+    first, last = apply("cast", first, dtype=dtype), apply("cast", last, dtype=dtype)
+    share = share.astype(dtype)
     return first * (1.0 - share) + last * share
 
 

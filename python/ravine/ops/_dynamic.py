@@ -131,7 +131,7 @@ def unique_consecutive(
 
 def _those_asked(found: tuple[np.ndarray, ...], inverse: bool, counts: bool) -> Any:
     asked = builtins.zip((True, inverse, counts), found, strict=True)
-    result = [apply("identity", np.ascontiguousarray(x)) for wanted, x in asked if wanted]
+    result = [apply("identity", np.asarray(x, order="C")) for wanted, x in asked if wanted]
     return result[0] if len(result) == 1 else tuple(result)
 
 

@@ -72,15 +72,17 @@ def dropout(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
 def _drop_channels(op: str, input: Any, p: float, training: bool, layout: str) -> Tensor:
     p = probability(op, p)
     x = as_tensor(input)
-    fits = x.ndim >= 2 if layout.endswith("...]") else x.ndim == layout.count(",") + 1
-    if not fits:
+    rank = layout.count(",") + 1
+    single = x.ndim == rank - 1 and not layout.endswith("...]")
+    if not single and (x.ndim < 2 if layout.endswith("...]") else x.ndim != rank):
         raise ValueError(f"{op}: input must have shape {layout}, got {x.shape}")
-    shape = x.shape[:2] + (1,) * (x.ndim - 2)
+    leading = 1 if single else 2
+    shape = x.shape[:leading] + (1,) * (x.ndim - leading)
     return _drop(x, float(p), shape) if training and p > 0 else apply("identity", x)
 
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
-    """Dropout of whole channels of [N, C, L].
+    """Dropout of whole channels of [N, C, L], or of one example [C, L].
 
     Source: Tompson et al. 2015, https://arxiv.org/abs/1411.4280.
 
@@ -106,7 +108,7 @@ def dropout2d(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
 
 
 def dropout3d(input: Any, p: float = 0.5, training: bool = True) -> Tensor:
-    """Dropout of whole channels of [N, C, D, H, W].
+    """Dropout of whole channels of [N, C, D, H, W], or of one example [C, D, H, W].
 
     Source: Tompson et al. 2015, https://arxiv.org/abs/1411.4280.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._dims import Axes, axes_of, numpy_names
 from .._numbers import number
-from ..record import FLOATING, Operand, Tensor, apply, as_tensor
+from ..record import FLOATING, Operand, Tensor, apply, as_tensor, known_numbers
 from ._diagonal import diagonal
 from ._elementwise import pow, where
 from ._reduce import mean, std, sum, var
@@ -253,6 +253,9 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
         w = as_tensor(given)
         if w.shape != rows.shape[1:]:
             raise ValueError(f"cov: {name} must have shape {rows.shape[1:]}, got {w.shape}")
+        numbers = known_numbers(w)
+        if numbers is not None and (numbers < 0).any():
+            raise ValueError(f"cov: {name} must be 0 or more, got {numbers.min()}")
         w = apply("cast", w, dtype=rows.dtype)
         weights = w if weights is None else weights * w
     if weights is None:

@@ -24,6 +24,8 @@ CONSTANTS = [
     (ops.arange(0, 1, 0.3), np.arange(0, 1, 0.3).astype("float32")),
     (ops.linspace(-1, 1, 5, dtype="float64"), np.linspace(-1, 1, 5)),
     (ops.linspace(2, 3, 1), np.array([2], "float32")),
+    (ops.linspace(np.array(0), 1, 5), np.linspace(0, 1, 5, dtype="float32")),
+    (ops.logspace(np.array(0), np.array(1), 3), np.array([1, 10**0.5, 10], "float32")),
     (ops.logspace(0, 3, 4, base=2.0, dtype="float64"), np.array([1.0, 2, 4, 8])),
     (ops.eye(2, 3, dtype="float64"), np.eye(2, 3)),
     (ops.tril_indices(3, 4, 1), np.stack(np.tril_indices(3, 1, 4))),

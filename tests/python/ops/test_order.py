@@ -151,6 +151,8 @@ BAD = [
     (lambda: ops.norm(np.ones(3, int)), TypeError, "norm: input must be floating"),
     (lambda: ops.norm(np.ones(3), "max"), TypeError, "norm: the order must be a number, got 'max'"),
     (lambda: ops.cov(np.ones((2, 2, 2))), ValueError, "cov: a matrix or a vector is expected"),
+    (lambda: ops.cov(np.ones(2), fweights=np.array([1, -2])), ValueError, "fweights must be 0 or more"),
+    (lambda: ops.cov(np.ones(2), aweights=np.array([-0.5, 1])), ValueError, "aweights must be 0 or more"),
 ]  # fmt: skip
 
 

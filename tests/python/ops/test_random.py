@@ -145,3 +145,11 @@ def test_volumes_lose_whole_channels() -> None:
     y = ops.dropout3d(np.ones((8, 16, 2, 3, 5), "float32"), 0.5).numpy().reshape(128, 30)
     assert set(np.unique(y)) == {0.0, 2.0}
     assert (y == y[:, :1]).all()
+
+
+@pytest.mark.parametrize("function", [ops.dropout1d, ops.dropout3d])
+def test_channels_of_one_example(function) -> None:
+    extents = (3,) if function is ops.dropout1d else (2, 3, 5)
+    y = function(np.ones((64, *extents), "float32"), 0.5).numpy().reshape(64, -1)
+    assert set(np.unique(y)) == {0.0, 2.0}
+    assert (y == y[:, :1]).all()

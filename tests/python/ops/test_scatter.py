@@ -114,6 +114,8 @@ def test_what_depends_on_numbers_is_for_known_ones() -> None:
     values, counts = ops.unique_consecutive(x, return_counts=True)
     np.testing.assert_array_equal(values.numpy(), [3, 0, 1, 3, 0])
     np.testing.assert_array_equal(counts.numpy(), [1, 1, 1, 2, 1])
+    for function in (ops.unique, ops.unique_consecutive):
+        assert [t.shape for t in function(2.0, return_inverse=True, return_counts=True)] == [(1,), (), (1,)]
 
     class Count(rv.nn.Module):
         def __init__(self, function) -> None:

@@ -7,6 +7,7 @@ import pytest
 from helper import Case, apart, case, check, integers, normal, positive
 from scipy import special
 
+import ravine as rv
 from ravine import ops
 
 
@@ -176,3 +177,16 @@ BAD = [
 def test_bad_input(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_slopes_at_and_near_the_origin(dtype: str) -> None:
+    """Radii whose squares are no numbers any more count, and the origin has slopes of 0."""
+    tiny = np.finfo(dtype).tiny * 1024
+    y, x = np.array([0, tiny, 3, 0], dtype), np.array([0, tiny, -4, 2], dtype)
+    _, (dy, dx) = rv.value_and_grad(lambda both: ops.hypot(*both).sum())((y, x))
+    np.testing.assert_allclose(dy, [0, 0.5**0.5, 0.6, 0], rtol=1e-6)
+    np.testing.assert_allclose(dx, [0, 0.5**0.5, -0.8, 1], rtol=1e-6)
+    _, (dy, dx) = rv.value_and_grad(lambda both: (ops.atan2(*both) * tiny).sum())((y, x))
+    np.testing.assert_allclose(dy, [0, 0.5, -0.16 * tiny, 0.5 * tiny], rtol=1e-5)
+    np.testing.assert_allclose(dx, [0, -0.5, -0.12 * tiny, 0], rtol=1e-5)
