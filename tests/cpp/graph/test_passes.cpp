@@ -33,11 +33,11 @@ std::string operations(const Unit& unit) {
 TEST(Passes, StandInOneListWithNamesOfTheirOwn) {
   std::vector<std::string> names;
   for (const Pass& pass : op_table().passes()) names.emplace_back(pass.name);
-  EXPECT_EQ(names, (std::vector<std::string>{"canonicalize", "join_slices", "mask_norm_gradients", "expand",
-                                             "canonicalize_parts", "prepack_filters", "keep_derived",
-                                             "pool_in_convolutions", "normalize_in_pools", "compress_argmax",
-                                             "drop_histories", "fuse_updates", "fuse_bias_gradients", "fuse",
-                                             "gather_fused_batch_statistics", "sweep"}));
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "canonicalize", "join_slices", "mask_norm_gradients", "expand", "canonicalize_parts",
+                       "prepack_filters", "keep_derived", "pool_in_convolutions", "normalize_in_pools",
+                       "compress_argmax", "drop_histories", "append_in_place", "fuse_updates",
+                       "fuse_bias_gradients", "fuse", "gather_fused_batch_statistics", "sweep"}));
 }
 
 TEST(Canonicalize, MergesEqualNodesAlsoThoseThatRulesMake) {
