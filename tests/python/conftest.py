@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from running import RunPython
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -107,9 +108,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if any(peer in reason for peer in PEERS):
         report.outcome = "failed"
         report.longrepr = f"needs a package of {PEERS} and is not marked `peers`: {reason}"
-
-
-RunPython = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")

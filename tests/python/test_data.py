@@ -312,5 +312,5 @@ def test_wrong_batches_are_errors() -> None:
         data.Batches()
     with pytest.raises(ValueError, match="expected arrays"):
         data.Batches(np.float32(1.0))
-    with pytest.raises(ValueError, match="batch_size=0"):
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         data.Batches(np.arange(3), batch_size=0)

@@ -118,7 +118,8 @@ assert len(seen) >= 20, seen
 
 def test_a_signal_handler_cannot_call_the_step_that_it_interrupts(run_python) -> None:
     for call in ("step(x, y)", "step.with_output(x, y)", "step.state_dict()"):
-        code = HANDLER.format(call=call, busy="step(x, y)")
+        # Which runs Python code behind the program; `step(x, y)` is over when a handler begins.
+        code = HANDLER.format(call=call, busy="step.with_output(x, y)")
         refused = run(run_python, code + "print([s for s in seen if s != 'ran'][0])\nstep(x, y)")
         assert "TrainStep is running in this thread" in refused
         assert "set a flag" in refused

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import RunPython
+from running import RunPython
 
 import ravine as rv
 from ravine import nn

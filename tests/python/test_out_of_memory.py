@@ -7,7 +7,7 @@ import re
 import sys
 
 import pytest
-from conftest import RunPython
+from running import RunPython
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="address spaces are limited by means of Linux"

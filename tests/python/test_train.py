@@ -349,7 +349,7 @@ def test_an_interruption_leaves_everything_usable() -> None:
         ({"x": np.zeros((0, 6), np.float32), "y": np.zeros(0, int)}, r"fit: x has shape \(0, 6\)"),
         ({"x": np.zeros((4, 6), np.float32)}, "as many targets as examples"),
         ({"epochs": -1}, "epochs=-1"),
-        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"batch_size": 41, "drop_last": True}, "no full mini-batch"),
         ({"validation_split": 0.2, "validation_data": blobs(20)}, "not both"),
         ({"validation_split": 1.5}, "test_size=1.5"),
