@@ -23,7 +23,7 @@ void infer_append_rows(Node& node) {
   bool fits = x.rank() == added.rank() && x.rank() >= 2;
   for (int axis = 0; fits && axis < x.rank(); ++axis) fits = axis == x.rank() - 2 || x[axis] == added[axis];
   check<ValueError>(fits, "append_rows: rows ", added, " must have the shape of the tensor ", x,
-                    " but for the last axis but one");
+                    " except along the last axis but one");
   node.attrs.set("in_place", node.attrs.flag("in_place", false));
   node.outputs = {node.input_type(0)};
 }

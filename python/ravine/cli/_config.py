@@ -97,7 +97,7 @@ def _one(path: str, name: str, option: Option, value: Any) -> Any:
 
 
 def _literal(value: Any) -> str:
-    """A value of an option in TOML. Texts of JSON are texts of TOML, but for the character DEL."""
+    """A value of an option in TOML. Texts of JSON are texts of TOML, except for the character DEL."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_literal, value))}]"
     if isinstance(value, str):

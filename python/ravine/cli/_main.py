@@ -47,7 +47,7 @@ examples:
   ravine train --data photos --model cnn --image-size 64 64
                                                        folders photos/cat, photos/dog, ...
   ravine train --data x.npy --target y.npy             arrays, x as a memory map
-  ravine train --config run.toml --lr 0.01             options from a file, but for one
+  ravine train --config run.toml --lr 0.01             options from a file, except one
 
 A configuration is a TOML file of these options by name: epochs = 20, hidden = [256, 128], data = "churn.csv".
 Those of the command line come first.

@@ -73,7 +73,7 @@ def tcn(
     kernel_size: int = 3,
     dropout: float = 0.2,
 ) -> TCN:
-    """A temporal convolutional network: sequences to sequences of the same length, without a look ahead.
+    """A temporal convolutional network: from sequences to sequences, no output sees later inputs.
 
     Block i convolves twice with dilation 2^i, so that an output sees the last
     1 + 2 · (kernel_size - 1) · (2^blocks - 1) steps of the input (`model.receptive_field`). All steps are
