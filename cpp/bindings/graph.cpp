@@ -40,6 +40,12 @@ Attrs to_attrs(const py::dict& dict) {
   return attrs;
 }
 
+// Keeps the graph alive.
+struct PyDependence {
+  std::shared_ptr<Graph> graph;
+  Dependence dependence;
+};
+
 Values to_values(const std::vector<PyValue>& values) {
   Values result;
   for (const PyValue& value : values) result.push_back(value.value);
@@ -164,13 +170,16 @@ void bind_graph(py::module_& module) {
             return wrap(self, gradients(output.value, to_values(wrt)));
           },
           py::arg("output"), py::arg("wrt"))
-      .def_static(
-          "depends_on",
-          [](const PyValue& value, const std::vector<PyValue>& any_of) {
-            return depends_on(value.value, to_values(any_of));
-          },
-          py::arg("value"), py::arg("any_of"), "Whether any of these goes into the computation of a value.")
       .def_property_readonly("n_nodes", [](const Graph& self) { return self.nodes().size(); });
+
+  py::class_<PyDependence>(module, "Dependence", "Which values of a graph depend on some of them.")
+      .def(py::init([](const std::shared_ptr<Graph>& graph, const std::vector<PyValue>& on) {
+             return PyDependence{graph, Dependence(to_values(on))};
+           }),
+           py::arg("graph"), py::arg("on"))
+      .def(
+          "of", [](PyDependence& self, const PyValue& value) { return self.dependence.of(value.value); },
+          py::arg("value"));
 
   module.def("op_names", [] {
     std::vector<std::string> names;

@@ -109,13 +109,18 @@ Values cotangents_by_decomposition(const Node& node, std::span<const Value> cota
   return result;
 }
 
-bool depends_on(Value value, std::span<const Value> any_of) {
-  const std::unordered_set<Value, ValueHash> leaves(any_of.begin(), any_of.end());
-  const std::vector<const Node*> needed = reachable_nodes(std::span(&value, 1), leaves);
-  return leaves.contains(value) || std::any_of(needed.begin(), needed.end(), [&](const Node* node) {
-           return std::any_of(node->inputs.begin(), node->inputs.end(),
-                              [&](const Value& input) { return leaves.contains(input); });
-         });
+bool Dependence::known_of(const Value& value) const {
+  return of_nodes_[value.node->id] || std::find(on_.begin(), on_.end(), value) != on_.end();
+}
+
+bool Dependence::of(const Value& value) {
+  const auto nodes = value.graph().nodes();
+  while (of_nodes_.size() <= value.node->id) {  // a node's inputs have smaller numbers
+    const Values& inputs = nodes[of_nodes_.size()]->inputs;
+    of_nodes_.push_back(
+        std::any_of(inputs.begin(), inputs.end(), [&](const Value& input) { return known_of(input); }));
+  }
+  return known_of(value);
 }
 
 Values vector_jacobian_product(std::span<const Value> outputs, std::span<const Value> cotangents,

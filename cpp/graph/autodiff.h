@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "graph/graph.h"
 
@@ -15,8 +16,20 @@ Values gradients(Value output, std::span<const Value> wrt);
 Values vector_jacobian_product(std::span<const Value> outputs, std::span<const Value> cotangents,
                                std::span<const Value> wrt);
 
-// Whether any of these values goes into the computation of `value`.
-bool depends_on(Value value, std::span<const Value> any_of);
+// Which values of a graph depend on some of them. However many values are asked for, each node is looked at
+// once; the graph may grow meanwhile.
+class Dependence {
+ public:
+  explicit Dependence(std::span<const Value> on) : on_(on.begin(), on.end()) {}
+  // Whether any of those goes into the computation of this value of the same graph.
+  bool of(const Value& value);
+
+ private:
+  bool known_of(const Value& value) const;
+
+  Values on_;
+  std::vector<bool> of_nodes_;  // by their numbers
+};
 
 // What a gradient rule returns, by differentiating the node's decomposition: for nodes without a rule, and
 // for rules that do not cover every output.

@@ -13,6 +13,7 @@ __all__ = [
     "Array",
     "Calls",
     "CurvaturePairs",
+    "Dependence",
     "Description",
     "Generator",
     "Graph",
@@ -198,11 +199,6 @@ class Graph:
     """
     A recording of operations.
     """
-    @staticmethod
-    def depends_on(value: Value, any_of: collections.abc.Sequence[Value]) -> bool:
-        """
-        Whether any of these goes into the computation of a value.
-        """
     def __init__(
         self, eager: bool = False, check_nan: bool = False, random: RandomState | None = None
     ) -> None: ...
@@ -253,6 +249,13 @@ class Graph:
         """
     @origin.setter
     def origin(self, value: Origin) -> None: ...
+
+class Dependence:
+    """
+    Which values of a graph depend on some of them.
+    """
+    def __init__(self, graph: Graph, on: collections.abc.Sequence[Value]) -> None: ...
+    def of(self, value: Value) -> bool: ...
 
 class Schedule:
     """

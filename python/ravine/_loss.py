@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ._core import Graph
+from ._core import Dependence
 from ._grad import check_scalar
 from ._nesting import leaves
 from .record import Operand, Tensor, Trace, denominator_of, means_in, plain_array, weighted
@@ -26,12 +26,12 @@ class Batch:
     def __init__(self, trace: Trace, arguments: Any) -> None:
         own = [tensor for tensor in leaves(arguments) if isinstance(tensor, Operand)]
         self._trace = trace
-        self._values = [tensor._as_value(trace) for tensor in own]
+        self._dependence = Dependence(trace.graph, [tensor._as_value(trace) for tensor in own])
         self.examples = float(own[0].shape[0]) if own and own[0].ndim else 1.0
 
     def reaches(self, x: Operand) -> bool:
         """Whether a tensor depends on the batch."""
-        return Graph.depends_on(x._as_value(self._trace), self._values)
+        return self._dependence.of(x._as_value(self._trace))
 
     def known_denominator(self, value: Any) -> Tensor | float | None:
         """The denominator of a mean over the batch; None for another scalar."""

@@ -4,6 +4,7 @@ NumPy computes it in float64 over one batch of all examples."""
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import ravine as rv
-from ravine import nn, ops, optim
+from ravine import _core, nn, ops, optim
 
 RNG = np.random.default_rng(0)
 N, D, C = 7, 2, 3
@@ -542,3 +543,48 @@ def test_fits_share_their_programs_and_not_their_sums() -> None:
     losses = loop.metrics.losses()
     assert np.isnan(losses["loss"]) and loop.epoch == 2
     assert trainer.history["loss"][1] == trainer.history["loss"][2] != first
+
+
+def test_what_depends_on_a_batch() -> None:
+    graph = _core.Graph()
+    x, other = graph.input((2,), "float32", "x"), graph.input((2,), "float32", "other")
+    dependence = _core.Dependence(graph, [x])
+    assert dependence.of(x) and not dependence.of(other)
+    ours, theirs = graph.apply("neg", [x])[0], graph.apply("neg", [other])[0]  # the graph grows
+    assert dependence.of(ours) and not dependence.of(theirs)
+    both = graph.apply("add", [theirs, ours])[0]
+    assert dependence.of(both) and not _core.Dependence(graph, []).of(both)
+    inner = _core.Dependence(graph, [ours])
+    assert inner.of(ours) and inner.of(both) and not inner.of(x) and not inner.of(theirs)
+
+
+def test_what_depends_on_a_batch_is_found_at_one_look_at_each_node() -> None:
+    def seconds(n: int) -> float:
+        graph = _core.Graph()
+        x, other = graph.input((2,), "float32", "x"), graph.input((2,), "float32", "other")
+        ours, theirs = [x], [other]
+        for _ in range(n):
+            ours.append(graph.apply("neg", [ours[-1]])[0])
+            theirs.append(graph.apply("add", [theirs[-1], other])[0])
+        dependence = _core.Dependence(graph, [x])
+        start = time.thread_time()
+        assert all(dependence.of(value) for value in reversed(ours))
+        assert not any(dependence.of(value) for value in theirs)
+        return time.thread_time() - start
+
+    ratios = [seconds(8_000) / seconds(1_000) for _ in range(3)]
+    assert min(ratios) < 24, ratios  # a search for each alone: 64
+
+
+def test_losses_whose_terms_follow_each_other_are_weighted() -> None:
+    def loss(output: Any, y: Any) -> Any:
+        total = (output - y).square().mean()
+        for _ in range(50):
+            output = output * 1.0
+            total = total + (output - y).square().mean()
+        return total
+
+    step = rv.TrainStep(nn.Linear(1, 1), loss, optim.SGD(lr=0.0))
+    x, y = np.ones((2, 1)), np.array([[0.0], [1.0]])
+    alone = step(x[:1], y[:1])
+    assert step(x, y, weight=np.array([1.0, 0.0])) == pytest.approx(alone, rel=1e-5)
