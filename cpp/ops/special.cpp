@@ -60,8 +60,11 @@ constexpr Op special_binary(const char* name, void (*lower)(Lowering&, const Nod
       .name = name, .infer = infer_binary_plain<TileTypes::floating>, .gradient = gradient, .lower = lower};
 }
 
-Value whole_part(Value x) {
-  return ops::where(ops::less(x, ops::scalar_like(x, 0)), ops::ceil(x), ops::floor(x));
+// What a division leaves falls with the divisor as often as the divisor was taken off: (a - y) / b times, a
+// whole number but for rounding. (a / b itself may round up to the next one: 1 / 0.1 is 10, and leaves 0.1
+// after 9.)
+Values rest_gradient(Value a, Value b, Value y, Value dy) {
+  return Values{dy, -(dy * ops::round((a - y) / b))};
 }
 
 // (1 - x^2)^(-1/2), whose difference keeps its digits near 1.
@@ -121,9 +124,11 @@ constinit const Op sinh_op =
 constinit const Op cosh_op =
     special_unary("cosh", lower<host::Special::cosh>,
                   unary_gradient<[](Value x, Value, Value dy) { return dy * ops::sinh(x); }>);
-constinit const Op asinh_op = special_unary(
-    "asinh", lower<host::Special::asinh>,
-    unary_gradient<[](Value x, Value, Value dy) { return dy * ops::rsqrt(ops::square(x) + 1.0); }>);
+// Not by the square, which overflows.
+constinit const Op asinh_op =
+    special_unary("asinh", lower<host::Special::asinh>, unary_gradient<[](Value x, Value, Value dy) {
+                    return dy / x.graph().apply1("hypot", {x, ops::scalar_like(x, 1)});
+                  }>);
 constinit const Op acosh_op = special_unary(
     "acosh", lower<host::Special::acosh>,
     unary_gradient<[](Value x, Value, Value dy) { return dy * ops::rsqrt((x - 1.0) * (x + 1.0)); }>);
@@ -167,13 +172,9 @@ constinit const Op copysign_op = special_binary("copysign", lower<host::Special:
                                                 }>);
 constinit const Op nextafter_op = special_binary("nextafter", lower<host::Special::nextafter>, flat);
 constinit const Op fmod_op =
-    special_binary("fmod", lower<host::Special::fmod>, binary_gradient<[](Value a, Value b, Value, Value dy) {
-                     return Values{dy, -(dy * whole_part(a / b))};
-                   }>);
-constinit const Op remainder_op = special_binary("remainder", lower<host::Special::remainder>,
-                                                 binary_gradient<[](Value a, Value b, Value, Value dy) {
-                                                   return Values{dy, -(dy * ops::floor(a / b))};
-                                                 }>);
+    special_binary("fmod", lower<host::Special::fmod>, binary_gradient<rest_gradient>);
+constinit const Op remainder_op =
+    special_binary("remainder", lower<host::Special::remainder>, binary_gradient<rest_gradient>);
 constinit const Op xlogy_op = special_binary("xlogy", lower<host::Special::xlogy>,
                                              binary_gradient<[](Value x, Value y, Value, Value dy) {
                                                return Values{by_factor(x, ops::log(y), y, dy), dy * x / y};

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from .._dims import is_dim, sizes_of
-from .._from_torch import check_device
 from .._numbers import whole
 from ..record import (
     FLOATING,
@@ -23,20 +21,8 @@ from ..record import (
     number_dtype,
     operand_dtype,
 )
+from ._placing import check_placing, sizes_given
 from ._random import rand, randn
-
-
-def _sizes(size: tuple[Any, ...], op: str) -> tuple[int, ...]:
-    """Sizes given one by one or as one sequence; none of them may be negative."""
-    shape = sizes_of(size[0] if len(size) == 1 and not is_dim(size[0]) else size, op)
-    if min(shape, default=0) < 0:
-        raise ValueError(f"{op}: sizes must not be negative, got {shape}")
-    return shape
-
-
-def _check_cpu(op: str, device: Any) -> None:
-    if device is not None:
-        check_device(op, device)
 
 
 def _filled(shape: Sequence[int], value: Any, dtype: str) -> Tensor:
@@ -50,7 +36,7 @@ def constant(numbers: Any, dtype: Any = None) -> Tensor:
     return tensor if isinstance(tensor, Tensor) else apply("identity", tensor)
 
 
-def zeros(*size: Any, dtype: Any = "float32", device: Any = None) -> Tensor:
+def zeros(*size: Any, dtype: Any = "float32", device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of a shape, whose sizes are given one by one or as a sequence.
 
     Example:
@@ -59,11 +45,11 @@ def zeros(*size: Any, dtype: Any = "float32", device: Any = None) -> Tensor:
         tensor([[0., 0.],
                 [0., 0.]], dtype=float32)
     """
-    _check_cpu("zeros", device)
-    return _filled(_sizes(size, "zeros"), 0, dtype_name(dtype))
+    check_placing("zeros", device, requires_grad)
+    return _filled(sizes_given(size, "zeros"), 0, dtype_name(dtype))
 
 
-def ones(*size: Any, dtype: Any = "float32", device: Any = None) -> Tensor:
+def ones(*size: Any, dtype: Any = "float32", device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of a shape, whose sizes are given one by one or as a sequence.
 
     Example:
@@ -71,11 +57,18 @@ def ones(*size: Any, dtype: Any = "float32", device: Any = None) -> Tensor:
         >>> rv.ops.ones(3)
         tensor([1., 1., 1.], dtype=float32)
     """
-    _check_cpu("ones", device)
-    return _filled(_sizes(size, "ones"), 1, dtype_name(dtype))
+    check_placing("ones", device, requires_grad)
+    return _filled(sizes_given(size, "ones"), 1, dtype_name(dtype))
 
 
-def full(size: Sequence[int] | int, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+def full(
+    size: Sequence[int] | int,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """One number in a whole shape; its dtype is int64 for an integer, bool for a bool, else float32.
 
     `fill_value` may be a scalar tensor, whose dtype and gradient the result has.
@@ -85,8 +78,8 @@ def full(size: Sequence[int] | int, fill_value: Any, *, dtype: Any = None, devic
         >>> rv.ops.full((2,), 7.0)
         tensor([7., 7.], dtype=float32)
     """
-    _check_cpu("full", device)
-    shape = _sizes((size,), "full")
+    check_placing("full", device, requires_grad)
+    shape = sizes_given((size,), "full")
     if is_number(fill_value):
         return _filled(shape, fill_value, dtype_name(dtype or number_dtype(fill_value, None)))
     value = as_tensor(fill_value)
@@ -96,7 +89,7 @@ def full(size: Sequence[int] | int, fill_value: Any, *, dtype: Any = None, devic
     return wide if dtype is None else apply("cast", wide, dtype=dtype_name(dtype))
 
 
-def zeros_like(input: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+def zeros_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the input's shape and dtype, or of another dtype.
 
     Example:
@@ -104,11 +97,11 @@ def zeros_like(input: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
         >>> rv.ops.zeros_like([1.0, 2.0])
         tensor([0., 0.], dtype=float32)
     """
-    _check_cpu("zeros_like", device)
+    check_placing("zeros_like", device, requires_grad)
     return full_like(input, 0, dtype=dtype)
 
 
-def ones_like(input: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+def ones_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of the input's shape and dtype, or of another dtype.
 
     Example:
@@ -116,11 +109,13 @@ def ones_like(input: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
         >>> rv.ops.ones_like([3.0, 2.0])
         tensor([1., 1.], dtype=float32)
     """
-    _check_cpu("ones_like", device)
+    check_placing("ones_like", device, requires_grad)
     return full_like(input, 1, dtype=dtype)
 
 
-def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+def full_like(
+    input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """One number in the input's shape and dtype, or in another dtype.
 
     Example:
@@ -128,12 +123,12 @@ def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = N
         >>> rv.ops.full_like([1.0, 2.0], 5)
         tensor([5., 5.], dtype=float32)
     """
-    _check_cpu("full_like", device)
+    check_placing("full_like", device, requires_grad)
     x = as_tensor(input)
     return full(x.shape, fill_value, dtype=dtype or x.dtype)
 
 
-def rand_like(input: Any, *, dtype: Any = None) -> Tensor:
+def rand_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform random numbers in [0, 1) of the input's shape; see `rand`.
 
     Example:
@@ -141,11 +136,12 @@ def rand_like(input: Any, *, dtype: Any = None) -> Tensor:
         >>> rv.ops.rand_like([1.0, 2.0]).shape
         (2,)
     """
+    check_placing("rand_like", device, requires_grad)
     x = as_tensor(input)
     return rand(*x.shape, dtype=dtype or x.dtype)
 
 
-def randn_like(input: Any, *, dtype: Any = None) -> Tensor:
+def randn_like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal random numbers of the input's shape; see `randn`.
 
     Example:
@@ -153,6 +149,7 @@ def randn_like(input: Any, *, dtype: Any = None) -> Tensor:
         >>> rv.ops.randn_like([1.0, 2.0]).shape
         (2,)
     """
+    check_placing("randn_like", device, requires_grad)
     x = as_tensor(input)
     return randn(*x.shape, dtype=dtype or x.dtype)
 
@@ -168,7 +165,15 @@ def _plain(op: str, name: str, value: Any) -> Any:
     )
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None) -> Tensor:
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`start, start + step, ...` below `end`; of one argument 0, 1, ... below it.
 
     Args:
@@ -182,7 +187,7 @@ def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, dev
         >>> rv.ops.arange(1, 2.5, 0.5)
         tensor([1. , 1.5, 2. ], dtype=float32)
     """
-    _check_cpu("arange", device)
+    check_placing("arange", device, requires_grad)
     if end is None:
         start, end = 0, start
     first, last, stride = (
@@ -224,7 +229,15 @@ def _spaced(op: str, start: Any, end: Any, steps: int) -> np.ndarray | Tensor:
     return first * (1.0 - share) + last * share
 
 
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = "float32", device: Any = None) -> Tensor:
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = "float32",
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`steps` numbers from `start` to `end`, both included, at equal distances.
 
     Example:
@@ -232,7 +245,7 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = "float32", device
         >>> rv.ops.linspace(0, 1, 5)
         tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
     """
-    _check_cpu("linspace", device)
+    check_placing("linspace", device, requires_grad)
     numbers = _spaced("linspace", start, end, steps)
     if isinstance(numbers, np.ndarray):
         return constant(numbers, dtype)
@@ -240,7 +253,14 @@ def linspace(start: Any, end: Any, steps: int, *, dtype: Any = "float32", device
 
 
 def logspace(
-    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = "float32", device: Any = None
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = "float32",
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`base` to the powers of `linspace(start, end, steps)`.
 
@@ -249,14 +269,16 @@ def logspace(
         >>> rv.ops.logspace(0, 2, 3)
         tensor([  1.,  10., 100.], dtype=float32)
     """
-    _check_cpu("logspace", device)
+    check_placing("logspace", device, requires_grad)
     numbers = _spaced("logspace", start, end, steps)
     if isinstance(numbers, np.ndarray):
         return constant(np.power(float(base), numbers), dtype)
     return apply("cast", apply("pow", float(base), numbers), dtype=dtype_name(dtype))
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = "float32", device: Any = None) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = "float32", device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """The identity matrix [n, n], or [n, m] with ones on its diagonal.
 
     Example:
@@ -265,7 +287,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = "float32", device: Any = N
         tensor([[1., 0.],
                 [0., 1.]], dtype=float32)
     """
-    _check_cpu("eye", device)
+    check_placing("eye", device, requires_grad)
     rows = whole("eye", "n", n, low=0)
     return constant(np.eye(rows, rows if m is None else whole("eye", "m", m, low=0)), dtype)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._dims import is_dim
 from .._numbers import number, whole
 from ..record import FLOATING, Operand, Tensor, apply, as_tensor, is_number
 from ._elementwise import cast, clip, div, pow, truncated, where
@@ -126,11 +127,16 @@ def logit(input: Any, eps: float | None = None) -> Tensor:
     if eps is not None:
         margin = number("logit", "eps", eps, -math.inf)
         x = clip(x, margin, 1 - margin)
-    return apply("log", x / (1.0 - x))
+    # A factor, since outside of its domain the function has no slope either.
+    inside = apply("abs", x - 0.5) <= 0.5
+    x = x * where(inside, np.ones((), x.dtype), np.asarray(math.nan, x.dtype))
+    return apply("log", x) - apply("log1p", -x)
 
 
 def sinc(input: Any) -> Tensor:
     """`sin(πx) / (πx)`, 1 at 0.
+
+    Near 0 by its series, since the slope of the quotient, cos(πx) / x - sin(πx) / (πx²), cancels there.
 
     Example:
         >>> import ravine as rv
@@ -138,9 +144,14 @@ def sinc(input: Any) -> Tensor:
         tensor([1.        , 0.63661975], dtype=float32)
     """
     x = _floating(input) * math.pi
-    zero = x == 0
-    safe = where(zero, np.ones((), x.dtype), x)
-    return where(zero, np.ones((), x.dtype), apply("sin", safe) / safe)
+    near = apply("abs", x) < 0.5
+    square = x * x
+    series = where(near, square, np.zeros((), x.dtype))
+    powers: Any = 0.0
+    for k in range(8, 0, -1):  # the ninth is below 1e-22
+        powers = (powers + (-1.0) ** k / math.factorial(2 * k + 1)) * series
+    away = where(near, np.ones((), x.dtype), x)
+    return where(near, powers + 1.0, apply("sin", away) / away)
 
 
 def lerp(input: Any, end: Any, weight: Any) -> Tensor:
@@ -333,14 +344,21 @@ def logaddexp2(input: Any, other: Any) -> Tensor:
     return apply("logaddexp", _floating(input) * scale, _floating(other) * scale) * (1 / scale)
 
 
-def polygamma(n: int, input: Any) -> Tensor:
+def polygamma(input: Any, n: Any) -> Tensor:
     """The n-th derivative of `digamma`, `(-1)ⁿ⁺¹ n! ζ(n + 1, x)`.
+
+    `polygamma(n, x)`, as `torch.polygamma` and SciPy have it, and `polygamma(x, n)`, as `x.polygamma(n)`:
+    n is the whole number.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.polygamma(1, [1.0])
         tensor([1.644934], dtype=float32)
+        >>> rv.ops.polygamma([1.0], n=1)
+        tensor([1.644934], dtype=float32)
     """
+    if is_dim(input) and not is_dim(n):
+        input, n = n, input
     order = whole("polygamma", "n", n, low=0)
     x = _floating(input)
     if order == 0:

@@ -58,9 +58,9 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("addcdiv", "addcmul", "allclose", "bitwise_left_shift", "bitwise_right_shift", "clamp_max",
          "clamp_min", "deg2rad", "fix", "float_power", "floor_divide", "fmax", "fmin", "fmod", "frac",
          "heaviside", "isclose", "isfinite", "isinf", "isneginf", "isposinf", "isreal", "ldexp", "lerp",
-         "logaddexp2", "logit", "mvlgamma", "nan_to_num", "positive", "rad2deg", "remainder", "rsub",
-         "sgn", "signbit", "sinc", "true_divide", "trunc"),
-        ("polygamma",),
+         "logaddexp2", "logit", "mvlgamma", "nan_to_num", "polygamma", "positive", "rad2deg", "remainder",
+         "rsub", "sgn", "signbit", "sinc", "true_divide", "trunc"),
+        (),
     ),
     "_histogram": (
         ("combinations", "gradient", "histc", "unravel_index"),

@@ -332,6 +332,7 @@ class Methods:
     pixel_shuffle = _patches.pixel_shuffle
     pixel_unshuffle = _patches.pixel_unshuffle
     poisson_nll_loss = _loss_margin.poisson_nll_loss
+    polygamma = _formulas.polygamma
     positive = _formulas.positive
     pow = _elementwise.pow
     prelu = _activation.prelu

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._numbers import probability
 from ..record import Operand, Tensor, apply, as_tensor, current, dtype_name
+from ._placing import check_placing, sizes_given
 
 
 def _uniform(shape: Sequence[int], dtype: str) -> Tensor:
@@ -19,29 +20,32 @@ def _uniform(shape: Sequence[int], dtype: str) -> Tensor:
     return apply("uniform", shape=tuple(int(n) for n in shape), dtype=dtype)
 
 
-def rand(*size: int, dtype: Any = "float32") -> Tensor:
-    """Uniform random numbers in [0, 1), other ones in every run.
+def rand(*size: Any, dtype: Any = "float32", device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform random numbers in [0, 1), other ones in every run; sizes one by one or as one sequence.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.rand(2, 3).shape
         (2, 3)
     """
-    return _uniform(size, dtype_name(dtype))
+    check_placing("rand", device, requires_grad)
+    return _uniform(sizes_given(size, "rand"), dtype_name(dtype))
 
 
-def randn(*size: int, dtype: Any = "float32") -> Tensor:
-    """Normal random numbers of mean 0 and variance 1, other ones in every run (Box and Muller 1958).
+def randn(*size: Any, dtype: Any = "float32", device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Normal random numbers of mean 0 and variance 1, other ones in every run (Box and Muller 1958);
+    sizes as `rand` takes them.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.randn(2, 3).shape
         (2, 3)
     """
-    name = dtype_name(dtype)
+    check_placing("randn", device, requires_grad)
+    name, shape = dtype_name(dtype), sizes_given(size, "randn")
     # 1 - u lies in (0, 1], where the logarithm is finite
-    radius = apply("sqrt", apply("log", 1.0 - _uniform(size, name)) * -2.0)
-    return radius * apply("cos", _uniform(size, name) * (2 * math.pi))
+    radius = apply("sqrt", apply("log", 1.0 - _uniform(shape, name)) * -2.0)
+    return radius * apply("cos", _uniform(shape, name) * (2 * math.pi))
 
 
 def _drop(x: Operand, p: float, mask_shape: Sequence[int], scaled: bool = True) -> Tensor:

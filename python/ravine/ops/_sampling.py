@@ -11,6 +11,7 @@ from .._dims import is_dim, sizes_of
 from .._numbers import number, whole
 from ..record import FLOATING, Tensor, apply, as_tensor, dtype_name
 from ._order import argsort, cumsum, searchsorted, topk
+from ._placing import check_placing
 from ._random import rand, randn
 from ._shape import broadcast_to, reshape
 
@@ -72,7 +73,13 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False) -> Tens
 
 
 def randint(
-    low: int, high: int | None = None, size: Sequence[int] | None = None, *, dtype: Any = "int64"
+    low: int,
+    high: int | None = None,
+    size: Sequence[int] | None = None,
+    *,
+    dtype: Any = "int64",
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Uniform random integers in [low, high); `randint(high, size=...)` starts at 0.
 
@@ -81,6 +88,7 @@ def randint(
         >>> rv.ops.randint(3, 4, (2,))
         tensor([3, 3], dtype=int64)
     """
+    check_placing("randint", device, requires_grad)
     if size is None and high is not None and not is_dim(high):
         high, size = None, high  # type: ignore[assignment]
     first, last = (0, low) if high is None else (low, high)
@@ -92,7 +100,15 @@ def randint(
     return apply("cast", drawn, dtype=dtype_name(dtype))
 
 
-def randint_like(input: Any, low: int, high: int | None = None, *, dtype: Any = None) -> Tensor:
+def randint_like(
+    input: Any,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`randint` in the input's shape and dtype.
 
     Example:
@@ -100,12 +116,13 @@ def randint_like(input: Any, low: int, high: int | None = None, *, dtype: Any = 
         >>> rv.ops.randint_like([0.0, 0.0], 3, 4)
         tensor([3., 3.], dtype=float32)
     """
+    check_placing("randint_like", device, requires_grad)
     x = as_tensor(input)
     first, last = (0, low) if high is None else (low, high)
     return randint(first, last, x.shape, dtype=dtype or x.dtype)
 
 
-def randperm(n: int, *, dtype: Any = "int64") -> Tensor:
+def randperm(n: int, *, dtype: Any = "int64", device: Any = None, requires_grad: bool = False) -> Tensor:
     """The numbers 0 to n - 1 in random order.
 
     Example:
@@ -113,19 +130,32 @@ def randperm(n: int, *, dtype: Any = "int64") -> Tensor:
         >>> rv.ops.randperm(4).shape
         (4,)
     """
+    check_placing("randperm", device, requires_grad)
     count = whole("randperm", "n", n, low=0)
     return apply("cast", argsort(rand(count, dtype="float64")), dtype=dtype_name(dtype))
 
 
-def normal(mean: Any, std: Any = 1.0, size: Sequence[int] | None = None) -> Tensor:
+def normal(
+    mean: Any,
+    std: Any = 1.0,
+    size: Sequence[int] | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """Normal random numbers of given means and standard deviations, whose shapes broadcast; or of a size.
+
+    Their dtype is the common one of `mean` and `std`, unless another is named.
 
     Example:
         >>> import ravine as rv
         >>> rv.ops.normal(0.0, 1.0, (2, 3)).shape
         (2, 3)
     """
+    check_placing("normal", device, requires_grad)
     centre, width = as_tensor(mean), as_tensor(std)
     shape = np.broadcast_shapes(centre.shape, width.shape) if size is None else sizes_of(size, "normal")
-    dtype = apply("add", centre, width).dtype
-    return randn(*shape, dtype=dtype if dtype in FLOATING else "float32") * width + centre
+    common = apply("add", centre, width).dtype
+    drawn = randn(*shape, dtype=common if common in FLOATING else "float32") * width + centre
+    return drawn if dtype is None else apply("cast", drawn, dtype=dtype_name(dtype))

@@ -153,9 +153,45 @@ def test_random_choices() -> None:
     assert abs(sample.mean() - 3) < 0.05 and abs(sample.std() - 0.5) < 0.05
 
 
+X = np.zeros((2, 3), "float32")
+MAKERS = {
+    "zeros": lambda **place: ops.zeros((2, 3), **place),
+    "ones": lambda **place: ops.ones(2, 3, **place),
+    "full": lambda **place: ops.full((2, 3), 1.0, **place),
+    "eye": lambda **place: ops.eye(2, 3, **place),
+    "arange": lambda **place: ops.arange(6, **place),
+    "linspace": lambda **place: ops.linspace(0, 1, 6, **place),
+    "logspace": lambda **place: ops.logspace(0, 1, 6, **place),
+    "zeros_like": lambda **place: ops.zeros_like(X, **place),
+    "ones_like": lambda **place: ops.ones_like(X, **place),
+    "full_like": lambda **place: ops.full_like(X, 1.0, **place),
+    "rand": lambda **place: ops.rand((2, 3), **place),
+    "randn": lambda **place: ops.randn(2, 3, **place),
+    "rand_like": lambda **place: ops.rand_like(X, **place),
+    "randn_like": lambda **place: ops.randn_like(X, **place),
+    "randint": lambda **place: ops.randint(3, (2, 3), **place),
+    "randint_like": lambda **place: ops.randint_like(X, 3, **place),
+    "randperm": lambda **place: ops.randperm(6, **place),
+    "normal": lambda **place: ops.normal(0.0, 1.0, (2, 3), **place),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_what_makes_tensors_takes_a_place(name: str) -> None:
+    """PyTorch's `device` and `requires_grad`, where they can mean only one thing."""
+    make = MAKERS[name]
+    assert make(device="cpu", requires_grad=False, dtype="float64").dtype == "float64"
+    assert np.prod(make(device=None).shape) == 6
+    with pytest.raises(ValueError, match=rf"^{name}: the only device is 'cpu', got 'cuda'"):
+        make(device="cuda")
+    with pytest.raises(ValueError, match=rf"^{name}: requires_grad=True: .* rv.nn.Parameter"):
+        make(requires_grad=True)
+
+
 BAD = [
     (lambda: ops.zeros(-1), ValueError, "zeros: sizes must not be negative"),
     (lambda: ops.zeros(2, device="cuda"), ValueError, "zeros: the only device is 'cpu'"),
+    (lambda: ops.eye(2, requires_grad=True), ValueError, "eye: requires_grad=True: tensors do not collect"),
     (lambda: ops.arange(0, 5, -1), ValueError, "arange: step -1 leads from 0 away from 5"),
     (lambda: ops.tril(np.ones(3)), ValueError, r"tril: a matrix .* got shape \(3,\)"),
     (lambda: ops.meshgrid(np.ones((2, 2))), ValueError, "meshgrid: vectors are expected"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 from helper import Case, apart, case, check, integers, normal, positive
@@ -141,6 +142,35 @@ LIMITS = [
 def test_limits(place: int) -> None:
     function, numbers, want = LIMITS[place]
     np.testing.assert_allclose(function(np.array(numbers, "float64")).numpy(), want, rtol=1e-15, atol=4e-16)
+
+
+def sinc_slope(x: float) -> float:
+    exact = mpmath.diff(lambda z: mpmath.sin(mpmath.pi * z) / (mpmath.pi * z), mpmath.mpf(x))
+    return float(exact)
+
+
+# By the definition in more digits: where the formula that the value suggests would cancel, overflow or round.
+SLOPES = [
+    (ops.sinc, small := [1e-8, 1e-4, 1e-3, 0.01, 0.1, 0.159, 0.16, 0.5], [sinc_slope(x) for x in small]),
+    (ops.logit, [-0.5, 0, 0.25, 0.5, 1, 1.5], [NAN, INF, 16 / 3, 4, INF, NAN]),
+    (ops.asinh, [0, 1, 1e30, -1e300], [1, 0.5**0.5, 1e-30, 1e-300]),
+    (lambda b: ops.remainder(np.array([1, 0.5, 1, -1.0]), b), [0.1, 0.1, -0.1, 0.1], [-9, -4, 10, 10]),
+    (lambda b: ops.fmod(np.array([1, 0.5, 1, -1.0]), b), [0.1, 0.1, -0.1, 0.1], [-9, -4, 9, 9]),
+]
+
+
+@pytest.mark.parametrize("place", range(len(SLOPES)))
+def test_slopes(place: int) -> None:
+    function, numbers, want = SLOPES[place]
+    _, slopes = rv.value_and_grad(lambda x: ops.sum(function(x)))(np.array(numbers, "float64"))
+    np.testing.assert_allclose(slopes, want, rtol=2e-15)
+
+
+def test_polygamma_takes_its_order_first_or_last() -> None:
+    x = np.array([0.5, 3.0])
+    want = special.polygamma(2, x)
+    for given in (ops.polygamma(2, x), ops.polygamma(x, 2), ops.polygamma(x, n=2), ops.positive(x).polygamma(2)):
+        np.testing.assert_allclose(given.numpy(), want, rtol=1e-13)
 
 
 def test_integers() -> None:
