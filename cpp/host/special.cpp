@@ -47,14 +47,16 @@ double xlogy(double x, double y) { return x == 0 && y == y ? 0 : x * std::log(y)
 double xlog1py(double x, double y) { return x == 0 && y == y ? 0 : x * std::log1p(y); }
 
 // Terms up to q + k = 9, at least 9 of them, then Euler and Maclaurin's formula. Poles at q = 0, -1, ...; NaN
-// below s = 1, and below q = 0 unless s is whole. Below `lowest`, where terms are too many, NaN.
+// below s = 1, and below q = 0 unless s is whole.
 double zeta(double s, double q) {
-  constexpr double lowest = -1e5;
   if (s == 1) return infinity;
   if (!(s > 1) || !(q == q)) return nan;
   if (q <= 0) {
     if (q == std::floor(q)) return infinity;
-    if (s != std::floor(s) || q < lowest) return nan;
+    if (s != std::floor(s)) return nan;
+    // The terms on either side of 0, each a sum of positive ones: however far q lies, they are few.
+    const double sign = std::fmod(s, 2) == 0 ? 1 : -1;
+    return zeta(s, q - std::floor(q)) + sign * (zeta(s, std::ceil(q) - q) - zeta(s, 1 - q));
   }
   double sum = 0;
   for (int k = 0; k < 9 || q <= 9; ++k, q += 1) sum += std::pow(q, -s);

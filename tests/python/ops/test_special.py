@@ -104,6 +104,13 @@ def test_operation(case: Case) -> None:
 
 
 INF, NAN = np.inf, np.nan
+
+
+def zeta(s: int, q: float) -> float:
+    """Hurwitz's function, by the derivatives of the logarithm of gamma, which reflect."""
+    return float((-1) ** s * mpmath.psi(s - 1, mpmath.mpf(q)) / mpmath.factorial(s - 1))
+
+
 LIMITS = [
     (ops.log2, [8, 0, -1, INF], [3, -INF, NAN, INF]),
     (ops.log10, [1000, 0, -1], [3, -INF, NAN]),
@@ -133,6 +140,10 @@ LIMITS = [
     (lambda x: ops.hypot(x, 1e300), [1e300, INF, 0], [np.hypot(1e300, 1e300), INF, 1e300]),
     (lambda x: ops.logaddexp(x, 1000.0), [1000, -INF, INF], [1000 + np.log(2), 1000, INF]),
     (lambda x: ops.zeta(2.0, x), [1, 0, INF], [np.pi**2 / 6, INF, 0]),
+    (lambda x: ops.zeta(2.0, x), below := [-0.5, -3.25, -1e-9, -100.75], [zeta(2, x) for x in below]),
+    (lambda x: ops.zeta(2.0, x), [-1e9 - 0.25], [2 * np.pi**2 - 1e-9]),  # all of π² / sin²(πx) but its tail
+    (lambda x: ops.zeta(5.0, x), [-1e9 - 0.5, -0.25, -2], [0.0, zeta(5, -0.25), INF]),
+    (lambda x: ops.zeta(2.5, x), [-0.5, -2], [NAN, INF]),
     (lambda x: ops.nextafter(x, 2.0), [1, 2, 3], [np.nextafter(1, 2), 2, np.nextafter(3, 2)]),
     (lambda x: ops.isclose(x, 1.0 + 0 * x), [1, 1.000001, 1.1, NAN], [True, True, False, False]),
 ]  # fmt: skip
@@ -169,7 +180,12 @@ def test_slopes(place: int) -> None:
 def test_polygamma_takes_its_order_first_or_last() -> None:
     x = np.array([0.5, 3.0])
     want = special.polygamma(2, x)
-    for given in (ops.polygamma(2, x), ops.polygamma(x, 2), ops.polygamma(x, n=2), ops.positive(x).polygamma(2)):
+    for given in (
+        ops.polygamma(2, x),
+        ops.polygamma(x, 2),
+        ops.polygamma(x, n=2),
+        ops.positive(x).polygamma(2),
+    ):
         np.testing.assert_allclose(given.numpy(), want, rtol=1e-13)
 
 
