@@ -1,6 +1,8 @@
 """What a library defines for others: names of ravine::v1 and of C, and instances of the standard library.
 
 python public_symbols.py --nm nm libravine.a|libravine.so
+
+With `--user _core.so` also what that extension module calls of it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,13 @@ RENAMED = "private_ravine_"  # see cpp/hide_symbols.cmake
 STANDARD = re.compile(
     r"(((vtable|typeinfo|typeinfo name|VTT|guard variable) for )?(std|__gnu_cxx|__cxxabiv1)::)|DW\.ref\.__gxx"
 )
+
+
+def undefined(nm: str, library: str) -> set[str]:
+    """Demangled names that the shared library wants of others."""
+    command = [nm, "--undefined-only", "--dynamic", "--demangle", library]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {line.split(maxsplit=1)[1] for line in lines}
 
 
 def defined(nm: str, library: str) -> list[tuple[str, str]]:
@@ -43,10 +52,13 @@ def foreign(name: str, kind: str, shared: bool) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nm", default="nm")
+    parser.add_argument("--user")
     parser.add_argument("library")
     arguments = parser.parse_args()
     symbols = defined(arguments.nm, arguments.library)
-    wrong = [name for kind, name in symbols if foreign(name, kind, ".so" in arguments.library)]
+    used = undefined(arguments.nm, arguments.user) if arguments.user else set()
+    shared = ".so" in arguments.library
+    wrong = [name for kind, name in symbols if name not in used and foreign(name, kind, shared)]
     public = [name for _, name in symbols if PUBLIC.match(name) or C_NAME.match(name)]
     print(f"{arguments.library}: {len(public)} public symbols, {len(symbols)} in all")
     if wrong or not public:

@@ -14,6 +14,7 @@ from ._bench import run_bench
 from ._evaluate import run_evaluate
 from ._failure import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_PIPE, EXIT_USAGE, EXPECTED, Failure
 from ._info import run_info
+from ._library import add_library_folders
 from ._options import DEFAULT_LR, MODELS, add_options, positive_float, positive_int
 from ._predict import run_predict
 from ._train import run_resume, run_train
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ravine {__version__}")
+    add_library_folders(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command", parser_class=_Parser)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], help: str, **texts: str) -> Any:
