@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from ._export import LoadedModel, LoadedStep, export, load_model, load_step
     from ._io import load, load_metadata, save
     from ._minimize import MinimizeResult, minimize
+    from .ensemble import Ensemble, EnsembleStep
     from .train import Trainer
 
 # Loaded when first used, so that `import ravine` stays cheap.
 _LAZY_MODULES = ("data", "diagnostics", "models", "preprocessing", "sklearn", "train")
 _LAZY_NAMES = {
+    "Ensemble": "ensemble",
+    "EnsembleStep": "ensemble",
     "LoadedModel": "_export",
     "LoadedStep": "_export",
     "MinimizeResult": "_minimize",
@@ -37,6 +40,8 @@ _LAZY_NAMES = {
 }
 
 __all__ = [
+    "Ensemble",
+    "EnsembleStep",
     "LoadedModel",
     "LoadedStep",
     "MinimizeResult",

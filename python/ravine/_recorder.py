@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,12 +37,16 @@ __all__ = ["Call", "Exported", "Forward", "Recorder"]
 
 
 class Call(NamedTuple):
-    """The arrays of a call, whether the last are weights of the examples, and what it returns."""
+    """The arrays of a call, whether the last are weights of the examples, and what it returns.
+
+    `variant` is what else tells its program from those of other calls.
+    """
 
     inputs: Inputs
     weighted: bool
     with_output: bool
     flat: bool  # whether the arguments of the call are these arrays, one by one
+    variant: Hashable = None
 
     def taken_apart(self, arguments: Any) -> tuple[Any, Any]:
         """The batch and the weights, if any, of rebuilt arguments."""
@@ -257,10 +261,10 @@ class Recorder:
         trace.graph.begin_update()
         with recording_into(trace):
             trace.graph.guard(loss._as_value(trace))
-            counts = self._counts(recording, loss)
+            counts = self._counts_of_each(recording, loss)
             prepared = [
-                trained.prepare(trace, part, of_part, gradients_at, counts)
-                for trained, part, of_part in zip(self._trained, named, of_parts, strict=True)
+                trained.prepare(trace, part, of_part, gradients_at, count)
+                for trained, part, of_part, count in zip(self._trained, named, of_parts, counts, strict=True)
             ]
             trace.finish()  # behind everything that may refuse
             for trained, update in zip(self._trained, prepared, strict=True):
@@ -286,6 +290,10 @@ class Recorder:
             return as_tensor(np.ones(()))
         found = Batch(recording.trace, recording.tensors).denominator(loss)
         return found if isinstance(found, Operand) else as_tensor(np.asarray(found))
+
+    def _counts_of_each(self, recording: Recording, loss: Any) -> list[Operand]:
+        """The same for each of the trained models, which have one loss."""
+        return [self._counts(recording, loss)] * len(self._trained)
 
     def record_gathered(self, waiting: Sequence[Trained]) -> Recording:
         """Records the update by what accumulations have gathered so far."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from .record import (
 if TYPE_CHECKING:
     from ._loss import Observer
     from ._profile import Profile
-    from ._recorder import Call, Forward
+    from ._recorder import Call, Forward, Recorder
 
 _WEIGHTED = object()  # behind the arrays of a call with weights of the examples
 
@@ -46,12 +46,14 @@ class TrainStep:
     A program is compiled for each combination of input shapes, dtypes and mode of the model, and kept.
     Parameters with `requires_grad=False`, and parameters the loss does not depend on, are left as they are.
     Only the parameters of the given models are trained, not those of a loss that is a module or those of
-    modules that a function holds. If a call raises, nothing has changed: no parameter, no running statistic,
-    no state of the optimizer. If the loss is NaN or infinite, the call returns it and nothing has changed
-    either: it counts in `skipped`, does not join an accumulation, and draws no random numbers (the next call
-    has its dropout), so that the run goes on, and resumes, as if the call had not been made. A gradient that
-    is NaN or infinite although the loss is finite is applied, as in torch, unless the optimizer has
-    `skip_nonfinite`.
+    modules that a function holds. A step over a `rv.Ensemble` is an `rv.EnsembleStep`: it trains every
+    member, and a call returns the loss of each.
+
+    If a call raises, nothing has changed: no parameter, no running statistic, no state of the optimizer. If
+    the loss is NaN or infinite, the call returns it and nothing has changed either: it counts in `skipped`,
+    does not join an accumulation, and draws no random numbers (the next call has its dropout), so that the
+    run goes on, and resumes, as if the call had not been made. A gradient that is NaN or infinite although
+    the loss is finite is applied, as in torch, unless the optimizer has `skip_nonfinite`.
 
     Args:
         model: the module to train. It is called with x (with several arguments if x is a tuple).
@@ -90,6 +92,22 @@ class TrainStep:
         (['fit', 'penalty'], True)
     """
 
+    # Steps over models that are trained in a way of their own, by the type of the model.
+    _KINDS: ClassVar[dict[type[Module], type[TrainStep]]] = {}
+
+    def __init_subclass__(cls, *, of: type[Module] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if of is not None:
+            TrainStep._KINDS[of] = cls
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> TrainStep:
+        if cls is TrainStep:
+            for given in (*args[:2], *kwargs.values()):
+                for model, step in cls._KINDS.items():
+                    if isinstance(given, model):
+                        return object.__new__(step)
+        return object.__new__(cls)
+
     @overload
     def __init__(self, model: Module, loss: Callable[[Any, Any], Any], optimizer: Optimizer) -> None: ...
     @overload
@@ -120,20 +138,13 @@ class TrainStep:
             )
         else:
             raise TypeError(f"TrainStep: model must be a Module or a function, got {type(model).__name__}")
-        self._models = named_models(self._given)
-        self._optimizer = (
-            optimizer if isinstance(self._given, Module) else checked_optimizers(optimizer, self._models)
-        )
-        from ._recorder import Recorder  # late: for those who train, all import the package
-
-        optimizers = named_optimizers(self._optimizer)
+        self._models = self._named_models()
+        self._optimizer, optimizers = self._named_optimizers(optimizer)
         self._stream = RandomStream()  # which is drawn now: threads that train at once draw in a known order
         self._trained = [
             Trained(name, self._models[name], rule, self._stream) for name, rule in optimizers.items()
         ]
-        self._recorder = Recorder(
-            self._function, self._given, self._loss is not None, self._models, self._trained, self._stream
-        )
+        self._recorder = self._make_recorder()
         self._lock = _core.Lock("TrainStep")
         self._programs = ProgramCache("TrainStep", self._lock)
         self._generations = [trained.bound.generation for trained in self._trained]
@@ -141,6 +152,23 @@ class TrainStep:
         self._output: Any = None
         self._observer: Observer | None = None
         self._observed: Observer | None = None  # the newest observer, which may have gone
+
+    def _named_models(self) -> dict[str, Module]:
+        """The models by the names that their parameters have in the step's state."""
+        return named_models(self._given)
+
+    def _named_optimizers(self, optimizer: Any) -> tuple[Any, dict[str, Optimizer]]:
+        """What was given, checked, and the optimizers by the names of the models that they train."""
+        if not isinstance(self._given, Module):
+            optimizer = checked_optimizers(optimizer, self._models)
+        return optimizer, named_optimizers(optimizer)
+
+    def _make_recorder(self) -> Recorder:
+        from ._recorder import Recorder  # late: for those who train, all import the package
+
+        return Recorder(
+            self._function, self._given, self._loss is not None, self._models, self._trained, self._stream
+        )
 
     def __call__(self, *batch: Any, weight: Any = None) -> float:
         """Trains on one batch and returns its loss, as it was before the update.
@@ -256,17 +284,20 @@ class TrainStep:
 
     def _run(self, call: Call) -> tuple[float, Any]:
         """One call, with the lock held."""
+        return self._taken(self._result_of(call))
+
+    def _result_of(self, call: Call) -> Any:
+        """What the program of a call returns; with the lock held."""
         if eager_mode():
             self._refresh()
-            result = self._run_eagerly(call)
-        else:
-            watch = watch_of(self._trained)
-            compiled = self._program_for(call)
-            for trained in self._trained:
-                trained.bound.before_run()
-            result = compiled.run(call.inputs.arrays)
-            self._remember(call, compiled, watch)
-        return self._taken(result)
+            return self._run_eagerly(call)
+        watch = watch_of(self._trained)
+        compiled = self._program_for(call)
+        for trained in self._trained:
+            trained.bound.before_run()
+        result = compiled.run(call.inputs.arrays)
+        self._remember(call, compiled, watch)
+        return result
 
     def _refresh(self) -> None:
         """Takes over what has changed in the optimizers."""
@@ -286,7 +317,7 @@ class TrainStep:
         self._refresh()
         phases = tuple([trained.bound.state.phase for trained in self._trained])
         counted = None if self._observer is None else self._observer.programs
-        variant = (counted, phases, call.weighted, call.with_output)
+        variant = (counted, phases, call.weighted, call.with_output, call.variant)
         return self._programs.get(call.inputs, lambda: self._compile(call), variant)
 
     def _run_eagerly(self, call: Call) -> Any:
@@ -344,9 +375,11 @@ class TrainStep:
             >>> sorted(profile.by_module())
             ['', '0', '2', 'loss']
         """
+        return self._profile_of(self._recorder.call(batch), runs)
+
+    def _profile_of(self, call: Call, runs: int) -> Profile:
         from ._profile import profile_of  # late: few ask for it, all import the package
 
-        call = self._recorder.call(batch)
         with self._lock:
             compiled = self._program_for(call)
             for trained in self._trained:
@@ -459,12 +492,10 @@ class TrainStep:
 
     def __reduce__(self) -> Any:
         """Copies and pickles are steps of copied models, in the same state. Programs are not copied."""
-        rules = {trained.name: trained.bound.given for trained in self._trained}
         unsaved = [trained.bound.unsaved() for trained in self._trained]
-        optimizer = rules[""] if isinstance(self._given, Module) else rules
         of_loss = self._loss is not None
         first, second = (self._given, self._loss) if of_loss else (self._function, self._given)
-        return type(self), (first, second, optimizer), (self.state_dict(), self._parts, unsaved)
+        return type(self), (first, second, self._optimizer), (self.state_dict(), self._parts, unsaved)
 
     def __setstate__(self, state: tuple[dict[str, np.ndarray], dict[str, float], list[Any]]) -> None:
         state_dict, self._parts, unsaved = state

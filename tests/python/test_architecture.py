@@ -53,6 +53,7 @@ PYTHON_LAYERS = (
     ("optim",),
     ("_step", "_loss", "_recorder", "_trained", "_grad", "_io", "_export", "_loaded", "_outline"),
     ("_minimize",),
+    ("ensemble",),
     ("data", "preprocessing"),
     ("models",),
     ("diagnostics",),
