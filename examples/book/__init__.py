@@ -11,8 +11,10 @@ CHAPTERS = (
     "ravines",
     "rates",
     "minibatches",
+    "initialisation",
     "inputs",
     "adam",
+    "batchnorm",
     "saddles",
     "second_order",
 )

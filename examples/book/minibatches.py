@@ -95,7 +95,7 @@ def claims(found: dict[str, Any]) -> list[Claim]:
             narrow[256] > 0.9 and narrow[1] < 0.5,
         ),
         Claim(
-            "Keskar et al. 2017, section 2.3",
+            "Keskar et al. 2017",
             "what left it gathers in the wide one",
             f"{found['wide'][1]:.0%} of the weights by single examples, {found['wide'][256]:.0%} by 256",
             found["wide"][1] > 0.6,

@@ -165,7 +165,7 @@ def claims(found: dict[str, Any]) -> list[Claim]:
             abs(ratio - CORRELATION**4) < 1e-3 and found["coordinate newton"] == 1,
         ),
         Claim(
-            "Olshausen and Field 1996; Goodfellow et al. 2016, section 8.7.1",
+            "Olshausen and Field 1996; Goodfellow et al. 2016, section 8.7",
             "alternating minimisation never goes up, and finds the atoms that made the signals",
             f"{recovered.sum()} of {len(cosines)} atoms with a cosine over 0.95, lowest {cosines.min():.3f}",
             bool(recovered.all()) and bool((np.diff(objective) <= 1e-9 * objective[:-1]).all()),

@@ -15,6 +15,9 @@ from examples.book import CHAPTERS
 from examples.book.pages import page, save_figure
 from examples.book.tools import Claim, first_below
 
+# What sources say and small nets do not show: normalisation at the same rate saves less than half the steps.
+NOT_FOUND = {"batchnorm": {"Ioffe and Szegedy 2015, section 4.2.2, figure 3, BN-Baseline"}}
+
 
 def chapter(name: str) -> ModuleType:
     return import_module(f"examples.book.{name}")
@@ -31,7 +34,7 @@ def test_chapter(repository: Path, tmp_path: Path, name: str) -> None:
     found = module.experiment(fast=True, seed=0)
     claims = module.claims(found)
     assert len(claims) >= 3
-    assert not [claim for claim in claims if not claim.holds]
+    assert {claim.source for claim in claims if not claim.holds} == NOT_FOUND.get(name, set())
 
     # The page in docs/ is of this script: its prose, its claims and their order, whatever the numbers are.
     written = (repository / "docs/book" / f"{name}.md").read_text(encoding="utf-8")
