@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import _core
 from .._nesting import as_arrays, common_length, shapes_of, take
-from .._numbers import flag
+from .._numbers import flag, whole
 
-__all__ = ["TrainTest", "split_indices", "train_test_split"]
+__all__ = ["TrainTest", "k_fold", "split_indices", "train_test_split"]
 
 
 class TrainTest(NamedTuple):
@@ -95,6 +95,39 @@ def split_indices(
     return _split("split_indices", n, test_size, seed, stratify)
 
 
+def k_fold(n: int, k: int = 5, *, seed: int = 0, stratify: Any = None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The numbers of the training and of the validation examples of k folds.
+
+    Every example is in one validation set; their sizes differ by at most one.
+
+    Args:
+        n: the number of examples.
+        k: the number of folds, from 2 to n.
+        seed: of the shuffle.
+        stratify: integer labels [n] whose classes are spread over the folds evenly; None for any.
+
+    Returns:
+        Of each fold (training, validation), arrays int64, each in the shuffled order.
+
+    Raises:
+        ValueError: k out of range, or labels that are none.
+
+    Example:
+        >>> import ravine as rv
+        >>> [validation.size for _, validation in rv.data.k_fold(10, 3)]
+        [4, 3, 3]
+    """
+    if not 2 <= whole("k_fold", "k", k) <= n:
+        raise ValueError(f"k_fold: k={k}, expected 2 to the number of examples, {n}")
+    order = _core.permutation(n, seed)
+    places = np.arange(n)
+    if stratify is not None:  # one class after the other, dealt out like cards
+        places = np.argsort(_labels("k_fold", stratify, order), kind="stable")
+    fold = np.empty(n, np.int64)
+    fold[places] = np.arange(n) % k
+    return [(order[fold != i], order[fold == i]) for i in range(k)]
+
+
 def _split(
     caller: str, n: int, test_size: float | int, seed: int, labels: Any
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -125,16 +158,21 @@ def _test_count(caller: str, n: int, test_size: float | int) -> int:
 
 def _stratified(caller: str, y: Any, order: np.ndarray, n_test: int) -> np.ndarray:
     """Marks positions of `order` for the test set: a share of each class, remainders to the largest."""
+    _, label, count = np.unique(_labels(caller, y, order), return_inverse=True, return_counts=True)
+    quota = count * (n_test / len(order))
+    take = np.floor(quota).astype(np.int64)
+    remainders = np.argsort(take - quota, kind="stable")
+    take[remainders[: n_test - int(take.sum())]] += 1
+    test = np.zeros(len(order), dtype=bool)
+    for which, n in enumerate(take):
+        test[np.flatnonzero(label == which)[:n]] = True
+    return test
+
+
+def _labels(caller: str, y: Any, order: np.ndarray) -> np.ndarray:
+    """Integer labels, checked, in this order."""
     y = as_arrays(y, f"{caller}: labels")
     if not isinstance(y, np.ndarray) or y.shape != order.shape or y.dtype.kind not in "iub":
         seen = f"{y.dtype} of shape {y.shape}" if isinstance(y, np.ndarray) else type(y).__name__
         raise ValueError(f"{caller}: stratify needs integer labels of shape [n], got {seen}")
-    _, label, count = np.unique(y[order], return_inverse=True, return_counts=True)
-    quota = count * (n_test / len(y))
-    take = np.floor(quota).astype(np.int64)
-    remainders = np.argsort(take - quota, kind="stable")
-    take[remainders[: n_test - int(take.sum())]] += 1
-    test = np.zeros(len(y), dtype=bool)
-    for which, n in enumerate(take):
-        test[np.flatnonzero(label == which)[:n]] = True
-    return test
+    return y[order]

@@ -200,7 +200,7 @@ class Ensemble(nn.Module):
 
 
 def piece(given: Any, i: int, n: int, what: str) -> Any:
-    """The part of member i: of tensors [n, ...] and lists of n, in nested tuples and dicts.
+    """The part of member i: of tensors and arrays [n, ...] and lists of n, in nested tuples and dicts.
 
     Raises ValueError for what has no part for each member.
     """
@@ -212,7 +212,7 @@ def piece(given: Any, i: int, n: int, what: str) -> Any:
         if len(given) != n:
             raise ValueError(f"{what}: each=True needs one item for each of {n} members, got {len(given)}")
         return given[i]
-    if isinstance(given, Operand):
+    if isinstance(given, Operand | np.ndarray):
         if not given.ndim or given.shape[0] != n:
             raise ValueError(
                 f"{what}: each=True needs arrays [{n}, ...], one piece for each member, got shape "

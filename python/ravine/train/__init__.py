@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from .._late import late
 from . import metrics
 from ._checkpoint_file import model_state
+from ._cross_validation import CrossValidation, cross_validate
+from ._ensemble_trainer import EnsembleTrainer
 from ._loop import Loop
 from ._lr_search import LRGridSearch, LRRangeTest, lr_grid_search, lr_range_test
 from ._trainer import Trainer
@@ -33,7 +35,9 @@ __all__ = [
     "CSVLog",
     "Callback",
     "Checkpoint",
+    "CrossValidation",
     "EarlyStopping",
+    "EnsembleTrainer",
     "GradientNorms",
     "JSONLines",
     "LRGridSearch",
@@ -49,6 +53,7 @@ __all__ = [
     "WholeSet",
     "accuracy",
     "binary_accuracy",
+    "cross_validate",
     "latest_checkpoint",
     "lr_grid_search",
     "lr_range_test",

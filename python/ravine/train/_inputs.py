@@ -11,10 +11,17 @@ from .._nesting import as_arrays, common_length, shapes_of
 from ..data import Batches, Source, Stream, split_indices
 from ._weights import example_weights
 
-__all__ = ["as_batch", "as_source", "check_examples", "training_sources", "validation_sources"]
+__all__ = [
+    "EVALUATED_AT_ONCE",
+    "as_batch",
+    "as_source",
+    "check_examples",
+    "training_sources",
+    "validation_sources",
+]
 
 # Examples in a batch of a validation, at least.
-_EVALUATED_AT_ONCE = 256
+EVALUATED_AT_ONCE = 256
 
 
 def check_examples(caller: str, x: Any, y: Any) -> tuple[Any, Any]:
@@ -107,14 +114,14 @@ def training_sources(
         return source, None
     of_examples = example_weights(x, y, sample_weight, None)
     arrays = (x, y) if of_examples is None else (x, y, of_examples)
-    return source, Batches(*arrays, batch_size=max(batch_size, _EVALUATED_AT_ONCE), rows=held_out)
+    return source, Batches(*arrays, batch_size=max(batch_size, EVALUATED_AT_ONCE), rows=held_out)
 
 
 def validation_sources(given: Any, batch_size: int) -> dict[str, Source]:
     """Sources by the prefix of their values: "val_" for one set, "val_<name>_" for several."""
     if given is None:
         return {}
-    size = max(batch_size, _EVALUATED_AT_ONCE)
+    size = max(batch_size, EVALUATED_AT_ONCE)
     if isinstance(given, Mapping):
         return {
             f"val_{name}_": _one(f"validation_data[{name!r}]", data, size) for name, data in given.items()

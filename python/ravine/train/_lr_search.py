@@ -18,10 +18,11 @@ from .. import _core, nn
 from .._plot import new_axes
 from .._step import TrainStep
 from ..data import Batches
+from ..ensemble import Ensemble, EnsembleStep
 from ..optim import LearningRate, Optimizer
-from ._inputs import check_examples
-from ._trainer import Trainer
-from .metrics import Metric, MetricLike, named_metrics
+from ._inputs import EVALUATED_AT_ONCE, check_examples
+from ._validation import EnsembleEvaluator
+from .metrics import MetricLike, named_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -247,7 +248,8 @@ def lr_grid_search(
     metrics: Sequence[MetricLike] | Mapping[str, MetricLike] = (),
     seed: int | None = None,
 ) -> LRGridSearch:
-    """Trains a copy of the model with each of some rates, side by side on the same mini-batches.
+    """Trains a copy of the model with each of some rates, side by side on the same mini-batches, in one
+    program (see `rv.Ensemble`).
 
     All copies start from the model's present parameters; a copy whose loss does not stay finite ends early.
     The model, its statistics and the optimizer stay as they are. Parameter groups with a rate of their own
@@ -299,53 +301,27 @@ def lr_grid_search(
     order = _core.draw_seed() if seed is None else seed
     drop_last = len(x) >= batch_size
     batches = Batches(x, y, batch_size=batch_size, shuffle=True, seed=order, drop_last=drop_last)
-    trials = []
-    for rate in rates:
-        lr: LearningRate = float(rate) if schedule is None else schedule(float(rate))
-        twin, rule = _twin("lr_grid_search", model, optimizer, lr)
-        trials.append(_Trial(twin, loss, rule, named))
+    lrs_or_schedules = [float(rate) if schedule is None else schedule(float(rate)) for rate in rates]
+    twins = [_twin("lr_grid_search", model, optimizer, lr) for lr in lrs_or_schedules]
+    n, models = len(twins), iter([twin for twin, _ in twins])
+    ensemble = Ensemble(lambda: next(models), n, seeds=[0] * n)  # copies draw no weights
+    step = TrainStep(ensemble.train(), loss, [rule for _, rule in twins])  # type: ignore[arg-type]
+    assert isinstance(step, EnsembleStep)
+    steps, losses = np.zeros(n, np.int64), [np.zeros(n)]  # losses of the newest epoch
     for _ in range(epochs):
-        for trial in trials:
-            trial.losses.clear()
+        losses = []
         for x_batch, y_batch in batches:
-            for trial in trials:
-                trial.train(x_batch, y_batch)
-    results = [trial.result(validation_data) for trial in trials]
-    return LRGridSearch(rates, results, [trial.steps for trial in trials])
-
-
-class _Trial:
-    """One rate: its copy of the model in training."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        loss: Callable[..., Any],
-        optimizer: Optimizer,
-        metrics: Mapping[str, Metric],
-    ) -> None:
-        self._trainer = Trainer(model, loss, optimizer, metrics)
-        self._step = TrainStep(model, loss, optimizer)
-        self.losses: list[float] = []  # of this epoch
-        self.steps = 0
-        self._names = ["loss", *metrics]
-        self._diverged = False
-
-    def train(self, x: np.ndarray, y: np.ndarray) -> None:
-        if self._diverged:
-            return
-        self.losses.append(self._step(x, y))
-        self.steps += 1
-        self._diverged = not math.isfinite(self.losses[-1])
-
-    def result(self, validation: tuple[np.ndarray, np.ndarray] | None) -> dict[str, float]:
-        result = {"loss": float(np.mean(self.losses)) if self.losses else math.nan}
-        if validation is not None:
-            measured = (
-                dict.fromkeys(self._names, math.nan)
-                if self._diverged
-                else self._trainer.evaluate(*validation)
-            )
-            result |= {f"val_{name}": value for name, value in measured.items()}
-        diverged = self._diverged or not all(map(math.isfinite, result.values()))
-        return dict.fromkeys(result, math.nan) if diverged else result
+            steps += step.active
+            losses.append(step(x_batch, y_batch))
+            step.active = step.active & np.isfinite(losses[-1])
+            if not step.active.any():
+                break
+    values = {"loss": np.array(losses, np.float64).mean(axis=0)}
+    if validation_data is not None:
+        measured = EnsembleEvaluator(ensemble, loss, named)(validation_data, None, EVALUATED_AT_ONCE)
+        values |= {f"val_{name}": value for name, value in measured.items()}
+    finite = step.active & np.all([np.isfinite(value) for value in values.values()], axis=0)
+    results = [
+        {name: float(value[i]) if finite[i] else math.nan for name, value in values.items()} for i in range(n)
+    ]
+    return LRGridSearch(rates, results, steps.tolist())

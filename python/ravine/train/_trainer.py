@@ -15,6 +15,7 @@ from .._nesting import as_arrays, common_length, shapes_of, take
 from .._state import below, check_keys, read_seed, seed_entry
 from .._step import TrainStep
 from ..data import Batches, Source
+from ..ensemble import Ensemble
 from ..record import Tensor, own_modes
 from ._checkpoint_file import read_checkpoint, write_checkpoint
 from ._composition import HasState, gathered, restored
@@ -75,6 +76,8 @@ class Trainer:
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"Trainer: model must be a Module, got {type(model).__name__}")
+        if isinstance(model, Ensemble):
+            raise TypeError("Trainer: the members of an Ensemble are trained by rv.train.EnsembleTrainer")
         self._metrics = named_metrics(metrics, loss)
         self._loss = loss
         self.step = TrainStep(model, loss, optimizer)

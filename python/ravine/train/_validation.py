@@ -10,12 +10,13 @@ import numpy as np
 
 from .. import nn
 from .._loss import Batch, Outcome, loss_and_parts
-from ..data import Source
+from ..data import Batches, MemberBatches, Source
+from ..ensemble import Ensemble, piece
 from ..record import current, own_modes
 from ._inputs import as_batch
 from .metrics import Metric, Metrics, loss_sums
 
-__all__ = ["Evaluator", "predictions"]
+__all__ = ["EnsembleEvaluator", "Evaluator", "predictions"]
 
 
 class _Evaluation(nn.Module):
@@ -64,6 +65,55 @@ class Evaluator:
         if self._metrics.empty:
             raise ValueError("evaluate: the source has no batches")
         return self._metrics.values()
+
+
+class _Evaluations(nn.Module):
+    """The members of an ensemble with their losses, as one compiled program."""
+
+    def __init__(self, ensemble: Ensemble, loss: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(_Evaluation(member, loss) for member in ensemble.members)
+
+    def forward(self, x: Any, y: Any, each: bool) -> list[Any]:
+        n = len(self.members)
+        results: list[Any] = []
+        for i, member in enumerate(self.members):
+            own = piece((x, y), i, n, "evaluate") if each else (x, y)
+            results.append(None if own[0] is None else member(*own, None))
+        return results
+
+
+class EnsembleEvaluator:
+    """Measures the members of an ensemble.
+
+    Args:
+        ensemble: the ensemble.
+        loss, metrics: as for `Evaluator`.
+    """
+
+    def __init__(
+        self, ensemble: Ensemble, loss: Callable[[Any, Any], Any], metrics: Mapping[str, Metric]
+    ) -> None:
+        self._evaluations = _Evaluations(ensemble, loss)
+        self._metrics = [Metrics(metrics) for _ in ensemble.members]
+
+    def __call__(self, data: tuple[Any, Any], rows: Any, batch_size: int) -> dict[str, np.ndarray]:
+        """Mean loss, its parts and metrics of each member on its rows: arrays [n, ...]."""
+        each, n = rows is not None, len(self._metrics)
+        source = Batches(*data, batch_size=batch_size)
+        if each:
+            source = MemberBatches(*data, n=n, rows=rows, batch_size=batch_size, shuffle=False)
+        for metrics in self._metrics:
+            metrics.reset()
+        with _evaluation_mode(self._evaluations):
+            for x, y in source.batches(0):
+                results = self._evaluations(x, y, each)
+                for i, (metrics, result) in enumerate(zip(self._metrics, results, strict=True)):
+                    if result is not None:
+                        metrics.add(result[1])
+                        metrics.update(result[0], piece(y, i, n, "evaluate") if each else y)
+        values = [metrics.values() for metrics in self._metrics]
+        return {name: np.array([own[name] for own in values]) for name in values[0]}
 
 
 def _joined(outputs: list[Any]) -> Any:
