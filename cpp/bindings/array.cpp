@@ -6,6 +6,7 @@
 
 #include "bindings/bindings.h"
 #include "bindings/gil.h"
+#include "core/copy.h"
 #include "core/error.h"
 
 namespace ravine::bindings {
@@ -132,6 +133,20 @@ void bind_array(py::module_& module) {
       .def_property_readonly("nbytes", &Array::bytes)
       .def_property_readonly("channels_last",
                              [](const Array& self) { return self.layout() == Layout::channels_last; });
+  module.def(
+      "copies_of",
+      [](const std::vector<std::shared_ptr<Array>>& arrays) {
+        std::vector<Array> given, copies;
+        for (const auto& array : arrays) given.push_back(*array);
+        {
+          const GilRelease released;
+          copies = copies_of(given);
+        }
+        py::list result;
+        for (const Array& copy : copies) result.append(view_of(copy));
+        return result;
+      },
+      py::arg("arrays"), "Copies of the numbers: beside threads that train, all of one step.");
 }
 
 }  // namespace ravine::bindings

@@ -247,19 +247,6 @@ void bind_train(py::module_& module) {
             return to_dict(released([&] { return self.averages(parameters); }));
           },
           py::arg("parameters"))
-      .def_static(
-          "copies",
-          [](const std::vector<std::shared_ptr<TrainState>>& states,
-             const std::vector<std::shared_ptr<Array>>& arrays) {
-            std::vector<Array> given;
-            for (const auto& array : arrays) given.push_back(*array);
-            py::list copies;
-            for (const Array& copy : released([&] { return TrainState::copies(states, given); }))
-              copies.append(view_of(copy));
-            return copies;
-          },
-          py::arg("states"), py::arg("arrays"),
-          "Copies of arrays that runs of these states change: all of one step.")
       .def("state_dict",
            [](const TrainState& self) { return to_dict(released([&] { return self.state_dict(); })); })
       .def("load_state_dict", &load, py::arg("state"), py::arg("parameters"));

@@ -3,11 +3,36 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <mutex>
 
 #include "core/error.h"
 #include "core/memory_error.h"
 
 namespace ravine {
+namespace {
+
+std::atomic<std::uint64_t> all_writers_added{0};
+
+bool has_ended(const std::shared_ptr<Writer>& writer) { return writer->ended; }
+
+}  // namespace
+
+void WriteRecord::add_writer(const std::shared_ptr<Writer>& writer) {
+  const std::lock_guard lock(mutex_);
+  if (std::find(writers_.begin(), writers_.end(), writer) != writers_.end()) return;
+  std::erase_if(writers_, has_ended);
+  writers_.push_back(writer);
+  ++all_writers_added;
+}
+
+std::vector<std::shared_ptr<Writer>> WriteRecord::writers() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Writer>> found = writers_;
+  std::erase_if(found, has_ended);
+  return found;
+}
+
+std::uint64_t WriteRecord::writers_added() { return all_writers_added.load(std::memory_order_acquire); }
 
 Array::Array(DType dtype, const Shape& shape, Layout layout)
     : dtype_(dtype),

@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "core/dtype.h"
 #include "core/fork.h"
 #include "core/memory.h"
 #include "core/shape.h"
+#include "core/writer.h"
 
 namespace ravine {
 
@@ -34,9 +36,18 @@ class WriteRecord {
     return version_.load(std::memory_order_acquire) + (std::uint64_t{fork_generation()} << 40);
   }
 
+  // From now on this one writes, too.
+  void add_writer(const std::shared_ptr<Writer>& writer);
+  std::vector<std::shared_ptr<Writer>> writers() const;  // that have not ended
+  // How many writers were added so far, to any memory: as long as that stays, so do all `writers()`, but for
+  // those that end.
+  static std::uint64_t writers_added();
+
  private:
   std::atomic<std::uint64_t> version_{0};
   std::atomic<std::int64_t> views_{0};
+  mutable Mutex mutex_;  // of writers_
+  std::vector<std::shared_ptr<Writer>> writers_;
 };
 
 // A dense tensor that owns its memory; copies share it.

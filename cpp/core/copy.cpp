@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/lock_all.h"
 
 namespace ravine {
 namespace {
@@ -45,6 +46,22 @@ void copy_values(const Array& from, const Array& to) {
     });
   }
   to.writes().written();
+}
+
+std::vector<Array> copies_of(std::span<const Array> arrays) {
+  std::vector<Array> copies;
+  std::vector<std::shared_ptr<Writer>> writers;
+  for (const Array& array : arrays) {
+    copies.emplace_back(array.dtype(), array.shape());
+    const auto own = array.writes().writers();
+    writers.insert(writers.end(), own.begin(), own.end());
+  }
+  LocksInOrder in_order;
+  for (const auto& writer : writers) in_order.insert(&writer->mutex);
+  const std::vector<Mutex*> locks(in_order.begin(), in_order.end());
+  const LockAll lock(locks);
+  for (std::size_t i = 0; i < arrays.size(); ++i) copy_values(arrays[i], copies[i]);
+  return copies;
 }
 
 }  // namespace ravine

@@ -1,13 +1,18 @@
 // Several locks at once.
 #pragma once
 
+#include <functional>
+#include <set>
 #include <span>
 
 #include "core/fork.h"
 
 namespace ravine {
 
-// Each once and in the order of their addresses, so that no two threads wait for each other.
+// Each once and in an order that is the same for all threads, so that no two wait for each other.
+using LocksInOrder = std::set<Mutex*, std::less<>>;
+
+// Of LocksInOrder.
 class LockAll {
  public:
   explicit LockAll(std::span<Mutex* const> locks) : locks_(locks) {

@@ -140,8 +140,12 @@ void Derived::refresh() {
   const std::uint64_t now = version();
   if (!doubt && now == computed_of_.load(std::memory_order_relaxed)) return;
   void* const target = value_.data();
-  program_->run({}, std::span(&target, 1));
+  program_->run_inside({}, std::span(&target, 1));
   computed_of_.store(now, std::memory_order_release);
+}
+
+void Derived::compute_from(const Snapshot& copies, void* target) const {
+  program_->run_on(copies, {}, std::span(&target, 1));
 }
 
 DerivedReaders::DerivedReaders(std::span<const std::shared_ptr<Derived>> values) {

@@ -14,6 +14,8 @@
 
 namespace ravine {
 
+class Snapshot;
+
 // One such value. Programs that need the same share it; it is computed again once a state that it depends on
 // was written, or may have been.
 class Derived {
@@ -23,8 +25,11 @@ class Derived {
 
   const Array& value() const { return value_; }
   const std::string& description() const { return description_; }
+  std::span<const Array> states() const { return states_; }
   // To be called before a run that reads the value, without holding the lock of any.
   void refresh();
+  // What the value is of copies of the states, into memory as that of `value()`.
+  void compute_from(const Snapshot& copies, void* target) const;
   // Held by readers during a run.
   Mutex& lock() { return lock_; }
 

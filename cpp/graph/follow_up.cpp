@@ -11,7 +11,7 @@ struct FollowUp final : EffectTarget {
   std::shared_ptr<Program> program;
 
   explicit FollowUp(std::shared_ptr<Program> next) : program(std::move(next)) {}
-  void after_run() override { program->run({}, {}); }
+  void after_run() override { program->run_inside({}, {}); }
 };
 
 const Op follow_up_op{.name = "follow_up",

@@ -142,6 +142,8 @@ struct EffectTarget {
   virtual std::vector<Array> written() const { return {}; }
   // Held by every run of a program with this target, from before_run to after_run.
   virtual Mutex& mutex() const { return mutex_; }
+  // Who writes what such runs change; null: what others do not look at meanwhile.
+  virtual std::shared_ptr<Writer> writer() const { return nullptr; }
 
  private:
   mutable Mutex mutex_;

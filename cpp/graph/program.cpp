@@ -6,7 +6,6 @@
 #include <cstring>
 #include <iomanip>
 #include <mutex>
-#include <set>
 #include <sstream>
 #include <utility>
 
@@ -72,17 +71,28 @@ Program::Program(Interface interface, Schedule schedule, std::vector<std::shared
   if (verifies()) expect_ordered(schedule_.calls, schedule_.storages);
   written_ = written_states(schedule_);
   list_shared_locks();
+  register_writers();
   double cost = 0;
   for (const KernelCall& call : schedule_.calls) cost += cost_of(call);
   single_threaded_ = cost < single_thread_cost;
 }
 
-// Each once and in an order that is the same for all programs, so that no two wait for each other.
 void Program::list_shared_locks() {
-  std::set<Mutex*> locks;
+  LocksInOrder locks;
   for (const auto& target : schedule_.targets) locks.insert(&target->mutex());
   if (schedule_.draws) locks.insert(&schedule_.random->mutex);
   shared_locks_.assign(locks.begin(), locks.end());
+}
+
+void Program::register_writers() {
+  for (const auto& target : schedule_.targets)
+    if (auto writer = target->writer();
+        writer != nullptr && std::find(writers_.begin(), writers_.end(), writer) == writers_.end())
+      writers_.push_back(std::move(writer));
+  for (const Array& state : written_)
+    for (const auto& writer : writers_) state.writes().add_writer(writer);
+  if (schedule_.targets.empty())
+    states_.emplace(schedule_.kept, derived_, shared_locks_, /*only_reads=*/written_.empty());
 }
 
 void set_arena_poisoning(bool on) { poison_arenas.store(on, std::memory_order_relaxed); }
@@ -113,21 +123,87 @@ void Program::expect_no_fault() const {
   fail<ValueError>(message.before, fault.value, message.after);
 }
 
-void Program::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
+void Program::expect_counts(std::span<const void* const> inputs, std::span<void* const> outputs) const {
   check<ValueError>(inputs.size() == interface_.inputs.size(), "program: got ", inputs.size(),
                     " inputs, expected ", interface_.inputs.size());
   check<ValueError>(outputs.size() == interface_.outputs.size(), "program: got ", outputs.size(),
                     " outputs, expected ", interface_.outputs.size());
-  const int wanted = threads();
+}
+
+void Program::run(std::span<const void* const> inputs, std::span<void* const> outputs) {
+  expect_counts(inputs, outputs);
   const std::lock_guard lock(mutex_);
-  const LockAll shared(shared_locks_);
+  for (;;) {
+    if (states_) read(states_->before_run());
+    const LockAll held(locks());
+    const DerivedReaders readers(kept_values());
+    compute(inputs, outputs);
+    if (states_ && states_->overtaken()) continue;
+    finish();
+    return;
+  }
+}
+
+void Program::run_inside(std::span<const void* const> inputs, std::span<void* const> outputs) {
+  expect_counts(inputs, outputs);
+  const std::lock_guard lock(mutex_);
+  const LockAll held(shared_locks_);
   const DerivedReaders readers(derived_);
+  compute(inputs, outputs);
+  finish();
+}
+
+void Program::run_on(const Snapshot& copies, std::span<const void* const> inputs,
+                     std::span<void* const> outputs) {
+  expect_counts(inputs, outputs);
+  const std::lock_guard lock(mutex_);
+  const LockAll held(shared_locks_);
+  read_from(&copies);
+  struct Back {  // also if the run throws: the copies may go
+    Program& program;
+    ~Back() { program.read_from(nullptr); }
+  } const back{*this};
+  compute(inputs, outputs);
+  finish();
+}
+
+// Lets the next run read these copies, or the states themselves.
+void Program::read(std::shared_ptr<const Snapshot> copies) {
+  if (copies == copies_) return;
+  read_from(copies.get());
+  copies_ = std::move(copies);
+}
+
+void Program::read_from(const Snapshot* copies) {
+  for (const Binding& binding : schedule_.bindings) {
+    const Storage& storage = schedule_.storage(binding.storage);
+    if (storage.kind != Storage::Kind::external) continue;
+    const std::byte* place = copies == nullptr ? storage.address : copies->place_of(storage.address);
+    binding.field.set(place + binding.byte_offset);
+  }
+}
+
+// That a run holds.
+std::span<Mutex* const> Program::locks() const {
+  return states_ && copies_ == nullptr ? states_->locks() : shared_locks_;
+}
+
+// Those that a run has to have up to date.
+std::span<const std::shared_ptr<Derived>> Program::kept_values() const {
+  return copies_ == nullptr ? std::span(derived_) : std::span<const std::shared_ptr<Derived>>();
+}
+
+void Program::compute(std::span<const void* const> inputs, std::span<void* const> outputs) {
+  for (const auto& writer : writers_) writer->thread.store(this_thread(), std::memory_order_relaxed);
   begin(inputs, outputs);
   run_on_team(
-      wanted, scratch_bytes_,
+      threads(), scratch_bytes_,
       [](void* self, const Team& team) noexcept { static_cast<const Program*>(self)->run_calls(team); }, this,
       TeamSize::adaptive);
   for (const Array& state : written_) state.writes().written();
+}
+
+void Program::finish() {
   expect_no_fault();
   refused_ = std::any_of(schedule_.guards.begin(), schedule_.guards.end(),
                          [](const Guard& guard) { return guard.refuses(); });
@@ -175,8 +251,9 @@ Program::Profile Program::profile(std::span<const void* const> inputs, std::span
   profile.threads = threads > 0 ? threads : this->threads();
   profile.seconds.assign(static_cast<std::size_t>(runs), std::vector<double>(schedule_.calls.size(), 0.0));
   const std::lock_guard lock(mutex_);
-  const LockAll shared(shared_locks_);
-  const DerivedReaders readers(derived_);
+  if (states_) read(states_->before_run());
+  const LockAll held(locks());
+  const DerivedReaders readers(kept_values());
   const StatesAsBefore restored(written_);
   struct Work {
     const Program& program;

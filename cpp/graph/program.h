@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "core/fork.h"
 #include "graph/schedule/schedule.h"
 #include "graph/schedule/steps.h"
+#include "graph/shared_states.h"
 
 namespace ravine {
 
@@ -31,11 +33,15 @@ class Program {
   // Runs once. Inputs and outputs are dense row-major tensors of the graph's types, in the graph's order. An
   // index out of range raises ValueError, and then no state has changed. One run at a time, and one of all
   // programs that share an effect's target or random numbers; other callers wait. Programs that share
-  // parameters only may run at once: where one of them writes a parameter, the others may read some elements
-  // from before and some from after.
-  // If a guard refuses, no state behind it changes, targets are told of that and no random numbers count as
-  // drawn.
+  // parameters only may run at once: those that a training state changes are read as they are between two of
+  // its steps. A step waits for that: in the thread that makes the steps, or if the run changes states
+  // itself, until the run is over; else until the parameters are copied. If a guard refuses, no state behind
+  // it changes, targets are told of that and no random numbers count as drawn.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs);
+  // The same for who sees to it that nobody writes what is read.
+  void run_inside(std::span<const void* const> inputs, std::span<void* const> outputs);
+  // The same on copies of what is read.
+  void run_on(const Snapshot& copies, std::span<const void* const> inputs, std::span<void* const> outputs);
 
   // Runs so many times, in turns as usual and with a barrier and a look at the clock around each call. States
   // and random numbers are then as they were before, and no target has been told of a run.
@@ -66,12 +72,20 @@ class Program {
 
  private:
   int threads() const;
+  void expect_counts(std::span<const void* const> inputs, std::span<void* const> outputs) const;
+  void read(std::shared_ptr<const Snapshot> copies);
+  void read_from(const Snapshot* copies);
+  std::span<Mutex* const> locks() const;
+  std::span<const std::shared_ptr<Derived>> kept_values() const;
   void begin(std::span<const void* const> inputs, std::span<void* const> outputs);
+  void compute(std::span<const void* const> inputs, std::span<void* const> outputs);
+  void finish();
   void run_calls(const Team& team) const;
   void run_timed_calls(const Team& team, std::span<double> seconds) const;
   void expect_no_fault() const;
   bool effects_may_begin(std::size_t call) const;
   void list_shared_locks();
+  void register_writers();
 
   Interface interface_;
   Schedule schedule_;
@@ -85,6 +99,9 @@ class Program {
   bool refused_ = false;
   // What a run changes besides its own memory, and other programs may change too: held while it runs.
   std::vector<Mutex*> shared_locks_;
+  std::vector<std::shared_ptr<Writer>> writers_;  // as which it runs
+  std::optional<SharedStates> states_;            // of a program that is no writer itself
+  std::shared_ptr<const Snapshot> copies_;        // that the calls read at present; null: none
   Mutex mutex_;
 };
 

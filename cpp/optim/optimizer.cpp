@@ -16,8 +16,8 @@ namespace ravine::optim {
 // ---- the optimizer
 
 Optimizer::Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper,
-                     std::span<const std::string> slots, std::shared_ptr<Mutex> mutex)
-    : mutex_(std::move(mutex)),
+                     std::span<const std::string> slots, std::shared_ptr<Writer> writer)
+    : writer_(std::move(writer)),
       rule_(rule_named(rule)),
       hyper_(rule_.name, rule_.hyper),
       parameters_(std::move(parameters)) {

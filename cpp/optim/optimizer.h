@@ -27,7 +27,7 @@ class Optimizer final : public EffectTarget {
   // it can be turned on later.
   // Optimizers that move together share a mutex; null: one of its own.
   Optimizer(std::string_view rule, std::vector<Array> parameters, const Settings& hyper,
-            std::span<const std::string> slots = {}, std::shared_ptr<Mutex> mutex = nullptr);
+            std::span<const std::string> slots = {}, std::shared_ptr<Writer> writer = nullptr);
 
   Optimizer(const Optimizer&) = delete;  // programs hold addresses in it
   Optimizer& operator=(const Optimizer&) = delete;
@@ -75,12 +75,13 @@ class Optimizer final : public EffectTarget {
   void before_run() override;
   void after_run() override;
   std::vector<Array> written() const override;
-  Mutex& mutex() const override { return mutex_ != nullptr ? *mutex_ : EffectTarget::mutex(); }
+  Mutex& mutex() const override { return writer_ != nullptr ? writer_->mutex : EffectTarget::mutex(); }
+  std::shared_ptr<Writer> writer() const override { return writer_; }
 
  private:
   void check_slots(const HyperValues& hyper) const;
 
-  std::shared_ptr<Mutex> mutex_;  // null: its own
+  std::shared_ptr<Writer> writer_;  // null: it has a lock of its own
   const Rule& rule_;
   HyperValues hyper_;
   std::vector<Array> parameters_;

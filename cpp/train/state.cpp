@@ -27,8 +27,10 @@ TrainState::TrainState(Description description, std::shared_ptr<RandomState> ran
   set_description(std::move(description));
 }
 
+TrainState::~TrainState() { writer_->ended = true; }
+
 void TrainState::describe(Description description) {
-  const std::lock_guard lock(*mutex_);
+  const std::lock_guard lock(writer_->mutex);
   set_description(std::move(description));
   if (structure_ && *structure_ != structure()) ++generation_;
 }
@@ -116,7 +118,7 @@ TrainState::Structure TrainState::structure() const {
 // ---- parameters
 
 void TrainState::bind(std::vector<NamedParameter> parameters) {
-  const std::lock_guard lock(*mutex_);
+  const std::lock_guard lock(writer_->mutex);
   Structure wanted = structure();
   const bool same =
       std::equal(parameters.begin(), parameters.end(), parameters_.begin(), parameters_.end(),
@@ -214,8 +216,8 @@ std::vector<TrainState::Part> TrainState::divide(const std::vector<NamedParamete
     for (const std::size_t i : part.members) arrays.push_back(parameters[i].array);
     const Optimizer::Settings numbers = settings(group, part.decays);
     naming(description_.owner, [&] {
-      part.optimizer =
-          std::make_shared<Optimizer>(description_.rule, std::move(arrays), numbers, slots_of(group), mutex_);
+      part.optimizer = std::make_shared<Optimizer>(description_.rule, std::move(arrays), numbers,
+                                                   slots_of(group), writer_);
     });
     part.optimizer->set_progress(state.step, state.scalars);
     for (const auto& slot : part.optimizer->slots())

@@ -55,6 +55,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   // `random`, which several states may share, if all of them move in one program; null: one of its own, of
   // seed 0.
   explicit TrainState(Description description, std::shared_ptr<RandomState> random = nullptr);
+  ~TrainState();
 
   TrainState(const TrainState&) = delete;  // programs refer to it
   TrainState& operator=(const TrainState&) = delete;
@@ -120,9 +121,6 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   // during an accumulation "optimizer.gathered" and the stages' slots; "preconditioner.<...>" of the memory
   // of a stage; "random.seed" and "random.step". All of one step, beside a thread that trains too.
   NamedArrays state_dict() const;
-  // Copies, row-major, of arrays that runs of these states change: all of one step.
-  static std::vector<Array> copies(std::span<const std::shared_ptr<TrainState>> states,
-                                   std::span<const Array> arrays);
   // Takes what `state_dict` returned, checked as a whole before anything changes: ValueError with all that
   // does not fit. `parameters` are all that there are, and need not be bound.
   void load_state_dict(const NamedArrays& state, const std::vector<NamedParameter>& parameters);
@@ -172,7 +170,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   void begin(std::uint64_t generation, Phase phase);
   void end(Phase phase);
 
-  std::shared_ptr<Mutex> mutex_ = std::make_shared<Mutex>();  // of all parts: held while a program runs
+  std::shared_ptr<Writer> writer_ = std::make_shared<Writer>();  // its lock is held while a program runs
   std::shared_ptr<RandomState> random_;
   Description description_;
   bool foreign_ = false;       // whether a function of the host is among the numbers

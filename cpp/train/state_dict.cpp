@@ -156,21 +156,9 @@ bool contains(const List& list, const std::string& name) {
 }  // namespace
 
 std::array<Mutex*, 2> TrainState::locks() const {
-  std::array<Mutex*, 2> locks{mutex_.get(), &random_->mutex};
+  std::array<Mutex*, 2> locks{&writer_->mutex, &random_->mutex};
   std::sort(locks.begin(), locks.end(), std::less<>());
   return locks;
-}
-
-std::vector<Array> TrainState::copies(std::span<const std::shared_ptr<TrainState>> states,
-                                      std::span<const Array> arrays) {
-  std::set<Mutex*, std::less<>> sorted;
-  for (const auto& state : states) sorted.insert(state->mutex_.get());
-  const std::vector<Mutex*> locks(sorted.begin(), sorted.end());
-  std::vector<Array> result;
-  for (const Array& array : arrays) result.emplace_back(array.dtype(), array.shape());
-  const LockAll lock(locks);
-  for (std::size_t i = 0; i < arrays.size(); ++i) copy_values(arrays[i], result[i]);
-  return result;
 }
 
 NamedArrays TrainState::state_dict() const {
@@ -321,7 +309,7 @@ void TrainState::load_state_dict(const NamedArrays& state, const std::vector<Nam
 // ---- averages
 
 bool TrainState::keeps_average() const {
-  const std::lock_guard lock(*mutex_);
+  const std::lock_guard lock(writer_->mutex);
   const auto own = [&](const Description::Group& group) {
     const std::vector<std::string> slots = slots_of(group);
     return contains(slots, "ax") || contains(slots, "z");
@@ -345,7 +333,7 @@ void schedule_free_average(const Array& parameter, const Array& z, double beta, 
 }  // namespace
 
 NamedArrays TrainState::averages(const std::vector<NamedParameter>& parameters) const {
-  const std::lock_guard lock(*mutex_);
+  const std::lock_guard lock(writer_->mutex);
   const std::span<const optim::Hyperparameter> limits = optim::rule_named(description_.rule).hyper;
   NamedArrays result;
   for (const auto& [name, state] : states()) {

@@ -24,7 +24,8 @@ struct UpdateBegin final : EffectTarget {
   UpdateBegin(std::shared_ptr<TrainState> of, TrainState::Phase in)
       : state(std::move(of)), generation(state->generation_), phase(in) {}
   void before_run() override { state->begin(generation, phase); }
-  Mutex& mutex() const override { return *state->mutex_; }
+  Mutex& mutex() const override { return state->writer_->mutex; }
+  std::shared_ptr<Writer> writer() const override { return state->writer_; }
 };
 
 struct UpdateEnd final : EffectTarget {
@@ -37,7 +38,7 @@ struct UpdateEnd final : EffectTarget {
     ++state->skipped_;
     if (phase.ends) state->gathered_ = 0;
   }
-  Mutex& mutex() const override { return *state->mutex_; }
+  Mutex& mutex() const override { return state->writer_->mutex; }
 };
 
 namespace {
@@ -206,7 +207,7 @@ std::optional<double> TrainState::lr() const {
 }
 
 std::optional<double> TrainState::gradient_norm() const {
-  const std::lock_guard lock(*mutex_);
+  const std::lock_guard lock(writer_->mutex);
   return clipping_ == nullptr ? std::nullopt : std::optional(clipping_->global_norm());
 }
 

@@ -33,6 +33,7 @@ __all__ = [
     "Watch",
     "augment",
     "check_hyper",
+    "copies_of",
     "cpu_info",
     "dot",
     "draw_seed",
@@ -351,11 +352,6 @@ class TrainState:
     """
 
     evaluating: bool
-    @staticmethod
-    def copies(states: collections.abc.Sequence[TrainState], arrays: collections.abc.Sequence[Array]) -> list:
-        """
-        Copies of arrays that runs of these states change: all of one step.
-        """
     def __init__(self, description: Description, random: RandomState) -> None: ...
     def ask(self) -> None:
         """
@@ -589,6 +585,11 @@ def augment(
 def check_hyper(rule: str, hyper: collections.abc.Mapping[str, float]) -> None:
     """
     Raises ValueError where numbers do not go together.
+    """
+
+def copies_of(arrays: collections.abc.Sequence[Array]) -> list:
+    """
+    Copies of the numbers: beside threads that train, all of one step.
     """
 
 def cpu_info() -> dict[str, Any]: ...

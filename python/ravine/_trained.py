@@ -47,8 +47,6 @@ class Trained:
 
     def bind(self, parameters: Sequence[tuple[str, Parameter]]) -> None:
         """Makes these the trained parameters."""
-        for state in (*self.model.parameters(), *self.model.buffers()):
-            state.trained_by(self.bound.state)
         self.bound.bind(parameters, dict(self.model.named_parameters()))
 
     def prepare(

@@ -22,24 +22,17 @@ if TYPE_CHECKING:
 class State(Operand):
     """An array that outlives programs; in `forward` it stands for its value in that run."""
 
-    __slots__ = ("__weakref__", "_owners", "_trainers", "array")
+    __slots__ = ("__weakref__", "_owners", "array")
 
     def __init__(self, data: Any, channels_last: bool = False) -> None:
         self.array = data if isinstance(data, _core.Array) else _new_array(data, channels_last)
         self._owners: list[weakref.ref[Versioned]] = []
-        self._trainers: list[weakref.ref[_core.TrainState]] = []
 
     def _join(self, owner: Versioned) -> None:
         """Tells this module of changes from now on."""
         owners = [known for known in self._owners if known() is not None]
         if all(known() is not owner for known in owners):
             self._owners = [*owners, weakref.ref(owner)]
-
-    def trained_by(self, trainer: _core.TrainState) -> None:
-        """Tells that runs of this training state change the array: `copies_of` then waits for their ends."""
-        trainers = [known for known in self._trainers if known() is not None]
-        if all(known() is not trainer for known in trainers):
-            self._trainers = [*trainers, weakref.ref(trainer)]
 
     def _changed(self) -> None:
         for known in self._owners:
@@ -108,9 +101,7 @@ def restore_state(kind: type[State], data: np.ndarray, channels_last: bool, fiel
 
 def copies_of(states: Sequence[State]) -> list[np.ndarray]:
     """Copies of the numbers: beside a thread that trains, all of one step."""
-    known = [trainer for state in states for reference in state._trainers if (trainer := reference())]
-    trainers = {id(trainer): trainer for trainer in known}
-    return _core.TrainState.copies(list(trainers.values()), [state.array for state in states])
+    return _core.copies_of([state.array for state in states])
 
 
 def _new_array(data: Any, channels_last: bool) -> _core.Array:

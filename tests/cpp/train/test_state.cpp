@@ -226,6 +226,63 @@ TEST(TrainState, AReaderSeesOneStep) {
   EXPECT_EQ(model.weight(2)[0], 1.0 - static_cast<double>(model.state->steps()));
 }
 
+// The largest and the least number of each parameter, in one program.
+std::unique_ptr<Program> limits_of(const Model& model) {
+  Graph graph(op_table());
+  Values limits;
+  for (const NamedParameter& parameter : model.parameters)
+    for (const char* op : {"max", "min"})
+      limits.push_back(
+          graph.apply1(op, {graph.state(parameter.array)}, {{"axes", Axes{0}}, {"keepdims", false}}));
+  CompileOptions options;
+  options.keep_derived = true;
+  return compile(graph, limits, options);
+}
+
+std::vector<double> values_of(Program& program) {
+  std::vector<double> values(program.output_types().size());
+  std::vector<void*> outputs;
+  for (double& value : values) outputs.push_back(&value);
+  program.run({}, outputs);
+  return values;
+}
+
+TEST(TrainState, PredictionsBesideATrainingThreadAreOfOneStep) {
+  const std::int64_t n = 1 << 15;
+  Model model(sgd(1), n, 3);
+  const std::unique_ptr<Program> early = limits_of(model);  // before anybody trains
+  EXPECT_EQ(values_of(*early), std::vector<double>(6, 1.0));
+  model.step(1);
+  EXPECT_EQ(values_of(*early), std::vector<double>(6, 0.0));  // in the thread that trains
+  std::atomic<bool> stop{false};
+  std::thread trainer([&] {
+    while (!stop) model.step(1);
+  });
+  const auto predict = [&](Program& program) {
+    double last = 1;
+    for (int i = 0; i < 50; ++i) {
+      const double least = 1 - static_cast<double>(model.state->steps());
+      const std::vector<double> values = values_of(program);
+      EXPECT_EQ(values, std::vector<double>(6, values[0]));
+      EXPECT_LE(values[0], std::min(last, least));  // none older than what was there before
+      last = values[0];
+    }
+  };
+  const std::unique_ptr<Program> other = limits_of(model);
+  std::vector<std::thread> readers;
+  for (Program* program : {early.get(), other.get(), other.get()})
+    readers.emplace_back([&predict, program] { predict(*program); });
+  for (std::thread& reader : readers) reader.join();
+  stop = true;
+  trainer.join();
+  const double now = 1 - static_cast<double>(model.state->steps());
+  EXPECT_EQ(values_of(*early), std::vector<double>(6, now));
+  model.programs.clear();
+  model.state.reset();
+  std::fill_n(model.weight(0), n, 7.0);  // nobody trains it any more, so it is read itself
+  EXPECT_EQ(values_of(*early)[0], 7.0);
+}
+
 TEST(TrainState, RefusesStagesThatDoNotGoTogether) {
   EXPECT_THROW(TrainState(sgd(
                    1, {make_stage("accumulate", {{"calls", 2}}), make_stage("accumulate", {{"calls", 2}})})),
