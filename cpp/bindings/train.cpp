@@ -234,9 +234,10 @@ void bind_train(py::module_& module) {
       .def_property_readonly(
           "gradient_norm",
           [](const TrainState& self) { return released([&] { return self.gradient_norm(); }); })
-      .def_property(
-          "evaluating", [](const TrainState& self) { return self.evaluating.load(); },
-          [](TrainState& self, bool evaluating) { self.evaluating = evaluating; })
+      .def(
+          "refuse_runs",
+          [](TrainState& self, bool on) { return released([&] { return self.refuse_runs(on); }); },
+          py::arg("on"), "Whether runs raise from now on, after the one under way; returns whether they did.")
       .def_property_readonly(
           "keeps_average",
           [](const TrainState& self) { return released([&] { return self.keeps_average(); }); })

@@ -111,8 +111,9 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   // The norm of all gradients in the newest update, before clipping by norm; none: nothing measures it.
   std::optional<double> gradient_norm() const;
 
-  // While the model has its averaged weights, runs are refused.
-  std::atomic<bool> evaluating{false};
+  // While the model has its averaged weights, runs are refused; waits for the run under way. Returns whether
+  // they were refused before.
+  bool refuse_runs(bool on);
   bool keeps_average() const;
   // Averages in the parameters' dtypes, row-major; of weights that no step moved none.
   NamedArrays averages(const std::vector<NamedParameter>& parameters) const;
@@ -191,6 +192,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   NamedArrays kept_memory_;                                         // loaded, and not yet in place
   const Array gathered_weight_ = Array::scalar(0, DType::float64);  // sum of the gathered calls' weights
 
+  bool refuses_runs_ = false;
   std::atomic<std::int64_t> steps_{0}, gathered_{0}, skipped_{0};
   std::atomic<double> lr_;  // NaN before the first update
   double next_lr_ = 0;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
+#include <utility>
 
 #include "core/error.h"
 #include "train/numbers.h"
@@ -155,7 +156,7 @@ void TrainState::ask() const {
 }
 
 void TrainState::begin(std::uint64_t generation, Phase phase) {
-  check<RuntimeError>(!evaluating,
+  check<RuntimeError>(!refuses_runs_,
                       "training inside of averaged(model) would train the averages: leave it first");
   check<RuntimeError>(generation == generation_ && (phase.ends ? gathered_ > 0 : phase == this->phase()),
                       description_.owner,
@@ -199,6 +200,11 @@ void TrainState::end(Phase phase) {
   gathered_ = 0;
   ++steps_;
   lr_ = next_lr_;
+}
+
+bool TrainState::refuse_runs(bool on) {
+  const std::lock_guard lock(writer_->mutex);
+  return std::exchange(refuses_runs_, on);
 }
 
 std::optional<double> TrainState::lr() const {

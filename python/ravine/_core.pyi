@@ -350,8 +350,6 @@ class TrainState:
     """
     The state of a training run.
     """
-
-    evaluating: bool
     def __init__(self, description: Description, random: RandomState) -> None: ...
     def ask(self) -> None:
         """
@@ -381,6 +379,10 @@ class TrainState:
     def prepare_gathered(self, graph: Graph) -> PreparedUpdate:
         """
         The same of an update that ends an accumulation early.
+        """
+    def refuse_runs(self, on: bool) -> bool:
+        """
+        Whether runs raise from now on, after the one under way; returns whether they did.
         """
     def state_dict(self) -> dict: ...
     def update(self, graph: Graph, prepared: PreparedUpdate) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,10 +59,14 @@ def training(model: nn.Module, loss: Callable[[Any, Any], Any] | None = None) ->
         thread.join()
 
 
-def the_step(state: dict[str, np.ndarray]) -> int:
+def the_number(state: dict[str, np.ndarray]) -> float:
     numbers = {float(x) for array in state.values() for x in (array.min(), array.max())}
     assert len(numbers) == 1, f"numbers of several steps: {sorted(numbers)}"
-    return int(numbers.pop())
+    return numbers.pop()
+
+
+def the_step(state: dict[str, np.ndarray]) -> int:
+    return int(the_number(state))
 
 
 def test_a_state_dict_is_of_one_step_and_of_the_newest() -> None:
@@ -155,6 +159,33 @@ def test_predictions_are_of_one_step_and_of_the_newest() -> None:
     model.parts[0].data[...] = 6
     model.parts[1].data[...] = model.parts[2].data[...] = model.parts[3].data[...] = 6
     assert the_step({"y": model(x)}) == 6
+
+
+def test_averaged_weights_are_of_one_step() -> None:
+    model = Limits()
+    step = rv.TrainStep(minus_sum, model, optim.SGD(lr=1.0, average=optim.Polyak()))
+    x = np.zeros(1, np.float32)
+    step(x)
+    over = threading.Event()
+
+    def train() -> None:
+        while not over.is_set():
+            with suppress(RuntimeError):  # the model has its averaged weights
+                step(x)
+
+    def evaluate() -> None:
+        try:
+            for _ in range(30):
+                with optim.averaged(model):  # of weights that were 1 to n
+                    mean = pytest.approx((step.steps + 1) / 2, rel=1e-5)
+                    assert the_number({"y": model(x)}) == mean
+                    assert the_number(model.state_dict()) == mean
+                the_step(model.state_dict())
+        finally:
+            over.set()
+
+    in_threads(train, evaluate)
+    assert the_step(model.state_dict()) == step.steps >= 1
 
 
 def test_kept_values_are_of_the_step_that_is_predicted() -> None:

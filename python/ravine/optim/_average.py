@@ -13,7 +13,7 @@ from .. import _core
 from .._numbers import flag, number, whole
 from ..nn import Module
 from ..nn._norm import BatchNorm
-from ..record import plain_array
+from ..record import State, plain_array
 from ._value import Value
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ def averaged(model: Module) -> Iterator[Module]:
     The averages are those of the newest `TrainStep` or `Trainer` of this model whose optimizer keeps some:
     any with `average`, `ASGD`, and the schedule-free rules. The statistics of BatchNorm belong to the weights
     of the training: `update_bn` inside of the context gives those of the averages, and leaving it restores
-    those of before. Training inside of the context raises RuntimeError.
+    those of before. Training inside of the context raises RuntimeError, in
+    other threads too.
 
     Raises ValueError where no average is kept.
 
@@ -178,20 +179,20 @@ def averaged(model: Module) -> Iterator[Module]:
             f"averaged: no training step keeps an average of this {type(model).__name__}: give its optimizer "
             f"one, such as average=optim.EMA(0.999), and train"
         )
-    if bound.state.evaluating:
+    if bound.state.refuse_runs(True):  # after a step that another thread is making
         raise RuntimeError("averaged: the model has its averaged weights already")
-    parameters = dict(model.named_parameters())
-    averages = bound.averages(parameters)
-    saved = [(state, np.array(state.data)) for state in (*parameters.values(), *model.buffers())]
-    bound.state.evaluating = True
-    for name, average in averages.items():
-        parameters[name].data = average
+    saved: list[tuple[State, np.ndarray]] = []
     try:
+        parameters = dict(model.named_parameters())
+        averages = bound.averages(parameters)
+        saved = [(state, np.array(state.data)) for state in (*parameters.values(), *model.buffers())]
+        for name, average in averages.items():
+            parameters[name].data = average
         yield model
     finally:
         for state, data in saved:
             state.data = data
-        bound.state.evaluating = False
+        bound.state.refuse_runs(False)
 
 
 def update_bn(model: Module, x: Any, *, batch_size: int = 256) -> None:

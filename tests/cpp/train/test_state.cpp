@@ -200,7 +200,7 @@ TEST(TrainState, AveragesAndSlowWeights) {
   const NamedArrays averages = model.state->averages(model.parameters);
   ASSERT_EQ(averages.size(), 2u);
   EXPECT_EQ(averages[0].second.as<double>()[0], 0.0);
-  model.state->evaluating = true;
+  EXPECT_FALSE(model.state->refuse_runs(true));
   EXPECT_THROW(model.step(1), RuntimeError);
   EXPECT_EQ(model.state->steps(), 2);
 }
