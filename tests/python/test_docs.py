@@ -11,6 +11,7 @@ PAGES = (
     "attention.md",
     "checkpoints.md",
     "diagnostics.md",
+    "ensembles.md",
     "export.md",
     "from_pytorch.md",
     "index.md",

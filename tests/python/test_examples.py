@@ -9,6 +9,7 @@ EXAMPLES = {
     "character_gpt.py",
     "character_model.py",
     "dcgan.py",
+    "deep_ensemble.py",
     "dqn.py",
     "gan.py",
     "newton_regression.py",
@@ -46,6 +47,15 @@ def test_sparse_coding(repository: Path, run_python) -> None:
     assert len(objectives) >= 3 and objectives == sorted(objectives, reverse=True)
     last = re.fullmatch(r"12 of 12 atoms found, (\d+)% of the codes in use", lines[-1])
     assert last and int(last.group(1)) < 30  # 17 % made the signals
+
+
+def test_deep_ensemble(repository: Path, run_python) -> None:
+    text = output(repository, run_python, "deep_ensemble.py")
+    places = re.findall(r"(\w+) +x=\s*\S+: +\S+, noise (\S+), doubt (\S+)", text)
+    noise, doubt = ({place: float(row[i]) for place, *row in places} for i in (0, 1))
+    assert noise["left"] < 0.08 < noise["right"] < 0.3  # 0.03 and 0.18 made the points
+    assert doubt["gap"] > 2 * max(doubt["left"], doubt["right"])
+    assert doubt["outside"] > doubt["gap"]
 
 
 def test_character_model(repository: Path, run_python) -> None:

@@ -58,6 +58,7 @@ from ._pool import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 if TYPE_CHECKING:
     from . import constraints, functional, utils
     from ._attention import MultiheadAttention
+    from ._batch_ensemble import BatchEnsembleLinear, EnsembleView
     from ._bilinear import Bilinear
     from ._conv_sides import Conv1d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
     from ._embedding import Embedding, EmbeddingBag
@@ -167,6 +168,7 @@ if TYPE_CHECKING:
 
 _LATE = {
     "_attention": ("MultiheadAttention",),
+    "_batch_ensemble": ("BatchEnsembleLinear", "EnsembleView"),
     "_bilinear": ("Bilinear",),
     "_conv_sides": ("Conv1d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"),
     "_embedding": ("Embedding", "EmbeddingBag"),
@@ -296,6 +298,7 @@ __all__ = [
     "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchEnsembleLinear",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -325,6 +328,7 @@ __all__ = [
     "Dropout3d",
     "Embedding",
     "EmbeddingBag",
+    "EnsembleView",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
