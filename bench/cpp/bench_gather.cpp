@@ -56,6 +56,26 @@ void scatter_add(benchmark::State& state) {
               Streams{.reads = 2, .writes = 1, .in_place = 1, .elements = p.count * p.inner});
 }
 
+// Sorts the indices, and sums the rows of each.
+void coalesce_rows(benchmark::State& state) {
+  const Problem p(state);
+  const FloatKernels& kernels = active_kernels().float32;
+  const Memory sums = numbers(p.count * p.inner);
+  std::vector<std::int64_t> unique(p.indices.size());
+  CoalesceRowsArgs args;
+  args.count = p.count;
+  args.inner = p.inner;
+  args.extent = p.axis;
+  args.source = p.rows.get();
+  args.indices = p.indices.data();
+  args.rows = sums.get();
+  args.unique = unique.data();
+  std::vector<std::byte> workspace(kernels.coalesce_rows_workspace(args));
+  args.workspace = workspace.data();
+  time_kernel(state, kernels.coalesce_rows, args, p.threads,
+              Streams{.reads = 1, .writes = 1, .in_place = 0, .elements = p.count * p.inner});
+}
+
 void shapes(benchmark::internal::Benchmark* bench) {
   bench->ArgNames({"threads", "table", "length", "indices"})->UseManualTime()->Iterations(1);
   for (int threads : {1, 2})
@@ -68,6 +88,7 @@ void shapes(benchmark::internal::Benchmark* bench) {
 
 BENCHMARK(gather)->Apply(shapes);
 BENCHMARK(scatter_add)->Apply(shapes);
+BENCHMARK(coalesce_rows)->Apply(shapes);
 
 }  // namespace
 }  // namespace ravine::bench

@@ -8,6 +8,7 @@
     python -m bench.python --pools              single poolings beside torch, forward and with gradients
     python -m bench.python --sequences          networks and operations on sequences, DCGAN, beside torch
     python -m bench.python --updates            optimizers alone, on 100 thousand and 10 million numbers
+    python -m bench.python --embeddings         tables of 100 thousand and 10 million rows, sparse gradients
     python -m bench.python --trials             what examples/ train, beside torch in its modes
     python -m bench.python --rules              every optimizer alone, beside torch in its forms and optax
     python -m bench.python --sweep              dense nets of widths 8 to 4096 and batches 1 to 1024
@@ -43,6 +44,7 @@ from .workloads import (
     RULE_UPDATES,
     SWEEP_BATCHES,
     SWEEP_WIDTHS,
+    TABLES,
     TRIALS,
     UPDATES,
     WORKLOADS,
@@ -241,7 +243,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "workloads",
         nargs="*",
-        help=f"of {', '.join(WORKLOADS | UPDATES | TRIALS)}, dense<width>x<batch>; default: all",
+        help=f"of {', '.join(WORKLOADS | TABLES | UPDATES | TRIALS)}, dense<width>x<batch>; default: all",
     )
     parser.add_argument(
         "--engines", nargs="+", choices=list(engines.ENGINES), help="default: those installed"
@@ -255,6 +257,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--sequences", action="store_true", help="networks and operations on sequences")
     parser.add_argument("--updates", action="store_true", help="optimizers alone")
+    parser.add_argument("--embeddings", action="store_true", help="tables with sparse gradients")
     parser.add_argument("--trials", action="store_true", help="what the examples train")
     parser.add_argument("--rules", action="store_true", help="every optimizer alone")
     parser.add_argument("--convolutions", action="store_true", help="single convolutions; short rounds")
@@ -296,6 +299,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
             options.workloads = list(INFERENCE)
         elif options.sequences:
             options.workloads = list(SEQUENCES)
+        elif options.embeddings:
+            options.workloads = list(TABLES)
         elif options.trials:
             options.workloads = list(TRIALS)
         elif options.rules:

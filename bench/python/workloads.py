@@ -13,8 +13,9 @@ class Workload:
     """One network, batch size and optimizer; softmax cross-entropy on random data.
 
     `net` is "mlp", "lenet", "resnet18", "lstm" or "gru" (a head on the last state of the last layer), "gpt"
-    (the next of `steps` tokens each), "tcn" (a class of each of `steps` steps), "update": an optimizer's step
-    alone, on gradients that are there, or "trial": the training of an example.
+    (the next of `steps` tokens each), "tcn" (a class of each of `steps` steps), "table" (the sum of the
+    squares of a batch of its rows, with sparse gradients; `steps` batches in turn), "update": an optimizer's
+    step alone, on gradients that are there, or "trial": the training of an example.
     "sgd" means momentum 0.9, Nesterov, lr 0.01; "adam" means lr 1e-3; others are classes of ravine.optim.
     """
 
@@ -22,12 +23,12 @@ class Workload:
     net: str
     batch: int  # 0: an update
     optimizer: str
-    sizes: tuple[
-        int, ...
-    ] = ()  # features of every layer, input first (lstm, gru, tcn: input and state; gpt: tokens and width)
+    # Features of every layer, input first (lstm, gru, tcn: input and state; gpt: tokens and width; table: its
+    # rows and features).
+    sizes: tuple[int, ...] = ()
     batch_norm: bool = False  # mlp: BatchNorm1d before each ReLU
     width: int = 64  # resnet18: channels of the first stage
-    steps: int = 0  # lstm, gru, gpt, tcn: length of the sequences
+    steps: int = 0  # lstm, gru, gpt, tcn: length of the sequences; table: batches
     heads: int = 0  # gpt
     layers: int = 1
     bidirectional: bool = False
@@ -78,6 +79,10 @@ class Workload:
         return self.net == "update"
 
     @property
+    def is_table(self) -> bool:
+        return self.net == "table"
+
+    @property
     def is_trial(self) -> bool:
         return self.net == "trial"
 
@@ -90,6 +95,10 @@ class Workload:
         x = random.standard_normal(self.input_shape, dtype=np.float32)
         labels = self.batch * (self.steps if self.net == "tcn" else 1)
         return x, random.integers(0, self.classes, labels)
+
+    def indices(self) -> np.ndarray:
+        """Of a table the rows of each step, int64 [steps, batch]; the same on every call."""
+        return np.random.default_rng(0).integers(0, self.sizes[0], (self.steps, self.batch))
 
     def parameters(self) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """An update's parameters and their gradients, float32; the same on every call."""
@@ -150,6 +159,16 @@ TRIALS = {
 }
 
 
+# Embeddings with sparse gradients, and the optimizers that torch has for them (its Adam is SparseAdam).
+TABLES = {
+    f"{optimizer}-{size}x32": Workload(
+        f"{optimizer}-{size}x32", "table", 1024, optimizer, (rows, 32), steps=64
+    )
+    for size, rows in (("100k", 100_000), ("10M", 10_000_000))
+    for optimizer in ("SGD", "Adagrad", "SparseAdam")
+}
+
+
 UPDATES = {
     workload.name: workload
     for optimizer in ("sgd", "adam")
@@ -189,10 +208,10 @@ def dense(width: int, batch: int) -> Workload:
 
 def find(name: str) -> Workload:
     """A workload by its name; "dense128x32" is one of the sweep. KeyError where there is none."""
-    workloads = WORKLOADS | INFERENCE | UPDATES | RULE_UPDATES | TRIALS
+    workloads = WORKLOADS | INFERENCE | TABLES | UPDATES | RULE_UPDATES | TRIALS
     if name in workloads:
         return workloads[name]
     if match := re.fullmatch(r"dense([1-9][0-9]*)x([1-9][0-9]*)", name):
         return dense(int(match[1]), int(match[2]))
-    known = ", ".join(WORKLOADS | INFERENCE | UPDATES | TRIALS)
+    known = ", ".join(WORKLOADS | INFERENCE | TABLES | UPDATES | TRIALS)
     raise KeyError(f"no workload '{name}'; there are {known}, <optimizer>-<size> and dense<w>x<b>")

@@ -59,7 +59,7 @@ bool run_effect(const Node& node, const std::vector<Array>& inputs) {
   if (node.op == &assign_op) {
     graph.assign(node.array, values[0]);
   } else {
-    graph.effect(*node.op, values, node.target);
+    graph.effect(*node.op, values, node.target, node.attrs);
   }
   const std::unique_ptr<Program> program = compile(graph, {});
   program->run(pointers, {});

@@ -17,10 +17,16 @@ std::int64_t product(const Shape& shape, int begin, int end) {
   return result;
 }
 
+// `sparse` changes nothing here: it says what the table's gradient is to an optimizer (row_gradients.h).
+void expect_sparse_rows(const Node& node, int axis) {
+  check<ValueError>(axis == 0 || !node.attrs.flag("sparse", false), node.op->name,
+                    ": only rows along axis 0 have a sparse gradient, got axis ", axis);
+}
+
 // table [..., axis, ...] and indices [any] -> [..., any, ...]
 void infer_gather_rows(Node& node) {
   expect_inputs(node, 2);
-  node.attrs.check_known("gather_rows", {"axis", "skip_index"});
+  node.attrs.check_known("gather_rows", {"axis", "skip_index", "sparse"});
   expect_index(node, 1);
   const Shape& table = node.input_shape(0);
   const Shape& indices = node.input_shape(1);
@@ -31,13 +37,14 @@ void infer_gather_rows(Node& node) {
   for (int i = axis + 1; i < table.rank(); ++i) shape.push_back(table[i]);
   node.attrs.set("axis", std::int64_t{axis});
   node.attrs.set("skip_index", node.attrs.integer("skip_index", -1));
+  expect_sparse_rows(node, axis);
   node.outputs = {{node.input_dtype(0), shape}};
 }
 
 // source [..., any, ...] and indices [any] -> [..., extent, ...]
 void infer_scatter_add_rows(Node& node) {
   expect_inputs(node, 2);
-  node.attrs.check_known("scatter_add_rows", {"axis", "extent", "skip_index"});
+  node.attrs.check_known("scatter_add_rows", {"axis", "extent", "skip_index", "sparse"});
   expect_floating(node, 0);
   expect_index(node, 1);
   const Shape& source = node.input_shape(0);
@@ -57,6 +64,7 @@ void infer_scatter_add_rows(Node& node) {
   for (int i = axis + indices.rank(); i < source.rank(); ++i) shape.push_back(source[i]);
   node.attrs.set("axis", std::int64_t{axis});
   node.attrs.set("skip_index", node.attrs.integer("skip_index", -1));
+  expect_sparse_rows(node, axis);
   node.outputs = {{node.input_dtype(0), shape}};
 }
 
@@ -115,9 +123,9 @@ void infer_one_hot(Node& node) {
 // ---- gradients
 
 Values gather_rows_gradient(const Node& node, std::span<const Value> cotangents) {
-  const int axis = axis_of(node);
-  return {ops::scatter_add_rows(cotangents[0], node.inputs[1], axis, node.input_shape(0)[axis],
-                                node.attrs.integer("skip_index")),
+  Attrs attrs = node.attrs;
+  attrs.set("extent", node.input_shape(0)[axis_of(node)]);
+  return {node.graph->apply1(scatter_add_rows_op.name, {cotangents[0], node.inputs[1]}, std::move(attrs)),
           Value{}};
 }
 

@@ -43,7 +43,8 @@ namespace ravine {
 
 #define RAVINE_SHAPE_OP_LIST(X) X(reshape) X(transpose) X(broadcast_to) X(slice) X(flip) X(pad) X(concat)
 
-#define RAVINE_INDEX_OP_LIST(X) X(gather_rows) X(gather) X(scatter_add_rows) X(scatter_add) X(scatter_winner) X(one_hot)
+#define RAVINE_INDEX_OP_LIST(X) X(gather_rows) X(gather) X(scatter_add_rows) X(scatter_add) X(scatter_winner) X(one_hot)          \
+  X(coalesce_rows)
 
 #define RAVINE_ORDER_OP_LIST(X) X(argsort) X(search_sorted) X(cumsum) X(cumargmax) X(cumargmin)
 

@@ -84,8 +84,8 @@ void infer_cross_entropy(Node& node) {
 }
 
 // [R] -> [R, 1], [C] -> [1, C]
-Value as_column(Value rows) { return ops::reshape(rows, {rows.shape()[0], 1}); }
-Value as_row(Value columns) { return ops::reshape(columns, {1, columns.shape()[0]}); }
+Value per_row(Value rows) { return ops::reshape(rows, {rows.shape()[0], 1}); }
+Value per_class(Value columns) { return ops::reshape(columns, {1, columns.shape()[0]}); }
 
 // 1 where the row counts; labels only.
 Value counted_rows(const CrossEntropy& loss) {
@@ -106,8 +106,8 @@ Value weighted_targets(const CrossEntropy& loss) {
       loss.labels ? ops::one_hot(valid_labels(loss), loss.columns, loss.logits.dtype()) : loss.target;
   if (loss.smoothing != 0)
     targets = targets * (1 - loss.smoothing) + loss.smoothing / static_cast<double>(loss.columns);
-  if (loss.weights) targets = targets * as_row(loss.weights);
-  return loss.labels ? targets * as_column(counted_rows(loss)) : targets;
+  if (loss.weights) targets = targets * per_class(loss.weights);
+  return loss.labels ? targets * per_row(counted_rows(loss)) : targets;
 }
 
 Value row_weights(const CrossEntropy& loss) {
@@ -203,7 +203,7 @@ Values decompose_cross_entropy_grad(const Node& node) {
   const CrossEntropy loss(node, node.n_inputs() == 6);
   const Value p = ops::softmax(loss.logits);
   const Value targets = weighted_targets(loss);
-  return {as_column(node.inputs.back()) * (p * ops::sum(targets, {1}, /*keepdims=*/true) - targets)};
+  return {per_row(node.inputs.back()) * (p * ops::sum(targets, {1}, /*keepdims=*/true) - targets)};
 }
 
 void lower_cross_entropy_grad(Lowering& lowering, const Node& node) {

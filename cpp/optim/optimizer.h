@@ -60,6 +60,10 @@ class Optimizer final : public EffectTarget {
   const Progress& progress() const { return progress_; }
   void set_progress(std::int64_t step, std::span<const double> scalars);
 
+  bool decays() const {
+    return hyper_.has("weight_decay") && hyper_.on("weight_decay");
+  }  // who holds the mutex
+
   // What follows the rule in the next runs: average += average_weight (parameter - average), and before that
   // slow += slow_weight (parameter - slow), which becomes the parameter. 0: nothing.
   double average_weight = 0, slow_weight = 0;
@@ -72,6 +76,7 @@ class Optimizer final : public EffectTarget {
 
   // For the kernel: filled before every run.
   const kernels::OptimizerStep& kernel_step() const { return kernel_step_; }
+  const kernels::OptimizerStep& row_step() const { return row_step_; }  // of rules with an update of rows
   void before_run() override;
   void after_run() override;
   std::vector<Array> written() const override;
@@ -89,16 +94,20 @@ class Optimizer final : public EffectTarget {
   Progress progress_, next_progress_;
   std::shared_ptr<Clipping> clipping_;
   std::int64_t first_square_ = 0;
-  KernelHyper kernel_hyper_;
-  kernels::OptimizerStep kernel_step_;
+  KernelHyper kernel_hyper_, row_hyper_;
+  kernels::OptimizerStep kernel_step_, row_step_;
 };
 
-// Records the update: gradients in the order of the optimizer's parameters, of their types.
-void optimizer_step(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients);
+// Records the update: gradients in the order of the optimizer's parameters, of their types; of sparse ones
+// the rows, and in `which` what rows these are (see take_rows). ValueError where the rule has no update of
+// rows.
+void optimizer_step(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients,
+                    const Values& which = {});
 
 // Records the sums of squares that clipping by norm and skipping need: for each optimizer that has a
 // Clipping, and before the updates of all that share it.
-void gradient_norm(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients);
+void gradient_norm(Graph& graph, std::shared_ptr<Optimizer> optimizer, Values gradients,
+                   const Values& which = {});
 
 extern const Op optimizer_step_op, gradient_norm_op;
 

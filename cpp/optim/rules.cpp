@@ -1,5 +1,6 @@
 #include "optim/rules.h"
 
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <string>
@@ -16,6 +17,7 @@ constexpr const Rule* rules[] = {
     &lion_rule,
     &lars_rule,
     &adam_rule,
+    &sparse_adam_rule,
     &adamax_rule,
     &nadam_rule,
     &radam_rule,
@@ -24,6 +26,7 @@ constexpr const Rule* rules[] = {
     &adan_rule,
     &lamb_rule,
     &adagrad_rule,
+    &rowwise_adagrad_rule,
     &adadelta_rule,
     &rmsprop_rule,
     &schedule_free_sgd_rule,
@@ -53,6 +56,11 @@ HyperValues::HyperValues(std::string_view rule, std::span<const Hyperparameter> 
     : rule_(rule), list_(list) {
   check<RuntimeError>(list.size() <= std::size(values_), rule, ": too many hyperparameters");
   for (std::size_t i = 0; i < list.size(); ++i) values_[i] = list[i].otherwise;
+}
+
+bool HyperValues::has(std::string_view name) const {
+  return std::any_of(list_.begin(), list_.end(),
+                     [&](const Hyperparameter& parameter) { return parameter.name == name; });
 }
 
 std::size_t HyperValues::index(std::string_view name) const {

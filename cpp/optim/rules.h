@@ -24,12 +24,14 @@ struct Hyperparameter {
   bool flag = false;
 };
 
-// A tensor that the rule keeps from step to step for a parameter, zero at first.
+// A tensor that the rule keeps from step to step for a parameter.
 struct Slot {
   const char* name;
   const char* needed_by = nullptr;  // the hyperparameter that must be nonzero for it, or null: always kept
   // Its shape for a parameter's, none where it has none; null: the parameter's.
   std::optional<Shape> (*shape)(const Shape& parameter) = nullptr;
+  // The hyperparameter whose value it begins with; null: 0.
+  const char* begins_as = nullptr;
 
   std::optional<Shape> shape_for(const Shape& parameter) const {
     return shape == nullptr ? parameter : shape(parameter);
@@ -54,6 +56,7 @@ class HyperValues {
  public:
   HyperValues(std::string_view rule, std::span<const Hyperparameter> list);
   double at(std::string_view name) const { return values_[index(name)]; }
+  bool has(std::string_view name) const;
   bool on(std::string_view name) const { return at(name) != 0; }
   void set(std::string_view name,
            double value);  // KeyError on an unknown name, ValueError on a value not allowed
@@ -84,9 +87,16 @@ class KernelHyper {
 // The kernel of a rule for parameters of two axes and more, which it sees as matrices.
 struct MatrixStep {
   kernels::Kernel<kernels::MatrixStepArgs> kernels::FloatKernels::*kernel;
-  kernels::WorkspaceBytes<kernels::MatrixStepArgs> kernels::FloatKernels::*workspace;
+  kernels::WorkspaceBytes<kernels::MatrixStepArgs> kernels::FloatKernels::*workspace;  // null: it needs none
   kernels::MatrixShape (*shape_of)(const Shape& parameter, Layout layout);
   double (*flops)(const kernels::MatrixShape& shape);
+};
+
+// The update of rows that have a gradient, by which other rows and their state stay as they are.
+struct RowStep {
+  kernels::OptimizerRule kernel;
+  // As Rule::prepare. A row that gets its first gradient has its state as it was made: no step is the first.
+  KernelHyper (*prepare)(const HyperValues& hyper, Progress& progress);
 };
 
 struct Rule {
@@ -101,6 +111,7 @@ struct Rule {
   KernelHyper (*prepare)(const HyperValues& hyper, Progress& progress);
   double flops_per_element;
   const MatrixStep* matrices = nullptr;  // null: every parameter is `kernel`'s
+  const RowStep* rows = nullptr;         // null: the rule needs whole gradients
 
   bool as_matrix(const Shape& parameter) const { return matrices != nullptr && parameter.rank() > 1; }
 };
@@ -110,9 +121,9 @@ const Rule& rule_named(std::string_view name);  // KeyError
 
 // The list; the rules stand in rules_*.cpp.
 extern const Rule sgd_rule, asgd_rule, rprop_rule, lion_rule, lars_rule;
-extern const Rule adam_rule, adamax_rule, nadam_rule, radam_rule, adabelief_rule, yogi_rule, adan_rule,
-    lamb_rule;
-extern const Rule adagrad_rule, adadelta_rule, rmsprop_rule;
+extern const Rule adam_rule, sparse_adam_rule, adamax_rule, nadam_rule, radam_rule, adabelief_rule, yogi_rule,
+    adan_rule, lamb_rule;
+extern const Rule adagrad_rule, rowwise_adagrad_rule, adadelta_rule, rmsprop_rule;
 extern const Rule schedule_free_sgd_rule, schedule_free_adamw_rule;
 extern const Rule adafactor_rule, muon_rule;
 
@@ -128,6 +139,9 @@ constexpr Hyperparameter eps(double otherwise) { return {"eps", otherwise, 0, in
 
 // 1 - beta^t, for the t-th step.
 double bias_correction(double beta, std::int64_t step);
+
+// A filter [out, in, ...] as a matrix [out, in * ...], in whatever order its columns lie.
+kernels::MatrixShape first_axis_by_rest(const Shape& parameter, Layout layout);
 
 // A kernel's numbers, with those that go by the same name in the rules' lists set, and those that follow from
 // them and the step.
@@ -154,6 +168,14 @@ Hyper numbers_of(const HyperValues& hyper, const Progress& progress) {
 template <class Hyper>
 KernelHyper prepare(const HyperValues& hyper, Progress& progress) {
   return numbers_of<Hyper>(hyper, progress);
+}
+// The same numbers, of a step that is not the first.
+template <class Hyper, KernelHyper (*prepare_any)(const HyperValues&, Progress&)>
+KernelHyper later_step(const HyperValues& hyper, Progress& progress) {
+  Hyper numbers;
+  std::memcpy(&numbers, prepare_any(hyper, progress).data(), sizeof numbers);
+  numbers.first_step = 0;
+  return numbers;
 }
 }  // namespace common
 

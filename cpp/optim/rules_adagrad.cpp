@@ -18,7 +18,7 @@ constexpr Hyperparameter adagrad_hyper[] = {
     eps(1e-10),
     maximize,
 };
-constexpr Slot adagrad_slots[] = {{"sum"}};
+constexpr Slot adagrad_slots[] = {{.name = "sum", .begins_as = "initial_accumulator_value"}};
 
 KernelHyper prepare_adagrad(const HyperValues& hyper, Progress& progress) {
   auto numbers = numbers_of<kernels::AdagradHyper>(hyper, progress);
@@ -26,6 +26,29 @@ KernelHyper prepare_adagrad(const HyperValues& hyper, Progress& progress) {
   numbers.initial_accumulator = hyper.at("initial_accumulator_value");
   return numbers;
 }
+
+constexpr RowStep adagrad_rows{OptimizerRule::adagrad, later_step<kernels::AdagradHyper, prepare_adagrad>};
+
+// ---- row-wise Adagrad: a number a row of matrices, Adagrad for vectors
+
+constexpr Slot rowwise_adagrad_slots[] = {
+    {"sum", nullptr,
+     [](const Shape& parameter) { return parameter.rank() > 1 ? std::nullopt : std::optional(parameter); },
+     "initial_accumulator_value"},
+    {"row_sum", nullptr,
+     [](const Shape& parameter) {
+       Shape shape = Shape::filled(parameter.rank(), 1);
+       if (parameter.rank() > 1) shape[0] = parameter[0];
+       return parameter.rank() > 1 ? std::optional(shape) : std::nullopt;
+     },
+     "initial_accumulator_value"},
+};
+
+constexpr MatrixStep rowwise_adagrad_matrices{
+    &kernels::FloatKernels::rowwise_adagrad_matrices, nullptr, first_axis_by_rest,
+    [](const kernels::MatrixShape& shape) { return 8 * static_cast<double>(shape.size()); }};
+constexpr RowStep rowwise_adagrad_rows{OptimizerRule::rowwise_adagrad,
+                                       later_step<kernels::AdagradHyper, prepare_adagrad>};
 
 // ---- Adadelta
 
@@ -58,7 +81,18 @@ KernelHyper prepare_rmsprop(const HyperValues& hyper, Progress& progress) {
 }  // namespace
 
 const Rule adagrad_rule{
-    "adagrad", OptimizerRule::adagrad, adagrad_hyper, adagrad_slots, {}, nullptr, prepare_adagrad, 26};
+    "adagrad", OptimizerRule::adagrad, adagrad_hyper, adagrad_slots, {}, nullptr, prepare_adagrad, 26,
+    nullptr,   &adagrad_rows};
+const Rule rowwise_adagrad_rule{"rowwise_adagrad",
+                                OptimizerRule::adagrad,
+                                adagrad_hyper,
+                                rowwise_adagrad_slots,
+                                {},
+                                nullptr,
+                                prepare_adagrad,
+                                26,
+                                &rowwise_adagrad_matrices,
+                                &rowwise_adagrad_rows};
 const Rule adadelta_rule{
     "adadelta", OptimizerRule::adadelta, adadelta_hyper, adadelta_slots, {}, nullptr, prepare_adadelta, 46};
 const Rule rmsprop_rule{

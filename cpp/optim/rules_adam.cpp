@@ -25,6 +25,26 @@ KernelHyper prepare_adam(const HyperValues& hyper, Progress& progress) {
   return numbers;
 }
 
+constexpr RowStep adam_rows{OptimizerRule::adam, prepare_adam};
+
+// ---- SparseAdam
+
+constexpr Hyperparameter sparse_adam_hyper[] = {lr, beta1, beta2, eps(1e-8), maximize};
+
+// eps stands beside the root before it is corrected: (sqrt(v) + eps) / sqrt(1 - beta2^t).
+KernelHyper prepare_sparse_adam(const HyperValues& hyper, Progress& progress) {
+  const double beta1 = hyper.at("beta1"), beta2 = hyper.at("beta2");
+  const double correction2 = bias_correction(beta2, progress.step);
+  return kernels::AdamHyper{.lr = hyper.at("lr"),
+                            .beta1 = beta1,
+                            .beta2 = beta2,
+                            .eps = hyper.at("eps") / std::sqrt(correction2),
+                            .bias_correction1 = bias_correction(beta1, progress.step),
+                            .bias_correction2 = correction2};
+}
+
+constexpr RowStep sparse_adam_rows{OptimizerRule::adam, prepare_sparse_adam};
+
 // ---- Adamax
 
 constexpr Hyperparameter adamax_hyper[] = {
@@ -126,7 +146,11 @@ constexpr Hyperparameter lamb_hyper[] = {
 
 }  // namespace
 
-const Rule adam_rule{"adam", OptimizerRule::adam, adam_hyper, adam_slots, {}, nullptr, prepare_adam, 30};
+const Rule adam_rule{"adam",  OptimizerRule::adam, adam_hyper, adam_slots, {},
+                     nullptr, prepare_adam,        30,         nullptr,    &adam_rows};
+const Rule sparse_adam_rule{
+    "sparse_adam", OptimizerRule::adam, sparse_adam_hyper, two_moments, {}, nullptr, prepare_sparse_adam, 30,
+    nullptr,       &sparse_adam_rows};
 const Rule adamax_rule{
     "adamax", OptimizerRule::adamax, adamax_hyper, adamax_slots, {}, nullptr, prepare<kernels::AdamaxHyper>,
     24};

@@ -124,13 +124,6 @@ KernelHyper prepare_muon(const HyperValues& hyper, Progress& progress) {
   return numbers;
 }
 
-// A filter [out, in, ...] is a matrix [out, in * ...], in whatever order its columns lie.
-MatrixShape first_axis_by_rest(const Shape& parameter, Layout) {
-  MatrixShape shape{.rows = parameter[0], .columns = 1};
-  for (int axis = 1; axis < parameter.rank(); ++axis) shape.columns *= parameter[axis];
-  return shape;
-}
-
 constexpr MatrixStep muon_matrices{&FloatKernels::muon_matrices, &FloatKernels::muon_matrices_workspace,
                                    first_axis_by_rest,
                                    [](const MatrixShape& shape) {  // of five iterations
@@ -139,6 +132,12 @@ constexpr MatrixStep muon_matrices{&FloatKernels::muon_matrices, &FloatKernels::
                                    }};
 
 }  // namespace
+
+MatrixShape common::first_axis_by_rest(const Shape& parameter, Layout) {
+  MatrixShape shape{.rows = parameter[0], .columns = 1};
+  for (int axis = 1; axis < parameter.rank(); ++axis) shape.columns *= parameter[axis];
+  return shape;
+}
 
 const Rule adafactor_rule{"adafactor",
                           OptimizerRule::adafactor,

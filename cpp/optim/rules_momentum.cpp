@@ -32,9 +32,12 @@ KernelHyper prepare_sgd(const HyperValues& hyper, Progress& progress) {
   return numbers;
 }
 
+constexpr RowStep sgd_rows{OptimizerRule::sgd, later_step<kernels::SgdHyper, prepare_sgd>};
+
 }  // namespace
 
-const Rule sgd_rule{"sgd", OptimizerRule::sgd, sgd_hyper, sgd_slots, {}, check_sgd, prepare_sgd, 8};
+const Rule sgd_rule{"sgd",     OptimizerRule::sgd, sgd_hyper, sgd_slots, {},
+                    check_sgd, prepare_sgd,        8,         nullptr,   &sgd_rows};
 
 // ---- ASGD
 

@@ -68,6 +68,7 @@ struct StageKind {
   bool gathers = false;
   bool refuses = false;
   bool looks_elsewhere = false;  // needs StageScope::gradients_at
+  bool takes_rows = false;       // does to the rows of a sparse gradient what it does to the whole
 };
 std::span<const StageKind> all_stages();
 const StageKind& stage_named(std::string_view name);  // KeyError

@@ -84,6 +84,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   struct Prepared {
     Phase phase;
     Values gradients;  // none: this call makes no update
+    Values which;      // of sparse gradients what rows they are, see optim::take_rows
     std::vector<std::pair<Array, Value>> assigned;
   };
   // `weight` is that of the call in an accumulation, the denominator of a loss that is a mean; none: 1.
@@ -167,7 +168,7 @@ class TrainState final : public std::enable_shared_from_this<TrainState> {
   std::vector<std::string> stage_slots() const;
   Prepared prepare(Graph& graph, Phase phase, std::size_t first_stage, Values gradients,
                    const GradientsAt& gradients_at, Value weight);
-  void measure(Graph& graph, const Values& gradients) const;
+  void measure(Graph& graph, const Values& gradients, const Values& which) const;
   void begin(std::uint64_t generation, Phase phase);
   void end(Phase phase);
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "optim/row_gradients.h"
 #include "train/numbers.h"
 #include "train/state.h"
 
@@ -69,12 +70,21 @@ TrainState::Phase TrainState::phase() const {
   return {};
 }
 
-void TrainState::measure(Graph& graph, const Values& gradients) const {
-  for (const Part& part : parts_) {
-    Values own;
-    for (const std::size_t i : part.members) own.push_back(gradients[i]);
-    optim::gradient_norm(graph, part.optimizer, std::move(own));
-  }
+namespace {
+
+// Of the parameters of a part.
+Values those_of(const std::vector<std::size_t>& members, const Values& all) {
+  Values own;
+  for (const std::size_t i : members) own.push_back(all[i]);
+  return own;
+}
+
+}  // namespace
+
+void TrainState::measure(Graph& graph, const Values& gradients, const Values& which) const {
+  for (const Part& part : parts_)
+    optim::gradient_norm(graph, part.optimizer, those_of(part.members, gradients),
+                         those_of(part.members, which));
 }
 
 TrainState::Prepared TrainState::prepare(Graph& graph, Values gradients, const GradientsAt& gradients_at,
@@ -100,14 +110,20 @@ TrainState::Prepared TrainState::prepare(Graph& graph, Phase phase, std::size_t 
   std::vector<Array> arrays;
   for (const NamedParameter& parameter : parameters_) arrays.push_back(parameter.array);
   const std::vector<std::vector<Array>> no_memory;
+  Values which = optim::take_rows(gradients);
+  const bool sparse = std::any_of(which.begin(), which.end(), [](const Value& rows) { return bool(rows); });
+  which.resize(parameters_.size());
   const auto refuse_nonfinite = [&](const Values& values) {
-    measure(graph, values);
+    measure(graph, values, which);
     graph.guard(clipping_);
   };
   for (std::size_t i = first_stage; i < n_general_ && (i == first_stage || !gradients.empty()); ++i) {
     const StageKind& kind = *description_.stages[i].kind;
     check<ValueError>(!kind.looks_elsewhere || gradients_at, description_.owner,
                       ": takes gradients at two places, so it needs the loss: use it with TrainStep");
+    check<ValueError>(!sparse || kind.takes_rows, description_.owner, ": ", description_.stages[i].label,
+                      " changes all rows of a table, and the sparse gradient of an embedding has those of a ",
+                      "batch: use embeddings with sparse=False");
     StageScope scope{.graph = graph,
                      .gradients_at = gradients_at,
                      .parameters = arrays,
@@ -131,18 +147,16 @@ TrainState::Prepared TrainState::prepare(Graph& graph, Phase phase, std::size_t 
       refuse_nonfinite(sums);
     }
   }
-  if (!gradients.empty() && measures_) measure(graph, gradients);
-  return {phase, std::move(gradients), std::move(assigned)};
+  if (!gradients.empty() && measures_) measure(graph, gradients, which);
+  return {phase, std::move(gradients), std::move(which), std::move(assigned)};
 }
 
 void TrainState::update(Graph& graph, const Prepared& prepared) {
   for (const auto& [state, value] : prepared.assigned) graph.assign(state, value);
   if (!prepared.gradients.empty()) {
-    for (const Part& part : parts_) {
-      Values own;
-      for (const std::size_t i : part.members) own.push_back(prepared.gradients[i]);
-      optim::optimizer_step(graph, part.optimizer, std::move(own));
-    }
+    for (const Part& part : parts_)
+      optim::optimizer_step(graph, part.optimizer, those_of(part.members, prepared.gradients),
+                            those_of(part.members, prepared.which));
   }
   graph.effect(end_update_op, {}, std::make_shared<UpdateEnd>(shared_from_this(), prepared.phase));
 }

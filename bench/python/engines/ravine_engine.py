@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import ravine as rv
@@ -130,6 +131,13 @@ def prepare_inference(workload: Workload) -> Callable[[], float]:
     return lambda: float(model(x)[0, 0])
 
 
+def prepare_table(workload: Workload) -> Callable[[], float]:
+    model = nn.Embedding(*workload.sizes, sparse=True)
+    step = rv.TrainStep(lambda table, i: (table(i) ** 2).sum(), model, optimizer_of(workload))
+    batches = itertools.cycle(workload.indices())
+    return lambda: step(next(batches))
+
+
 def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     rv.set_num_threads(threads)
     rv.seed(0)
@@ -137,6 +145,8 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
         return ravine_trials.TRIALS[workload.name]()
     if workload.is_update:
         return prepare_update(workload)
+    if workload.is_table:
+        return prepare_table(workload)
     if workload.inference:
         return prepare_inference(workload)
     step = rv.TrainStep(build(workload), nn.CrossEntropyLoss(), optimizer_of(workload))

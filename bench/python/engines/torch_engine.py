@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable
 from types import ModuleType
 
@@ -24,7 +25,7 @@ def modes(workload: Workload | Operation) -> list[str]:
         return ["eager", "eager+tcmalloc", "compile+tcmalloc"]
     if workload.is_trial:
         return trials().modes(workload.name)
-    if workload.is_update and workload.optimizer in ("sgd", "adam"):
+    if workload.is_table or (workload.is_update and workload.optimizer in ("sgd", "adam")):
         return ["eager", "eager+tcmalloc"]
     if workload.is_update:  # the forms of the rule, where torch has it
         if not hasattr(torch.optim, workload.optimizer):
@@ -189,6 +190,21 @@ def prepare_inference(model: nn.Module, x: torch.Tensor, compiled: bool) -> Call
     return step
 
 
+def prepare_table(workload: Workload) -> Callable[[], float]:
+    model = nn.Embedding(*workload.sizes, sparse=True)
+    optimizer = getattr(torch.optim, workload.optimizer)(model.parameters())
+    batches = itertools.cycle(torch.from_numpy(workload.indices()))
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        loss = model(next(batches)).square().sum()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
 def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -196,6 +212,8 @@ def prepare(workload: Workload, mode: str, threads: int) -> Callable[[], float]:
         return trials().prepare(workload.name, mode)
     if workload.is_update:
         return prepare_update(workload, mode)
+    if workload.is_table:
+        return prepare_table(workload)
     model = build(workload, mode)
     x, y = (torch.from_numpy(array) for array in workload.data())
     if "channels_last" in mode:

@@ -1,4 +1,4 @@
-// Gathering and scattering by index along the middle axis of dense [outer, axis, inner].
+// Gathering and scattering by index along the middle axis of dense [outer, axis, inner]; sums by index.
 #pragma once
 
 #include "kernels/api/fault.h"
@@ -32,6 +32,20 @@ struct ScatterAddArgs {
   void* output = nullptr;
   Fault* fault = nullptr;
   std::int32_t fault_code = 1;
+};
+
+// Sums of the rows of one index: row r of `rows` adds up, in increasing j from 0, the rows source[j, :] with
+// indices[j] = unique[r]. `unique` increases; behind its last entry it is -1 and the rows are 0. Negative
+// indices add nothing.
+struct CoalesceRowsArgs {
+  std::int64_t count = 0, inner = 1, extent = 0;
+  const void* source = nullptr;           // dense [count, inner]
+  const std::int64_t* indices = nullptr;  // dense [count]
+  void* rows = nullptr;                   // dense [count, inner]
+  std::int64_t* unique = nullptr;         // dense [count]
+  Fault* fault = nullptr;
+  std::int32_t fault_code = 1;
+  void* workspace = nullptr;
 };
 
 }  // namespace ravine::kernels

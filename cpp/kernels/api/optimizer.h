@@ -116,7 +116,7 @@ struct AdafactorHyper {
   double decay = 0;                               // lr weight_decay
 };
 
-// Slots {sum}.
+// Slots {sum}; of the rows of matrices in rowwise_adagrad {none, row_sum}, a number a row.
 struct AdagradHyper {
   double lr = 0, eps = 1e-10, weight_decay = 0, initial_accumulator = 0, first_step = 0;
 };
@@ -178,7 +178,11 @@ struct MuonHyper {
   X(lars, LarsHyper)              \
   X(lamb, LambHyper)              \
   X(adafactor, AdafactorHyper)
-#define RAVINE_OPTIMIZER_RULES(X) RAVINE_ELEMENTWISE_RULES(X) RAVINE_LAYERWISE_RULES(X)
+// Row-wise: the new row depends on the old one, its gradient, its state and the numbers alone. A part to
+// update is one row.
+#define RAVINE_ROWWISE_RULES(X) X(rowwise_adagrad, AdagradHyper)
+#define RAVINE_OPTIMIZER_RULES(X) \
+  RAVINE_ELEMENTWISE_RULES(X) RAVINE_LAYERWISE_RULES(X) RAVINE_ROWWISE_RULES(X)
 
 enum class OptimizerRule : std::uint8_t {
 #define RAVINE_RULE(name, Hyper) name,
@@ -256,6 +260,15 @@ struct OptimizerArgs {
   std::int64_t n_squares = 0, first_square = 0;
 };
 
+// ---- rows
+
+// The SPMD kernel that updates the rows of one parameter that have a gradient, as coalesce_rows leaves it.
+struct OptimizerRowsArgs {
+  OptimizerArgs step;                     // of one segment, whose gradient is dense [count, inner]
+  const std::int64_t* indices = nullptr;  // [count] rows of the parameter, increasing; -1 behind the last
+  std::int64_t count = 0, inner = 1;
+};
+
 // ---- rules that see parameters as matrices
 
 // How a parameter lies in memory: element (b, r, c, i) at ((b * rows + r) * columns + c) * inner + i. Filters
@@ -266,7 +279,8 @@ struct MatrixShape {
 };
 
 // The SPMD kernels adafactor_matrices (slots row_var [batch, rows, inner] and col_var [batch, columns,
-// inner]) and muon_matrices (batch and inner are 1). `functions` of the step are not used.
+// inner]), muon_matrices and rowwise_adagrad_matrices (batch and inner are 1). `functions` of the step are
+// not used.
 struct MatrixStepArgs {
   OptimizerArgs step;
   const MatrixShape* shapes = nullptr;  // of the segments

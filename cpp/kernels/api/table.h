@@ -58,10 +58,13 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(attention, AttentionArgs)                 \
   X(attention_grad, AttentionGradArgs)        \
   X(scatter_add, ScatterAddArgs)              \
+  X(coalesce_rows, CoalesceRowsArgs)          \
   X(gradient_norm, GradientNormArgs)          \
   X(optimizer_step, OptimizerArgs)            \
+  X(optimizer_rows, OptimizerRowsArgs)        \
   X(adafactor_matrices, MatrixStepArgs)       \
-  X(muon_matrices, MatrixStepArgs)
+  X(muon_matrices, MatrixStepArgs)            \
+  X(rowwise_adagrad_matrices, MatrixStepArgs)
 
 // Those of them that need a shared workspace.
 #define RAVINE_WORKSPACE_KERNELS(X)       \
@@ -77,6 +80,7 @@ using StatisticsPieces = std::int64_t (*)(const Args& args);
   X(recurrence, RecurrenceArgs)           \
   X(recurrence_grad, RecurrenceGradArgs)  \
   X(attention_grad, AttentionGradArgs)    \
+  X(coalesce_rows, CoalesceRowsArgs)      \
   X(gradient_norm, GradientNormArgs)      \
   X(optimizer_step, OptimizerArgs)        \
   X(adafactor_matrices, MatrixStepArgs)   \

@@ -196,6 +196,7 @@ OptimizerFunctions functions_of(OptimizerRule rule) {
   case OptimizerRule::name:      \
     return {update_##name<T>, nullptr};
     RAVINE_ELEMENTWISE_RULES(RAVINE_CASE)
+    RAVINE_ROWWISE_RULES(RAVINE_CASE)
 #undef RAVINE_CASE
 #define RAVINE_CASE(name, Hyper) \
   case OptimizerRule::name:      \

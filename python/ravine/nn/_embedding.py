@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
-from .._numbers import number, whole
+from .._numbers import flag, number, whole
 from ..record import Parameter, dtype_name
 from ._arguments import changed_arguments
 from ._initial import InitialisedModule
 from ._linear import check_positive
 
-_READING = ("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq")
+_READING = ("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse")
 
 
 class _Table(InitialisedModule):
@@ -37,13 +37,18 @@ class _Table(InitialisedModule):
         self.num_embeddings, self.embedding_dim, self.padding_idx = num_embeddings, embedding_dim, padding_idx
         self.weight = Parameter(np.zeros((num_embeddings, embedding_dim), dtype_name(dtype)))
 
-    def _keep_reading(self, max_norm: float | None, norm_type: float, scale_grad_by_freq: bool) -> None:
+    def _keep_reading(
+        self, max_norm: float | None, norm_type: float, scale_grad_by_freq: bool, sparse: bool
+    ) -> None:
         owner = type(self).__name__
         self.max_norm = None if max_norm is None else number(owner, "max_norm", max_norm)
         self.norm_type, self.scale_grad_by_freq = norm_type, scale_grad_by_freq
         largest = isinstance(norm_type, float) and norm_type == math.inf
         if not largest and number(owner, "norm_type", norm_type, -math.inf) <= 0:
             raise ValueError(f"{owner}: norm_type must be above 0, got {norm_type}")
+        self.sparse = flag(owner, "sparse", sparse)
+        if sparse and scale_grad_by_freq:
+            raise ValueError(f"{owner}: scale_grad_by_freq has no sparse gradient; use sparse=False")
 
     def reset_parameters(self) -> None:
         self._initialise("weight", init.normal_)
@@ -73,10 +78,19 @@ class Embedding(_Table):
         max_norm: vectors that are longer come out scaled to this length; the table stays as it is.
         norm_type: p of the norm that `max_norm` limits.
         scale_grad_by_freq: divide each vector's gradient by how often its index occurs in the batch.
+        sparse: a training step updates the vectors of its batch, and looks at no other, so that it costs as
+            much for 10 million vectors as for a thousand.
         dtype: float32 or float64.
         weight_init: a name ("xavier_uniform"), a number or a function, see `init.get`.
 
     Raises TypeError for indices that are no integers, ValueError for indices out of range.
+
+    With `sparse` the update of plain SGD, Adagrad and RowWiseAdagrad is the same to the bit. Rules with more
+    memory leave that of other vectors as it is: SGD's momentum (which begins as 0), Adam (lazily: its bias
+    correction counts all steps) and `optim.SparseAdam`. Other rules, weight decay, averages of the weights,
+    and stages that need whole gradients (accumulation, noise, SAM) raise ValueError; clipping sees each
+    vector's gradients summed. A table that is used in other ways too (a head that shares its weights) has a
+    dense gradient, as in torch, and is updated as any other.
 
     Example:
         >>> import numpy as np
@@ -93,13 +107,14 @@ class Embedding(_Table):
         max_norm: float | None = None,
         norm_type: float = 2.0,
         scale_grad_by_freq: bool = False,
+        sparse: bool = False,
         *,
         dtype: Any = "float32",
         weight_init: init.Initializer | None = None,
     ) -> None:
         super().__init__()
         self._make_table(num_embeddings, embedding_dim, padding_idx, dtype)
-        self._keep_reading(max_norm, norm_type, scale_grad_by_freq)
+        self._keep_reading(max_norm, norm_type, scale_grad_by_freq, sparse)
         self._keep_initialisers(weight_init=weight_init)
         self.reset_parameters()
 
@@ -112,13 +127,15 @@ class Embedding(_Table):
         max_norm: float | None = None,
         norm_type: float = 2.0,
         scale_grad_by_freq: bool = False,
+        sparse: bool = False,
     ) -> Embedding:
         """An embedding with these vectors, which are copied.
 
         Args:
             embeddings: [num_embeddings, embedding_dim], float32 or float64.
             freeze: leave the vectors out of training.
-            padding_idx, max_norm, norm_type, scale_grad_by_freq: as for the class; no vector is changed.
+            padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse: as for the class; no vector is
+                changed.
 
         Raises ValueError for an array that is no table, TypeError for one that is not floating.
 
@@ -129,13 +146,13 @@ class Embedding(_Table):
         """
         weight = _given_table(cls, embeddings, freeze)
         rows, features = weight.shape
-        reading = (max_norm, norm_type, scale_grad_by_freq)
+        reading = (max_norm, norm_type, scale_grad_by_freq, sparse)
         layer = cls(rows, features, padding_idx, *reading, dtype=weight.dtype)
         layer.weight = weight
         return layer
 
     def forward(self, input: Any) -> Any:
-        limits = (self.max_norm, self.norm_type, self.scale_grad_by_freq)
+        limits = (self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse)
         return ops.embedding(input, self.weight, self.padding_idx, *limits)
 
     def extra_repr(self) -> str:
@@ -155,6 +172,7 @@ class EmbeddingBag(_Table):
         embedding_dim: length of a vector.
         max_norm, norm_type, scale_grad_by_freq: as for `Embedding`.
         mode: "sum", "mean" or "max".
+        sparse: as for `Embedding`.
         include_last_offset: offsets are [N + 1], and end with the number of indices.
         padding_idx: an index that does not count; its vector starts as zeros and is not trained.
         dtype: float32 or float64.
@@ -178,6 +196,7 @@ class EmbeddingBag(_Table):
         norm_type: float = 2.0,
         scale_grad_by_freq: bool = False,
         mode: str = "mean",
+        sparse: bool = False,
         include_last_offset: bool = False,
         padding_idx: int | None = None,
         *,
@@ -188,7 +207,7 @@ class EmbeddingBag(_Table):
         if mode not in ("sum", "mean", "max"):
             raise ValueError(f"EmbeddingBag: mode must be sum, mean or max, got {mode!r}")
         self._make_table(num_embeddings, embedding_dim, padding_idx, dtype)
-        self._keep_reading(max_norm, norm_type, scale_grad_by_freq)
+        self._keep_reading(max_norm, norm_type, scale_grad_by_freq, sparse)
         self.mode, self.include_last_offset = mode, include_last_offset
         self._keep_initialisers(weight_init=weight_init)
         self.reset_parameters()
@@ -202,6 +221,7 @@ class EmbeddingBag(_Table):
         norm_type: float = 2.0,
         scale_grad_by_freq: bool = False,
         mode: str = "mean",
+        sparse: bool = False,
         include_last_offset: bool = False,
         padding_idx: int | None = None,
     ) -> EmbeddingBag:
@@ -210,7 +230,7 @@ class EmbeddingBag(_Table):
         Args:
             embeddings: [num_embeddings, embedding_dim], float32 or float64.
             freeze: leave the vectors out of training.
-            max_norm, norm_type, scale_grad_by_freq, mode, include_last_offset, padding_idx: as for
+            max_norm, norm_type, scale_grad_by_freq, mode, sparse, include_last_offset, padding_idx: as for
                 the class; no vector is changed.
 
         Raises ValueError for an array that is no table, TypeError for one that is not floating.
@@ -222,7 +242,7 @@ class EmbeddingBag(_Table):
         """
         weight = _given_table(cls, embeddings, freeze)
         rows, features = weight.shape
-        reading = (max_norm, norm_type, scale_grad_by_freq, mode, include_last_offset, padding_idx)
+        reading = (max_norm, norm_type, scale_grad_by_freq, mode, sparse, include_last_offset, padding_idx)
         layer = cls(rows, features, *reading, dtype=weight.dtype)
         layer.weight = weight
         return layer
@@ -236,6 +256,7 @@ class EmbeddingBag(_Table):
             self.norm_type,
             self.scale_grad_by_freq,
             self.mode,
+            self.sparse,
             per_sample_weights,
             self.include_last_offset,
             self.padding_idx,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import init, ops
+from .._numbers import flag
 from ..record import Parameter, dtype_name
 from ._arguments import changed_arguments
 from ._initial import InitialisedModule
@@ -23,6 +24,7 @@ class _SampledLoss(InitialisedModule):
         n_classes: int,
         num_sampled: int,
         bias: bool,
+        sparse: bool,
         remove_accidental_hits: bool,
         reduction: str,
         dtype: Any,
@@ -34,6 +36,7 @@ class _SampledLoss(InitialisedModule):
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f"{owner}: reduction must be mean, sum or none, got {reduction!r}")
         self.in_features, self.n_classes, self.num_sampled = in_features, n_classes, num_sampled
+        self.sparse = flag(owner, "sparse", sparse)
         self.remove_accidental_hits, self.reduction = remove_accidental_hits, reduction
         name = dtype_name(dtype)
         self.weight = Parameter(np.zeros((n_classes, in_features), name))
@@ -52,7 +55,7 @@ class _SampledLoss(InitialisedModule):
 
     def extra_repr(self) -> str:
         sizes = f"{self.in_features}, {self.n_classes}, {self.num_sampled}"
-        names = ("remove_accidental_hits", "reduction")
+        names = ("sparse", "remove_accidental_hits", "reduction")
         without = [] if self.bias is not None else ["bias=False"]
         return ", ".join([sizes, *without, *changed_arguments(self, *names)])
 
@@ -71,6 +74,7 @@ class SampledSoftmaxLoss(_SampledLoss):
         n_classes: number of classes.
         num_sampled: candidates that a step looks at, beside the true classes.
         bias: whether there is a bias.
+        sparse: a step updates the rows that it looks at alone, see `Embedding`.
         remove_accidental_hits: leave candidates that are an example's own class out.
         reduction: "mean", "sum" or "none".
         dtype: of the parameters, float32 or float64.
@@ -81,7 +85,7 @@ class SampledSoftmaxLoss(_SampledLoss):
     Example:
         >>> import numpy as np
         >>> from ravine import nn
-        >>> loss = nn.SampledSoftmaxLoss(3, 1000, 20)
+        >>> loss = nn.SampledSoftmaxLoss(3, 1000, 20, sparse=True)
         >>> loss(np.zeros((2, 3)), [7, 8]).shape, loss.logits(np.zeros((2, 3))).numpy().shape
         ((), (2, 1000))
     """
@@ -92,6 +96,7 @@ class SampledSoftmaxLoss(_SampledLoss):
         n_classes: int,
         num_sampled: int,
         bias: bool = True,
+        sparse: bool = False,
         remove_accidental_hits: bool = True,
         reduction: str = "mean",
         *,
@@ -103,6 +108,7 @@ class SampledSoftmaxLoss(_SampledLoss):
             n_classes,
             num_sampled,
             bias,
+            sparse,
             remove_accidental_hits,
             reduction,
             dtype,
@@ -119,6 +125,7 @@ class SampledSoftmaxLoss(_SampledLoss):
             self.num_sampled,
             self.bias,
             remove_accidental_hits=self.remove_accidental_hits,
+            sparse=self.sparse,
             reduction=self.reduction,
         )
 
@@ -137,6 +144,7 @@ class NegativeSamplingLoss(_SampledLoss):
         n_classes: number of classes.
         num_sampled: candidates that a step looks at, beside the true classes.
         bias: whether there is a bias.
+        sparse: a step updates the rows that it looks at alone, see `Embedding`.
         remove_accidental_hits: leave candidates that are an example's own class out.
         reduction: "mean", "sum" or "none".
         subtract_log_q: noise-contrastive estimation.
@@ -158,6 +166,7 @@ class NegativeSamplingLoss(_SampledLoss):
         n_classes: int,
         num_sampled: int,
         bias: bool = True,
+        sparse: bool = False,
         remove_accidental_hits: bool = False,
         reduction: str = "mean",
         subtract_log_q: bool = False,
@@ -170,6 +179,7 @@ class NegativeSamplingLoss(_SampledLoss):
             n_classes,
             num_sampled,
             bias,
+            sparse,
             remove_accidental_hits,
             reduction,
             dtype,
@@ -188,6 +198,7 @@ class NegativeSamplingLoss(_SampledLoss):
             self.bias,
             subtract_log_q=self.subtract_log_q,
             remove_accidental_hits=self.remove_accidental_hits,
+            sparse=self.sparse,
             reduction=self.reduction,
         )
 

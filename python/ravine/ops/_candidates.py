@@ -10,7 +10,7 @@ import numpy as np
 from .._numbers import whole
 from ..record import FLOATING, Operand, Tensor, apply, as_tensor, dtype_name
 from ._elementwise import clip, exp, floor, log, log1p
-from ._index import index_select, integer_indices
+from ._index import integer_indices, read_rows
 from ._linalg import matmul
 from ._loss import check_reduction, reduced
 from ._random import rand
@@ -72,6 +72,7 @@ def _logits(
     candidates: Candidates | None,
     subtract_log_q: bool,
     remove_accidental_hits: bool,
+    sparse: bool,
 ) -> tuple[Tensor, Tensor]:
     """Of the true classes [N, T] and of the candidates [N, num_sampled]."""
     table, labels = as_tensor(weight), integer_indices(target, op)
@@ -97,7 +98,7 @@ def _logits(
 
     # One look into the table, and one gradient.
     read = concat([reshape(labels, (n * n_true,)), sampled], 0)
-    rows = index_select(table, 0, read)
+    rows = read_rows(table, read, sparse=sparse)
     of_labels = reshape(rows[: n * n_true], (n, n_true, x.shape[1]))
     true_logits = sum(unsqueeze(x, 1) * of_labels, -1)
     sampled_logits = matmul(x, rows[n * n_true :].transpose(0, 1))
@@ -105,7 +106,7 @@ def _logits(
         offsets = as_tensor(bias)
         if offsets.shape != (classes,):
             raise ValueError(f"{op}: bias must have shape {(classes,)}, got {offsets.shape}")
-        added = index_select(offsets, 0, read)
+        added = read_rows(offsets, read, sparse=sparse)
         true_logits = true_logits + reshape(added[: n * n_true], (n, n_true))
         sampled_logits = sampled_logits + added[n * n_true :]
     if subtract_log_q:
@@ -132,6 +133,7 @@ def sampled_softmax_loss(
     *,
     candidates: Candidates | None = None,
     remove_accidental_hits: bool = True,
+    sparse: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
     """Cross-entropy of softmax over the right class and a sample of the others, for training alone.
@@ -149,6 +151,7 @@ def sampled_softmax_loss(
         candidates: what `log_uniform_candidates` returns, which are drawn by default: classes, and the
             expected counts of the true classes (in the shape of `target`) and of the candidates.
         remove_accidental_hits: leave candidates that are true classes out of an example's softmax.
+        sparse: a training step updates the rows that it reads alone, see `nn.Embedding`.
         reduction: "mean", "sum" or "none".
 
     Raises TypeError for classes that are no integers, ValueError for shapes that do not fit.
@@ -174,6 +177,7 @@ def sampled_softmax_loss(
         candidates,
         True,
         remove_accidental_hits,
+        sparse,
     )
     losses = logsumexp(concat([of_true, of_sampled], 1), 1) - mean(of_true, 1)
     return reduced(op, losses, reduction)
@@ -189,6 +193,7 @@ def negative_sampling_loss(
     candidates: Candidates | None = None,
     subtract_log_q: bool = False,
     remove_accidental_hits: bool = False,
+    sparse: bool = False,
     reduction: str = "mean",
 ) -> Tensor:
     """Logistic losses that tell the right class from a sample of others, `-ln σ(xᵀw⁺) - Σ ln σ(-xᵀw⁻)`.
@@ -206,6 +211,7 @@ def negative_sampling_loss(
         candidates: as for `sampled_softmax_loss`.
         subtract_log_q: take the logarithms of the expected counts off the logits.
         remove_accidental_hits: leave candidates that are true classes out of an example's sum.
+        sparse: a training step updates the rows that it reads alone, see `nn.Embedding`.
         reduction: "mean", "sum" or "none".
 
     Raises TypeError for classes that are no integers, ValueError for shapes that do not fit.
@@ -231,6 +237,7 @@ def negative_sampling_loss(
         candidates,
         subtract_log_q,
         remove_accidental_hits,
+        sparse,
     )
     share = 1.0 / of_true.shape[1]
     right = sum(apply("softplus", of_true) - of_true * share, 1)

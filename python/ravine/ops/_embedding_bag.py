@@ -24,6 +24,7 @@ def embedding_bag(
     norm_type: float = 2,
     scale_grad_by_freq: bool = False,
     mode: str = "mean",
+    sparse: bool = False,
     per_sample_weights: Any = None,
     include_last_offset: bool = False,
     padding_idx: int | None = None,
@@ -38,6 +39,7 @@ def embedding_bag(
         max_norm, norm_type: as for `embedding`.
         scale_grad_by_freq: as for `embedding`; not with "max".
         mode: "sum", "mean" or "max"; the gradient of a maximum goes to the first of equal rows.
+        sparse: as for `embedding`.
         per_sample_weights: factors of the rows, in the shape of `input` and the dtype of the table; with
             "sum" alone. They have gradients.
         include_last_offset: `offsets` is [N + 1], and ends with the number of indices.
@@ -77,7 +79,7 @@ def embedding_bag(
             + (" and no offsets" if indices.ndim == 1 else "")
         )
     bags = None if indices.ndim == 2 else _bags(indices, offsets, include_last_offset)
-    rows = embedding(indices, table, padding_idx, max_norm, norm_type, scale_grad_by_freq)
+    rows = embedding(indices, table, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
     counted = None if padding_idx is None else apply("not_equal", indices, padding_idx)
     if bags is None:
         return _of_matrix(rows, factors, counted, mode)

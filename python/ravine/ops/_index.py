@@ -93,6 +93,7 @@ def embedding(
     max_norm: float | None = None,
     norm_type: float = 2.0,
     scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Tensor:
     """Rows of a table, one for each index.
 
@@ -104,10 +105,15 @@ def embedding(
             in torch. The table itself stays as it is (torch rescales it in place).
         norm_type: p of the norm that `max_norm` limits; infinity for the largest size.
         scale_grad_by_freq: divide each row's gradient by how often its index occurs in `input`.
+        sparse: a training step updates the rows that it reads, and looks at no other, so that it costs as
+            much for any number of rows. The update is the same for SGD and Adagrad; rules with a memory
+            (momentum, Adam) leave that of other rows as it is, see `nn.Embedding`. `value_and_grad` gives a
+            whole gradient in any case.
 
     Returns: [*input.shape, features].
 
-    Raises TypeError where the indices are no integers, ValueError where one is out of range.
+    Raises TypeError where the indices are no integers, ValueError where one is out of range, and for
+    `sparse` with `scale_grad_by_freq`.
 
     Example:
         >>> import ravine as rv
@@ -125,10 +131,18 @@ def embedding(
                 f"embedding: padding_idx {padding_idx} is out of range for {table.shape[0]} rows"
             )
         skip = padding_idx % table.shape[0]
-    rows = apply("gather_rows", table, indices, axis=0, skip_index=skip)
+    if sparse and scale_grad_by_freq:
+        raise ValueError("embedding: scale_grad_by_freq has no sparse gradient; use sparse=False")
+    rows = read_rows(table, indices, skip, sparse)
     if scale_grad_by_freq:
         rows = _scaled_by_frequency(rows, indices, table.shape[0])
     return rows if max_norm is None else _shortened(rows, max_norm, norm_type)
+
+
+def read_rows(table: Operand, indices: Operand, skip: int = -1, sparse: bool = False) -> Tensor:
+    """Rows of a table; those of index `skip` give it no gradient. `sparse`: see `embedding`."""
+    how = {"sparse": True} if sparse else {}
+    return apply("gather_rows", table, indices, axis=0, skip_index=skip, **how)
 
 
 def _straight_through(rows: Tensor, values: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from .._late import late
 from . import schedules
-from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, Yogi
+from ._adam import LAMB, AdaBelief, Adam, Adamax, AdamW, Adan, NAdam, RAdam, SparseAdam, Yogi
 from ._average import EMA, SWA, Average, Polyak, averaged, update_bn
 from ._momentum import ASGD, LARS, SGD, Lion, Rprop
 from ._optimizer import LearningRate, Optimizer
@@ -22,7 +22,7 @@ from ._stages import (
 
 if TYPE_CHECKING:
     from . import lr_scheduler
-    from ._adagrad import Adadelta, Adagrad, RMSprop
+    from ._adagrad import Adadelta, Adagrad, RMSprop, RowWiseAdagrad
     from ._hyper import Hyper
     from ._lbfgs import LBFGS
     from ._matrices import Adafactor, Muon
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ._wrappers import SAM, Lookahead, chain
 
 _LATE = {
-    "_adagrad": ("Adadelta", "Adagrad", "RMSprop"),
+    "_adagrad": ("Adadelta", "Adagrad", "RMSprop", "RowWiseAdagrad"),
     "_hyper": ("Hyper",),
     "_lbfgs": ("LBFGS",),
     "_matrices": ("Adafactor", "Muon"),
@@ -69,9 +69,11 @@ __all__ = [
     "Polyak",
     "RAdam",
     "RMSprop",
+    "RowWiseAdagrad",
     "Rprop",
     "ScheduleFreeAdamW",
     "ScheduleFreeSGD",
+    "SparseAdam",
     "Stage",
     "Update",
     "Yogi",

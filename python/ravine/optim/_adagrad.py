@@ -39,6 +39,41 @@ class Adagrad(Rule):
     maximize: bool = False
 
 
+class RowWiseAdagrad(Rule):
+    """Adagrad with one accumulator a row: a table needs a number a row of state in place of a second table.
+
+    For the gradient g of a row (weight decay added) in step t from 1: `s += mean(g²)`,
+    `w -= lr / (1 + (t - 1) · lr_decay) · g / (sqrt(s) + eps)`. The rows of a parameter are along its first
+    axis; parameters of one axis have Adagrad.
+
+    Args:
+        lr: learning rate, or a function of the step (from 0) that gives it.
+        lr_decay: decay of the learning rate.
+        weight_decay: L2 penalty, added to the gradient.
+        initial_accumulator_value: what s begins with.
+        eps: added to the root in the denominator.
+        maximize: go up instead of down.
+        options: as every optimizer's, see `Optimizer`.
+
+    Source: the embeddings of DLRM, Naumov et al. 2019, https://arxiv.org/abs/1906.00091; torchrec's
+    RowWiseAdagrad.
+
+    Example:
+        >>> from ravine import optim
+        >>> optim.RowWiseAdagrad(lr=0.1).eps
+        1e-10
+    """
+
+    rule = "rowwise_adagrad"
+
+    lr: Rate = 1e-2
+    lr_decay: Rate = 0.0
+    weight_decay: Rate = 0.0
+    initial_accumulator_value: Rate = 0.0
+    eps: Rate = 1e-10
+    maximize: bool = False
+
+
 class Adadelta(Rule):
     """Adadelta: steps in the units of the weights, from running means of squared gradients and steps.
 

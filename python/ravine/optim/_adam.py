@@ -71,6 +71,39 @@ class AdamW(Adam):
     weight_decay: Rate = 1e-2
 
 
+class SparseAdam(Rule):
+    """Adam for tables with sparse gradients: rows without a gradient, and their moments, stay as they are.
+
+    For the rows of a gradient g in step t from 1: `m = β₁ m + (1 - β₁) g`, `v = β₂ v + (1 - β₂) g²`,
+    `w -= lr · sqrt(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (sqrt(v) + eps)`. Unlike `Adam`, which updates sparse gradients
+    in the same lazy way, eps is not scaled by the bias correction. Parameters with dense gradients (which
+    torch's class refuses) follow the same formula.
+
+    Args:
+        lr: learning rate, or a function of the step (from 0) that gives it.
+        betas: (β₁, β₂), decay of the first and the second moment, in [0, 1).
+        eps: added to the root in the denominator.
+        maximize: go up instead of down.
+        options: as every optimizer's, see `Optimizer`.
+
+    Source: torch.optim.SparseAdam; Kingma and Ba 2015, https://arxiv.org/abs/1412.6980.
+
+    Example:
+        >>> from ravine import nn, optim
+        >>> words, optimizer = nn.Embedding(1000, 8, sparse=True), optim.SparseAdam(lr=1e-2)
+        >>> optimizer.betas
+        (0.9, 0.999)
+    """
+
+    rule = "sparse_adam"
+    _several: ClassVar = {"betas": ("beta1", "beta2")}
+
+    lr: Rate = 1e-3
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Rate = 1e-8
+    maximize: bool = False
+
+
 class Adamax(Rule):
     """Adamax: Adam with the largest decayed gradient in place of the second moment.
 

@@ -211,7 +211,7 @@ Hyper lively() {
   return hyper;
 }
 
-// visit(rule, hyper) for every rule.
+// visit(rule, hyper) for every rule whose parts can be cut anywhere.
 template <class Visit>
 void for_every_rule(Visit visit) {
 #define RAVINE_VISIT(name, Hyper)                          \
@@ -220,7 +220,8 @@ void for_every_rule(Visit visit) {
     const kernels::Hyper hyper = lively<kernels::Hyper>(); \
     visit(OptimizerRule::name, &hyper);                    \
   }
-  RAVINE_OPTIMIZER_RULES(RAVINE_VISIT)
+  RAVINE_ELEMENTWISE_RULES(RAVINE_VISIT)
+  RAVINE_LAYERWISE_RULES(RAVINE_VISIT)
 #undef RAVINE_VISIT
 }
 

@@ -15,11 +15,13 @@ namespace {
 
 // Their derivative is zero or does not exist; everything else has a rule.
 const std::set<std::string> without_gradient = {
-    "sign",       "floor",       "ceil",          "round",         "equal",       "not_equal",
-    "less",       "less_equal",  "greater",       "greater_equal", "logical_not", "logical_and",
-    "logical_or", "logical_xor", "stop_gradient", "uniform",       "argmax",      "argmin",
-    "one_hot",    "bitwise_and", "bitwise_or",    "bitwise_xor",   "nextafter",   "argsort",
-    "cumargmax",  "cumargmin",   "search_sorted", "scatter_winner"};
+    "sign",         "floor",       "ceil",          "round",          "equal",       "not_equal",
+    "less",         "less_equal",  "greater",       "greater_equal",  "logical_not", "logical_and",
+    "logical_or",   "logical_xor", "stop_gradient", "uniform",        "argmax",      "argmin",
+    "one_hot",      "bitwise_and", "bitwise_or",    "bitwise_xor",    "nextafter",   "argsort",
+    "cumargmax",    "cumargmin",   "search_sorted", "scatter_winner",
+
+    "coalesce_rows"};
 
 // Operations that differ in what they accept or in their gradients, and compute the same.
 const std::map<std::string, std::string> same_step = {{"hardtanh", "clip"},

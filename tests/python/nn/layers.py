@@ -136,13 +136,14 @@ MAPS = [
     layer("Flatten", start_dim=2, end_dim=3).on((4, 2, 3, 5)),
     layer("Unflatten", dim=1, unflattened_size=(2, 3)).on((4, 6)),
     layer("Embedding", 7, 4, padding_idx=2, scale_grad_by_freq=True).on(INDICES),
+    layer("Embedding", 7, 4, sparse=True).on(INDICES, peer=False),  # PyTorch's gradient is no array
     # PyTorch divides the gradient of the largest index by another's frequency.
     layer("EmbeddingBag", 7, 4, mode="sum", scale_grad_by_freq=True).on(INDICES, peer=False),
     layer("EmbeddingBag", 7, 4, padding_idx=2).on(INDICES),
     layer("EmbeddingBag", 7, 4, mode="max", include_last_offset=True).on(
         INDICES.ravel(), np.array([0, 2, 6]), apart=False
     ),
-    layer("EmbeddingBag", 7, 4, max_norm=1.0, norm_type=1.0).on(INDICES, peer=False),
+    layer("EmbeddingBag", 7, 4, max_norm=1.0, norm_type=1.0, sparse=True).on(INDICES, peer=False),
     # PyTorch scales the table itself.
     layer("Embedding", 7, 4, max_norm=1.0, norm_type=1.0).on(INDICES, peer=False),
     layer("Dropout", p=0.25).on((4, 6), random=True),
@@ -369,11 +370,15 @@ LOSSES = [
     layer("NLLLoss", weight=CLASS_WEIGHTS, ignore_index=0, reduction="sum").on((4, 5), LABELS),
     layer("PoissonNLLLoss", log_input=False, full=True, eps=0.25, reduction="sum").on(SHARES, COUNTS),
     layer("QuantileLoss", q=[0.25, 0.5, 0.875], reduction="sum").on((4, 3), (4, 3), peer=False),
-    layer("NegativeSamplingLoss", 5, 9, 4, subtract_log_q=True).on((4, 5), LABELS, peer=False, random=True),
+    layer("NegativeSamplingLoss", 5, 9, 4, sparse=True, subtract_log_q=True).on(
+        (4, 5), LABELS, peer=False, random=True
+    ),
     layer("NegativeSamplingLoss", 5, 9, 4, bias=False, remove_accidental_hits=True, reduction="sum").on(
         (4, 5), LABELS, peer=False, random=True
     ),
-    layer("SampledSoftmaxLoss", 5, 9, 4, reduction="sum").on((4, 5), LABELS, peer=False, random=True),
+    layer("SampledSoftmaxLoss", 5, 9, 4, sparse=True, reduction="sum").on(
+        (4, 5), LABELS, peer=False, random=True
+    ),
     layer("SampledSoftmaxLoss", 5, 9, 4, bias=False, remove_accidental_hits=False).on(
         (4, 5), LABELS, peer=False, random=True
     ),

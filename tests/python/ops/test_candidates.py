@@ -94,23 +94,33 @@ def test_candidates_are_log_uniform() -> None:
     np.testing.assert_allclose(of_sampled.numpy(), expected[drawn.numpy()], rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [nn.SampledSoftmaxLoss, nn.NegativeSamplingLoss])
-def test_layers_draw_by_the_seed(kind: Any) -> None:
-    def losses(seed: int) -> list[float]:
-        rv.seed(0)
-        model = kind(6, CLASSES, 8)
-        rv.seed(seed)
-        step = rv.TrainStep(lambda m, x, y: m(x, y), model, optim.Adagrad(0.1))
-        return [step(GIVEN[0].astype("float32"), LABELS) for _ in range(3)]
+def new_step(kind: Any, sparse: bool, seed: int = 0) -> rv.TrainStep:
+    rv.seed(0)
+    model = kind(6, CLASSES, 8, sparse=sparse)
+    rv.seed(seed)
+    return rv.TrainStep(lambda m, x, y: m(x, y), model, optim.Adagrad(0.1))
 
-    assert losses(1) == losses(1) != losses(2)
+
+@pytest.mark.parametrize("kind", [nn.SampledSoftmaxLoss, nn.NegativeSamplingLoss])
+def test_layers_draw_by_the_seed_and_have_sparse_gradients(kind: Any) -> None:
+    x = GIVEN[0].astype("float32")
+
+    def run(sparse: bool, seed: int = 1) -> tuple[list[float], np.ndarray]:
+        step = new_step(kind, sparse, seed)
+        return [step(x, LABELS) for _ in range(3)], step.model.weight.data
+
+    losses, weights = run(True)
+    again, dense = run(True), run(False)
+    assert losses == again[0] == dense[0] != run(True, 2)[0]
+    np.testing.assert_array_equal(weights, again[1])
+    np.testing.assert_array_equal(weights, dense[1])
 
 
 def test_training_by_samples_finds_the_classes() -> None:
     rv.seed(0)
     x = np.random.default_rng(0).standard_normal((200, 10)).astype("float32")
     y = (x @ np.random.default_rng(1).standard_normal((10, 20))).argmax(1)
-    model = nn.SampledSoftmaxLoss(10, 20, 5)
+    model = nn.SampledSoftmaxLoss(10, 20, 5, sparse=True)
     step = rv.TrainStep(lambda m, x, y: m(x, y), model, optim.Adagrad(0.5))
     for _ in range(150):
         step(x, y)

@@ -21,6 +21,7 @@ RULES: dict[str, Callable[..., optim.Optimizer]] = {
     "Lion": lambda lr=0.01, **k: optim.Lion(lr, **k),
     "LARS": lambda lr=1.0, **k: optim.LARS(lr, trust_coefficient=0.01, **k),
     "Adam": lambda lr=0.05, **k: optim.Adam(lr, amsgrad=True, **k),
+    "SparseAdam": lambda lr=0.05, **k: optim.SparseAdam(lr, **k),
     "AdamW": lambda lr=0.05, **k: optim.AdamW(lr, **k),
     "LBFGS": lambda lr=0.05, **k: optim.LBFGS(lr, damping=0.1, **k),
     "Lookahead": lambda lr=0.05, **k: optim.Lookahead(optim.Adam(lr, **k), k=3),
@@ -33,6 +34,7 @@ RULES: dict[str, Callable[..., optim.Optimizer]] = {
     "Adan": lambda lr=0.05, **k: optim.Adan(lr, **k),
     "LAMB": lambda lr=0.05, **k: optim.LAMB(lr, **k),
     "Adagrad": lambda lr=0.3, **k: optim.Adagrad(lr, **k),
+    "RowWiseAdagrad": lambda lr=0.3, **k: optim.RowWiseAdagrad(lr, **k),
     "Adadelta": lambda lr=20.0, **k: optim.Adadelta(lr, **k),
     "Muon": lambda lr=0.02, **k: optim.Muon(lr, **{"weight_decay": 0.0, **k}),
     "Adafactor": lambda lr=0.05, **k: optim.Adafactor(lr, **k),
@@ -201,7 +203,8 @@ def test_maximize_goes_the_other_way(name: str) -> None:
 @both_dtypes
 @all_rules
 def test_zero_gradients_from_the_first_step_on(name: str, dtype: str) -> None:
-    optimizer = RULES[name](**({} if name == "Rprop" else {"weight_decay": 0.0}))
+    undecayed = name in ("Rprop", "SparseAdam")  # have no weight decay
+    optimizer = RULES[name](**({} if undecayed else {"weight_decay": 0.0}))
     if name == "ASGD":
         optimizer.lambd = 0.0  # type: ignore[attr-defined]
     step = new_step(optimizer, dtype)

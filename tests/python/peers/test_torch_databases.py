@@ -37,8 +37,13 @@ OPERATIONS = [
     if peer.counterpart(op.name) and (op.name, op.variant_test_name) not in VARIANTS_LEFT_OUT
 ]
 MODULES = [info for info in module_db if info.name.removeprefix("nn.") in rv.nn.__all__]
+# Sparse gradients have tests of their own, tests/python/optim/test_sparse.py.
 OPTIMIZERS = [
-    info for info in optim_db if hasattr(rv.optim, info.name) and info.name not in ("LBFGS", "Muon")
+    info
+    for info in optim_db
+    if hasattr(rv.optim, info.name)
+    and info.name not in ("LBFGS", "Muon")
+    and not info.only_supports_sparse_grads
 ]
 
 
