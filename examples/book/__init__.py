@@ -17,4 +17,5 @@ CHAPTERS = (
     "batchnorm",
     "saddles",
     "second_order",
+    "strategies",
 )
