@@ -21,14 +21,15 @@ Snapshot::Snapshot(std::span<const Array> arrays, std::vector<std::shared_ptr<De
 }
 
 bool Snapshot::is_current() const {
-  return std::all_of(copies_.begin(), copies_.end(), [](const Copy& own) {
-    const WriteRecord& writes = own.array.writes();
-    return !writes.in_doubt() && writes.version() == own.version;
-  });
+  return complete_ && std::all_of(copies_.begin(), copies_.end(), [](const Copy& own) {
+           const WriteRecord& writes = own.array.writes();
+           return !writes.in_doubt() && writes.version() == own.version;
+         });
 }
 
 void Snapshot::refresh(std::span<Mutex* const> locks) {
   if (is_current()) return;
+  complete_ = false;  // until all is done: to compute a kept value takes memory, and may throw
   {
     const LockAll lock(locks);
     for (Copy& own : copies_) {
@@ -42,6 +43,7 @@ void Snapshot::refresh(std::span<Mutex* const> locks) {
   }
   for (std::size_t i = 0; i < derived_.size(); ++i)
     derived_[i]->compute_from(*this, derived_copies_[i].data());
+  complete_ = true;
 }
 
 std::byte* Snapshot::place_of(std::byte* address) const {

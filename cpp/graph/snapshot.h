@@ -34,6 +34,7 @@ class Snapshot {
   };
   bool is_current() const;
 
+  bool complete_ = false;  // whether the kept values were computed from these copies
   std::vector<Copy> copies_;
   std::vector<std::shared_ptr<Derived>> derived_;
   std::vector<Array> derived_copies_;
