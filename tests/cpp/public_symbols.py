@@ -44,8 +44,9 @@ def foreign(name: str, kind: str, shared: bool) -> bool:
         return False
     if name.startswith(RENAMED):
         return shared
-    # Functions begin with their result type where they are instances of templates.
-    standard = STANDARD.match(name) or re.search(r"(^|[ &*])(std|__gnu_cxx)::", name.split("(")[0])
+    # Functions begin with their result type where they are instances of templates; it may be a decltype.
+    function = re.sub(r"^decltype \(.*?\)\) ", "", name).split("(")[0]
+    standard = STANDARD.match(name) or re.search(r"(^|[ &*])(std|__gnu_cxx)::", function)
     return shared or not (standard and kind in "WVu")
 
 
