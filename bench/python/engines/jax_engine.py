@@ -17,7 +17,7 @@ from ..workloads import Workload
 def modes(workload: Workload) -> list[str]:
     if workload.is_update and workload.optimizer not in UPDATES:
         return ["jit"] if workload.optimizer in OPTAX and importlib.util.find_spec("optax") else []
-    lacks = workload.is_sequential or workload.is_trial
+    lacks = workload.is_sequential or workload.is_table or workload.is_trial
     return [] if lacks else ["jit"]
 
 

@@ -14,7 +14,7 @@ from ..workloads import Workload
 
 
 def modes(workload: Workload) -> list[str]:
-    if workload.is_update or workload.is_sequential or workload.is_trial:
+    if workload.is_update or workload.is_sequential or workload.is_table or workload.is_trial:
         return []
     return ["tf.function"] if workload.inference else ["train_on_batch"]
 
